@@ -1,0 +1,66 @@
+"""The exceptions that a user can meet, as one tree.
+
+    LauncherError            exit code 1
+    ├── ConfigError          exit code 2, carries every problem found
+    ├── NotFoundError        exit code 2, a run, file or model that is not in the store
+    ├── StoreError           exit code 2, the store cannot be used
+    └── BuildError           exit code 1, an environment could not be built
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a configuration, told so that it can be mended."""
+
+    key: str
+    given: object
+    expected: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.key}: got {self.given!r}; expected {self.expected}"
+        return f"{text}. {self.hint}" if self.hint else text
+
+
+def nearest(word: str, choices: Sequence[str]) -> str:
+    """Return a hint that names the choice closest to `word`, or nothing."""
+    found = get_close_matches(word, choices, n=1, cutoff=0.6)
+    return f"Did you mean {found[0]}?" if found else ""
+
+
+class LauncherError(Exception):
+    """Anything that this package tells a user in one message, without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(LauncherError):
+    """Bad input; nothing was written or started."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem | str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class NotFoundError(LauncherError):
+    """The store does not hold what was asked for."""
+
+    exit_code = 2
+
+
+class StoreError(LauncherError):
+    """The store cannot be read or written."""
+
+    exit_code = 2
+
+
+class BuildError(LauncherError):
+    """An environment could not be built; the message carries the tool's last lines."""

@@ -1,0 +1,149 @@
+"""Every file name of the store, of a run folder and of the cache, in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def cache_root() -> Path:
+    """Return the folder of what can be made again: environments, wheels, downloads, indexes."""
+    given = os.environ.get("LAUNCHER_CACHE")
+    if given:
+        return Path(given).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser().absolute() / "launcher"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run's folder, `<store>/runs/<experiment>/<number>`."""
+
+    root: Path
+
+    @property
+    def id(self) -> str:
+        """`mnist/42`."""
+        return f"{self.root.parent.name}/{self.root.name}"
+
+    @property
+    def submit(self) -> Path:
+        """What the launcher recorded; a number is a run only once this exists."""
+        return self.root / "submit.json"
+
+    @property
+    def spec(self) -> Path:
+        """The frozen spec with its plan."""
+        return self.root / "spec.json"
+
+    @property
+    def config(self) -> Path:
+        """The frozen configuration."""
+        return self.root / "config.yaml"
+
+    @property
+    def source(self) -> Path:
+        """Link to the snapshot of the source."""
+        return self.root / "source"
+
+    @property
+    def cancel(self) -> Path:
+        """Exists once somebody asked for the end of the run."""
+        return self.root / "cancel.json"
+
+    @property
+    def end(self) -> Path:
+        """The run's last word, created exclusively."""
+        return self.root / "end.json"
+
+    @property
+    def manifest(self) -> Path:
+        """Sizes, times and hashes of the files that the run left."""
+        return self.root / "manifest.json"
+
+    @property
+    def outputs(self) -> Path:
+        """What the script wrote under ./outputs."""
+        return self.root / "outputs"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the processes, and what the script wrote under ./logs."""
+        return self.root / "logs"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics, one file a process."""
+        return self.root / "metrics"
+
+    def attempt(self, number: int) -> Path:
+        """Return the folder of the records of one attempt."""
+        return self.root / "attempts" / str(number)
+
+    def attempt_state(self, number: int) -> Path:
+        """Return the record that the attempt's agent 0 keeps."""
+        return self.attempt(number) / "state.json"
+
+    def attempt_logs(self, number: int) -> Path:
+        """Return where the logs of one attempt are: `logs` for the first, `logs/attempt-k` after."""
+        return self.logs if number == 0 else self.logs / f"attempt-{number}"
+
+    def attempts(self) -> list[int]:
+        """Return the numbers of the attempts that were started, in order."""
+        try:
+            names = os.listdir(self.root / "attempts")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(int(name) for name in names if name.isdigit())
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFolder:
+    """The store's folder."""
+
+    root: Path
+
+    @property
+    def runs(self) -> Path:
+        """Experiments, each with its numbered runs."""
+        return self.root / "runs"
+
+    @property
+    def snapshots(self) -> Path:
+        """Read-only source trees by content hash."""
+        return self.root / "snapshots"
+
+    @property
+    def agents(self) -> Path:
+        """The agent's code by content hash."""
+        return self.root / "agents"
+
+    @property
+    def sweeps(self) -> Path:
+        """Records of multiruns."""
+        return self.root / "sweeps"
+
+    def experiment(self, name: str) -> Path:
+        """Return the folder of one experiment's runs."""
+        return self.runs / name
+
+    def run(self, name: str, number: int) -> RunFolder:
+        """Return the folder of one run."""
+        return RunFolder(self.runs / name / str(number))
+
+    def experiments(self) -> list[str]:
+        """Return the names of the experiments."""
+        try:
+            return sorted(entry.name for entry in os.scandir(self.runs) if entry.is_dir())
+        except FileNotFoundError:
+            return []
+
+    def numbers(self, name: str) -> Iterator[int]:
+        """Yield the numbers taken in an experiment, in no order; not all are runs."""
+        try:
+            names = os.listdir(self.experiment(name))
+        except FileNotFoundError:
+            return
+        yield from (int(entry) for entry in names if entry.isdigit())

@@ -1,0 +1,316 @@
+"""Frozen values that travel through a launch, and the ports that implementations fill.
+
+A `RunSpec` is what a configuration means; `Facts` is what this machine has; a `Plan` is the
+processes that a distribution makes of both. All are plain data: they are compared in tests,
+printed by a dry run and written as JSON into the run folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from launcher.errors import Problem
+
+SCHEMA = 1
+"""Version of every record that is written into the store."""
+
+
+class State(StrEnum):
+    """States of a run, with the names that Azure ML gave them."""
+
+    NOT_STARTED = "NotStarted"
+    PREPARING = "Preparing"
+    QUEUED = "Queued"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    FINALIZING = "Finalizing"
+    CANCEL_REQUESTED = "CancelRequested"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELED = "Canceled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing can follow this state."""
+        return self in {State.COMPLETED, State.FAILED, State.CANCELED}
+
+
+class GpuVisibility(StrEnum):
+    """Which GPUs of its node a process sees."""
+
+    NODE = "node"
+    PROCESS = "process"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a run asks for: hosts, processes on each, and what these may use."""
+
+    nodes: int = 1
+    processes_per_node: int = 1
+    gpus_per_node: int = 0
+    cpus_per_process: int | None = None
+    memory_gib: float | None = None
+    """Memory of a node, in GiB."""
+    time_limit_min: float | None = None
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes over all nodes."""
+        return self.nodes * self.processes_per_node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mpi:
+    """An MPI installation."""
+
+    mpirun: str
+    """Absolute path."""
+    flavour: str
+    """`openmpi`, `mpich` or `intel`."""
+    version: str
+    compiler: str | None = None
+    """Absolute path of mpicxx, or None where the headers are missing."""
+
+    @property
+    def major(self) -> int:
+        """First number of the version, 0 where it could not be read."""
+        head = self.version.split(".", 1)[0]
+        return int(head) if head.isdigit() else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the probe found in the world, in bounded time."""
+
+    cpus: int = 1
+    gpus: tuple[str, ...] = ()
+    """Index of each GPU of this machine, as CUDA_VISIBLE_DEVICES takes it."""
+    mpi: Mpi | None = None
+    cxx: str | None = None
+    """C++ compiler, as an absolute path."""
+    modules: frozenset[str] = frozenset()
+    """Which of the modules that matter (tensorflow, torch, horovod, mpi4py) this Python can import."""
+    horovod_controllers: tuple[str, ...] = ()
+    """What the Horovod that a run would use can do: `mpi`, `gloo`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process of a plan. Texts may hold placeholders, which the agent fills on the node.
+
+    `@{python}` interpreter of the environment · `@{host.N}` address of node N · `@{node.N}` its name ·
+    `@{port.NAME}` a free port on the node where the process of that name (`worker.0`) runs, or on
+    node 0 · `@{data.NAME}` a data input · `@{run}` the run folder · `@{agent}` the agent's code.
+    """
+
+    role: str
+    index: int
+    rank: int
+    local_rank: int
+    node: int
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    gpus: GpuVisibility = GpuVisibility.NODE
+    ready_port: str | None = None
+    """Name of a port: the processes after this one start when it accepts connections."""
+
+    @property
+    def name(self) -> str:
+        """`worker-0`, as in the name of its log."""
+        return f"{self.role}-{self.index}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MpiLine:
+    """One mpirun that starts all ranks through the agents."""
+
+    mpirun: str
+    flavour: str
+    major: int
+    options: tuple[str, ...]
+    """The user's `mpi_args`."""
+    argv: tuple[str, ...]
+    """The program of every rank."""
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a run becomes processes: its own, or one mpirun that starts them."""
+
+    nodes: int
+    processes_per_node: int
+    processes: tuple[Process, ...] = ()
+    mpi: MpiLine | None = None
+    ends_with: tuple[str, ...] = ()
+    """Roles whose end is the end of the run (the rest is then ended, which is no failure);
+    empty: every process."""
+    ports: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Names of the free ports wanted, each with the node that it must be free on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An environment that is ready to be used."""
+
+    key: str
+    """Content hash of everything that went into it, or `current`."""
+    python: str
+    """Absolute path of its interpreter."""
+    prefix: str
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Variables that processes in it need."""
+    packages: tuple[str, ...] = ()
+    """What is installed, as `name==version`."""
+
+
+class Progress(Protocol):
+    """Where slow work tells how far it is."""
+
+    def step(self, text: str, done: float | None = None) -> None:
+        """Tell what is being done; `done` is a fraction of 1 where it is known."""
+        ...
+
+
+class Distribution(Protocol):
+    """How a run becomes processes. Pure."""
+
+    kind: ClassVar[str]
+
+    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+        """Return what is wrong with these options in this spec."""
+        ...
+
+    def plan(self, spec: RunSpec, facts: Facts) -> Plan:
+        """Return the processes. Called only when nothing is wrong."""
+        ...
+
+
+class Environment(Protocol):
+    """What the script can import."""
+
+    kind: ClassVar[str]
+
+    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+        """Return what is wrong with these options in this spec."""
+        ...
+
+    def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:
+        """Return what the Horovod of this environment can do, or will when it is built."""
+        ...
+
+    def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
+        """Build it, or find it built.
+
+        Raises:
+            BuildError: with the last lines of the tool that failed.
+        """
+        ...
+
+
+class Data(Protocol):
+    """The named inputs of a run."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the inputs."""
+        ...
+
+    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+        """Return what is wrong with these inputs."""
+        ...
+
+    def prepare(self, cache: Path, progress: Progress) -> Mapping[str, str]:
+        """Bring the inputs to this machine; return the absolute path of each."""
+        ...
+
+
+class Compute(Protocol):
+    """Where runs run. It has three verbs; logs are files that the store reads."""
+
+    kind: ClassVar[str]
+
+    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+        """Return what this target cannot do for this spec."""
+        ...
+
+    def submit(self, folders: Sequence[Path], store: Path) -> None:
+        """Hand over run folders whose environment is ready."""
+        ...
+
+    def cancel(self, folder: Path) -> None:
+        """End a run that was submitted; harmless when it is over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framework:
+    """The machine-learning framework whose packages the environment brings."""
+
+    name: str = "python"
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """One run, resolved: what the configuration means."""
+
+    name: str
+    source: Path
+    """Absolute path of the source directory."""
+    script: str | None
+    """Entry script, relative to `source`; None where `command` is given."""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    """Arguments of script or command, one element each."""
+    resources: Resources = Resources()
+    framework: Framework = Framework()
+    distribution: Distribution
+    environment: Environment
+    data: Data
+    compute: Compute
+    retries: int = 0
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    description: str = ""
+    work: str = "link"
+    objective: str | None = None
+    snapshot_limit_mib: float = 300.0
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """The argv of every process."""
+        head = ("@{python}", self.script) if self.script is not None else self.command
+        return (*head, *self.args)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRequest:
+    """What one command line asks for: a run, and how to go about it."""
+
+    spec: RunSpec
+    store: Path
+    config: str
+    """The resolved configuration as YAML."""
+    overrides: tuple[str, ...] = ()
+    wait: bool = True
+    dry_run: bool = False
+
+
+def plain(value: Any) -> Any:
+    """Return a dataclass, mapping or sequence as JSON-ready data; options carry their `kind`."""
+    fields = getattr(type(value), "__dataclass_fields__", None)
+    if fields is not None:
+        data = {name: plain(getattr(value, name)) for name in fields if name != "kind"}
+        kind = getattr(value, "kind", None)
+        return {"kind": kind, **data} if kind is not None else data
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # JSON
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]  # JSON
+    return str(value) if isinstance(value, (Path, StrEnum)) else value
