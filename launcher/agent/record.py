@@ -1,0 +1,126 @@
+"""Records in the store: written whole, created exclusively, owned by a process that can be checked.
+
+Correct on NFS: only rename, link and mkdir; no locks. A call that is retried after a lost answer is
+recognised by the content that it finds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import uuid
+
+SCHEMA = 1
+
+
+def encode(value):
+    # type: (object) -> bytes
+    """Return JSON as bytes; any file name survives, also one that is not UTF-8."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+
+
+def read(path):
+    # type: (str) -> dict | None
+    """Return a record, or None where there is none (also one that is not JSON, as after a full disk)."""
+    try:
+        with open(path, "rb") as file:
+            value = json.loads(file.read())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _draft(path, data):
+    # type: (str, bytes) -> str
+    folder, name = os.path.split(path)
+    draft = os.path.join(folder, ".%s.%s" % (name, uuid.uuid4().hex))  # not the pid: hosts share the disk
+    try:
+        with open(draft, "wb") as file:
+            file.write(data)
+    except BaseException:
+        remove(draft)
+        raise
+    return draft
+
+
+def remove(path):
+    # type: (str) -> None
+    """Remove a file that may be gone."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def write(path, value):
+    # type: (str, object) -> None
+    """Put a record in place, whole, over an older one."""
+    draft = _draft(path, encode(value))
+    try:
+        os.replace(draft, path)
+    except BaseException:
+        remove(draft)
+        raise
+
+
+def create(path, value):
+    # type: (str, object) -> bool
+    """Create a record unless it exists; tell whether it now holds `value`."""
+    data = encode(value)
+    draft = _draft(path, data)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        with open(path, "rb") as file:  # a retried link whose first answer was lost
+            return file.read() == data
+    finally:
+        remove(draft)
+    return True
+
+
+def _start_ticks(pid):
+    # type: (int) -> int | None
+    """Return when a process started, in clock ticks after boot (proc(5), field 22 of stat)."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def _machine():
+    # type: () -> dict
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            boot = file.read().strip()
+        pid_namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        boot = pid_namespace = ""
+    return {"host": socket.gethostname(), "boot": boot, "pid_namespace": pid_namespace}
+
+
+def owner(pid=None):
+    # type: (int | None) -> dict
+    """Return what identifies a process (this one by default) beyond the reuse of its pid."""
+    pid = os.getpid() if pid is None else pid
+    return dict(_machine(), pid=pid, started=_start_ticks(pid))
+
+
+def alive(who):
+    # type: (dict) -> bool | None
+    """Tell whether the process of `owner()` still runs; None where it cannot be seen from here."""
+    here = _machine()
+    if who.get("boot") != here["boot"]:
+        return False if who.get("host") == here["host"] else None
+    if who.get("pid_namespace") != here["pid_namespace"]:
+        return None
+    return _start_ticks(int(who["pid"])) == who.get("started")
+
+
+def now():
+    # type: () -> float
+    """Return the time as records hold it: seconds since the epoch, to the millisecond."""
+    return round(time.time(), 3)
