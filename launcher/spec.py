@@ -106,7 +106,7 @@ class Process:
 
     `@{python}` interpreter of the environment · `@{host.N}` address of node N · `@{node.N}` its name ·
     `@{port.NAME}` a free port on the node where the process of that name (`worker.0`) runs, or on
-    node 0 · `@{data.NAME}` a data input · `@{run}` the run folder · `@{agent}` the agent's code.
+    node 0 · `@{interface}` its network interface · `@{data.NAME}` a data input · `@{run}` the run folder · `@{agent}` the agent's code.
     """
 
     role: str
@@ -128,15 +128,12 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MpiLine:
-    """One mpirun that starts all ranks through the agents."""
+    """One mpirun that starts all ranks, on remote nodes through the agents."""
 
-    mpirun: str
-    flavour: str
-    major: int
-    options: tuple[str, ...]
-    """The user's `mpi_args`."""
     argv: tuple[str, ...]
-    """The program of every rank."""
+    """mpirun with its options."""
+    program: tuple[str, ...]
+    """What every rank runs."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

@@ -11,29 +11,27 @@ import os
 import socket
 import time
 import uuid
+from typing import Any, cast
 
 SCHEMA = 1
 
 
-def encode(value):
-    # type: (object) -> bytes
+def encode(value: object) -> bytes:
     """Return JSON as bytes; any file name survives, also one that is not UTF-8."""
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
-def read(path):
-    # type: (str) -> dict | None
+def read(path: str) -> dict[str, Any] | None:
     """Return a record, or None where there is none (also one that is not JSON, as after a full disk)."""
     try:
         with open(path, "rb") as file:
             value = json.loads(file.read())
     except (OSError, ValueError):
         return None
-    return value if isinstance(value, dict) else None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
-def _draft(path, data):
-    # type: (str, bytes) -> str
+def _draft(path: str, data: bytes) -> str:
     folder, name = os.path.split(path)
     draft = os.path.join(folder, ".%s.%s" % (name, uuid.uuid4().hex))  # not the pid: hosts share the disk
     try:
@@ -45,8 +43,7 @@ def _draft(path, data):
     return draft
 
 
-def remove(path):
-    # type: (str) -> None
+def remove(path: str) -> None:
     """Remove a file that may be gone."""
     try:
         os.unlink(path)
@@ -54,8 +51,7 @@ def remove(path):
         pass
 
 
-def write(path, value):
-    # type: (str, object) -> None
+def write(path: str, value: object) -> None:
     """Put a record in place, whole, over an older one."""
     draft = _draft(path, encode(value))
     try:
@@ -65,8 +61,7 @@ def write(path, value):
         raise
 
 
-def create(path, value):
-    # type: (str, object) -> bool
+def create(path: str, value: object) -> bool:
     """Create a record unless it exists; tell whether it now holds `value`."""
     data = encode(value)
     draft = _draft(path, data)
@@ -80,8 +75,7 @@ def create(path, value):
     return True
 
 
-def _start_ticks(pid):
-    # type: (int) -> int | None
+def _start_ticks(pid: int) -> int | None:
     """Return when a process started, in clock ticks after boot (proc(5), field 22 of stat)."""
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:
@@ -91,8 +85,7 @@ def _start_ticks(pid):
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def _machine():
-    # type: () -> dict
+def _machine() -> dict[str, Any]:
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             boot = file.read().strip()
@@ -102,15 +95,13 @@ def _machine():
     return {"host": socket.gethostname(), "boot": boot, "pid_namespace": pid_namespace}
 
 
-def owner(pid=None):
-    # type: (int | None) -> dict
+def owner(pid: int | None = None) -> dict[str, Any]:
     """Return what identifies a process (this one by default) beyond the reuse of its pid."""
     pid = os.getpid() if pid is None else pid
     return dict(_machine(), pid=pid, started=_start_ticks(pid))
 
 
-def alive(who):
-    # type: (dict) -> bool | None
+def alive(who: dict[str, Any]) -> bool | None:
     """Tell whether the process of `owner()` still runs; None where it cannot be seen from here."""
     here = _machine()
     if who.get("boot") != here["boot"]:
@@ -120,7 +111,6 @@ def alive(who):
     return _start_ticks(int(who["pid"])) == who.get("started")
 
 
-def now():
-    # type: () -> float
+def now() -> float:
     """Return the time as records hold it: seconds since the epoch, to the millisecond."""
     return round(time.time(), 3)

@@ -1,0 +1,32 @@
+"""One process on one node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from launcher.errors import Problem
+from launcher.spec import Facts, Plan, Process, RunSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Single:
+    """One process; more nodes or processes need another distribution."""
+
+    kind: ClassVar[str] = "single"
+
+    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+        """See `Distribution.check`."""
+        del facts
+        for key in ("nodes", "processes_per_node"):
+            given = getattr(spec.resources, key)
+            if given > 1:
+                hint = "Choose distribution=horovod, parameter_server, multi_worker, torch or mpi to use more"
+                yield Problem(key, given, "1 with distribution=single", hint)
+
+    def plan(self, spec: RunSpec, facts: Facts) -> Plan:
+        """See `Distribution.plan`."""
+        del facts
+        process = Process(role="worker", index=0, rank=0, local_rank=0, node=0, argv=spec.program)
+        return Plan(nodes=1, processes_per_node=1, processes=(process,))
