@@ -59,6 +59,11 @@ class RunFolder:
         return self.root / "end.json"
 
     @property
+    def tags(self) -> Path:
+        """Labels that replace those of the spec once somebody changed them."""
+        return self.root / "tags.json"
+
+    @property
     def manifest(self) -> Path:
         """Sizes, times and hashes of the files that the run left."""
         return self.root / "manifest.json"

@@ -1,0 +1,1 @@
+"""The run store: plain files, one writer each."""

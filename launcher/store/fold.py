@@ -1,0 +1,239 @@
+"""What a run is: a pure fold over the records in its folder, and the end of runs that nobody ends.
+
+    end.json → else cancel.json → else the newest attempt's last phase → else submit.json's last phase
+
+A record that cannot be read counts as absent; a state that is not known counts as Running, because
+only known states may end anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from launcher.errors import NotFoundError
+from launcher.spec import SCHEMA, State
+from launcher.store import records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from launcher.paths import RunFolder
+    from launcher.store.records import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why a run failed or was canceled, as precisely as is known."""
+
+    message: str
+    """One sentence."""
+    phase: str = ""
+    kind: str = ""
+    node: str | None = None
+    role: str | None = None
+    index: int | None = None
+    rank: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    last_lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A state that a run entered."""
+
+    state: State
+    time: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run as its records tell it at this moment."""
+
+    folder: RunFolder
+    state: State
+    cause: Cause | None
+    phases: tuple[Phase, ...]
+    """Those of the submit, then those of the newest attempt."""
+    created: float
+    started: float | None
+    """When the newest attempt entered Running."""
+    ended: float | None
+    submit: Record
+    spec: Record
+    tags: Mapping[str, str]
+    attempts: tuple[int, ...] = ()
+    nodes: tuple[Record, ...] = ()
+    """Of the newest attempt, as are the processes."""
+    processes: tuple[Record, ...] = ()
+    canceled_by: Record | None = None
+    """The request, where somebody asked for the end."""
+
+    @property
+    def id(self) -> str:
+        """`mnist/42`."""
+        return self.folder.id
+
+    @property
+    def name(self) -> str:
+        """The experiment."""
+        return self.folder.root.parent.name
+
+    @property
+    def number(self) -> int:
+        """The number within the experiment."""
+        return int(self.folder.root.name)
+
+    def seconds(self, now: float) -> float | None:
+        """Return how long the newest attempt has been running, or ran."""
+        return None if self.started is None else max(0.0, (self.ended or now) - self.started)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of a run folder as they were read, before they are judged."""
+
+    submit: Record
+    end: Record | None
+    cancel: Record | None
+    attempts: tuple[int, ...]
+    attempt: Record | None
+    """State of the newest attempt."""
+
+    def owners(self) -> tuple[Record, ...]:
+        """Return the processes of which one must live for the run to go on."""
+        holders = [self.submit]
+        if self.attempt is not None and self.attempt.get("outcome") is None:
+            holders.append(self.attempt)
+        return tuple(holder["owner"] for holder in holders if isinstance(holder.get("owner"), dict))
+
+
+def read_records(folder: RunFolder) -> Records:
+    """Read what decides about the state.
+
+    Raises:
+        NotFoundError: this is no run, or no longer.
+    """
+    # end.json is read last: who finds the owner dead after that has seen its last word.
+    submit = records.read(folder.submit)
+    if submit is None:
+        raise NotFoundError(f"{folder.id}: there is no such run in the store {folder.root.parents[2]}")
+    attempts = tuple(folder.attempts())
+    attempt = records.read(folder.attempt_state(attempts[-1])) if attempts else None
+    cancel = records.read(folder.cancel)
+    return Records(submit, records.read(folder.end), cancel, attempts, attempt)
+
+
+def read_run(folder: RunFolder) -> Run:
+    """Return the run in a folder; one whose processes are all gone is ended first.
+
+    Raises:
+        NotFoundError: this is no run, or no longer.
+    """
+    found = read_records(folder)
+    while found.end is None and _lost(found):
+        again = read_records(folder)  # the run may have ended, or been handed over, meanwhile
+        if again.end is None and again.owners() == found.owners():
+            return _fold(folder, again, _end(folder, _last_word(again)))
+        found = again
+    return _fold(folder, found, found.end)
+
+
+def _end(folder: RunFolder, word: Record) -> Record:
+    """Write a last word; return the one that holds, also in a store that cannot be written."""
+    try:
+        records.create(folder.end, word)
+    except OSError:
+        return word
+    return records.read(folder.end) or word
+
+
+def _lost(found: Records) -> bool:
+    owners = found.owners()
+    return bool(owners) and all(records.alive(owner) is False for owner in owners)
+
+
+def _last_word(found: Records) -> dict[str, Any]:
+    """Return the end of a run whose processes are gone: the attempt's outcome if it left one."""
+    attempt = found.attempts[-1] if found.attempts else None
+    if found.attempt is not None and found.attempt.get("outcome"):
+        state, cause = found.attempt["outcome"], found.attempt.get("cause")
+    else:
+        phase = _state_of(found)
+        kind = "launcher_lost" if phase in {State.NOT_STARTED, State.PREPARING} else "supervisor_lost"
+        who = kind.removesuffix("_lost")
+        state = State.FAILED if found.cancel is None else State.CANCELED
+        message = f"the {who} of this run is gone, it ended without a word while the run was {phase}"
+        cause = {"phase": str(phase), "kind": kind, "message": message}
+    return {
+        "schema": SCHEMA,
+        "state": str(state),
+        "time": records.now(),
+        "attempt": attempt,
+        "cause": cause,
+    }
+
+
+def _state_of(found: Records) -> State:
+    """Return the last phase, whatever was asked for."""
+    phases = _phases(found)
+    return phases[-1].state if phases else State.NOT_STARTED
+
+
+def _phases(found: Records) -> tuple[Phase, ...]:
+    return (*parse_phases(found.submit), *parse_phases(found.attempt or {}))
+
+
+def parse_phases(holder: Record) -> tuple[Phase, ...]:
+    """Return the phases of a submit or attempt record."""
+    pairs = cast("Iterable[tuple[str, float]]", holder.get("phases") or ())
+    return tuple(Phase(state=parse_state(name), time=float(time)) for name, time in pairs)
+
+
+def parse_state(name: str) -> State:
+    """Return a state; one that this version does not know counts as Running."""
+    try:
+        return State(name)
+    except ValueError:
+        return State.RUNNING
+
+
+def parse_cause(cause: Record | None) -> Cause | None:
+    """Return the cause of a record; fields that this version does not know are dropped."""
+    if not cause:
+        return None
+    known: dict[str, Any] = {key: value for key, value in cause.items() if key in Cause.__dataclass_fields__}
+    known["last_lines"] = tuple(str(line) for line in cause.get("last_lines") or ())
+    known.setdefault("message", "")
+    return Cause(**known)
+
+
+def _fold(folder: RunFolder, found: Records, end: Record | None) -> Run:
+    phases = _phases(found)
+    state = _state_of(found)
+    if end is not None:
+        state = parse_state(end["state"])
+    elif found.cancel is not None:
+        state = State.CANCEL_REQUESTED
+    attempt = found.attempt or {}
+    own = parse_phases(attempt)
+    spec = records.read(folder.spec) or {}
+    tags = (records.read(folder.tags) or {}).get("tags", spec.get("tags"))
+    return Run(
+        folder=folder,
+        state=state,
+        cause=parse_cause((end or attempt).get("cause")),
+        phases=phases,
+        created=float(found.submit.get("created") or 0.0),
+        started=next((phase.time for phase in own if phase.state is State.RUNNING), None),
+        ended=float(end["time"]) if end is not None else None,
+        submit=found.submit,
+        spec=spec,
+        tags=tags or {},
+        attempts=found.attempts,
+        nodes=tuple(attempt.get("nodes") or ()),
+        processes=tuple(attempt.get("processes") or ()),
+        canceled_by=found.cancel,
+    )

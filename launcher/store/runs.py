@@ -1,0 +1,216 @@
+"""Runs in the store: numbers that are never used twice, and the records of the submitting side."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import NotFoundError, StoreError
+from launcher.spec import SCHEMA, Plan, RunSpec, State, plain
+from launcher.store import records
+from launcher.store.fold import Cause, Phase, Run, read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from launcher.paths import RunFolder, StoreFolder
+    from launcher.store.git import Git
+    from launcher.store.snapshots import Snapshot
+
+__all__ = [
+    "Cause",
+    "Phase",
+    "Run",
+    "create_run",
+    "delete",
+    "enter",
+    "finish",
+    "read_run",
+    "request_cancel",
+    "reserve",
+    "update_submit",
+]
+
+PRIVATE = 0o700
+"""Mode of the folders that are made here."""
+
+
+def reserve(store: StoreFolder, name: str, count: int = 1) -> list[RunFolder]:
+    """Take the next free numbers of an experiment; a number that no run comes to use is a hole.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    if not name or name.startswith(".") or "/" in name or "\0" in name:
+        raise StoreError(f"name: got {name!r}; expected one folder's name that does not start with a dot")
+    folders: list[RunFolder] = []
+    try:
+        for folder in (store.root, store.runs, store.experiment(name)):
+            folder.mkdir(PRIVATE, parents=True, exist_ok=True)
+        number = max(store.numbers(name), default=0)
+        while len(folders) < count:
+            number += 1
+            folder = store.run(name, number)
+            try:
+                folder.root.mkdir(PRIVATE)
+            except FileExistsError:  # another launch was faster
+                continue
+            folders.append(folder)
+    except OSError as error:
+        raise _unusable(store, error) from error
+    return folders
+
+
+def create_run(  # noqa: PLR0913  # the record has that many fields
+    store: StoreFolder,
+    spec: RunSpec,
+    plan: Plan,
+    *,
+    config: str,
+    snapshot: Snapshot,
+    overrides: Sequence[str] = (),
+    git: Git | None = None,
+    sweep: str | None = None,
+    rerun_of: str | None = None,
+    folder: RunFolder | None = None,
+) -> RunFolder:
+    """Record a run, in a folder from `reserve` or in the next one; it exists once submit.json does.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    folder = folder or reserve(store, spec.name)[0]
+    submit: dict[str, Any] = {
+        "schema": SCHEMA,
+        "id": folder.id,
+        "created": records.now(),
+        "user": user(),
+        "host": socket.gethostname(),
+        "cwd": str(Path.cwd()),
+        "overrides": list(overrides),
+        "owner": records.owner(),
+        "phases": [],
+        "snapshot": {"digest": snapshot.digest, "files": snapshot.files, "bytes": snapshot.bytes},
+        "git": plain(git),
+        "environment": None,
+        "data": {},
+        "sweep": sweep,
+        "rerun_of": rerun_of,
+        "job": None,
+    }
+    try:
+        # Nothing before submit.json is a run, so these need not appear whole.
+        folder.spec.write_bytes(records.encode({"schema": SCHEMA, **plain(spec), "plan": plain(plan)}))
+        folder.config.write_bytes(config.encode("utf-8", "surrogateescape"))
+        # Relative, so that a store can be moved.
+        folder.source.symlink_to(os.path.relpath(snapshot.path, folder.root))
+        records.write(folder.submit, submit)
+    except OSError as error:
+        raise _unusable(store, error) from error
+    return folder
+
+
+def update_submit(folder: RunFolder, **changes: Any) -> dict[str, Any]:
+    """Change fields of submit.json, whose one writer is the launcher, then the supervisor.
+
+    Raises:
+        NotFoundError: the run was deleted meanwhile.
+    """
+    submit = records.read(folder.submit)
+    if submit is None:
+        raise NotFoundError(f"{folder.id}: this run was deleted while it was being launched")
+    submit.update(plain(changes))
+    records.write(folder.submit, submit)
+    return submit
+
+
+def enter(folder: RunFolder, state: State, **changes: Any) -> dict[str, Any]:
+    """Add a phase to submit.json, with other changes.
+
+    Raises:
+        NotFoundError: the run was deleted meanwhile.
+    """
+    submit = records.read(folder.submit) or {}
+    phases = [*submit.get("phases", ()), [str(state), records.now()]]
+    return update_submit(folder, phases=phases, **changes)
+
+
+def finish(
+    folder: RunFolder, state: State, cause: Mapping[str, Any] | None = None, *, attempt: int | None = None
+) -> bool:
+    """Write the run's last word; tell whether it was ours (false: it had ended before)."""
+    word = {
+        "schema": SCHEMA,
+        "state": str(state),
+        "time": records.now(),
+        "attempt": attempt,
+        "cause": plain(cause),
+    }
+    return records.create(folder.end, word)
+
+
+def request_cancel(folder: RunFolder) -> bool:
+    """Ask for the end of a run; tell whether this was the first request.
+
+    Raises:
+        StoreError: the run folder cannot be written.
+    """
+    request = {"schema": SCHEMA, "time": records.now(), "by": user(), "host": socket.gethostname()}
+    try:
+        return records.create(folder.cancel, request)
+    except OSError as error:
+        raise StoreError(f"{folder.id}: the request cannot be written: {error}") from error
+
+
+def delete(folder: RunFolder, *, force: bool = False) -> None:
+    """Remove what a run holds; its empty folder stays, so that its number is never used again.
+
+    Raises:
+        NotFoundError: this is no run.
+        StoreError: the run is not over, or something of it cannot be removed.
+    """
+    state = read_run(folder).state
+    if not (state.terminal or force):
+        raise StoreError(f"{folder.id}: this run is {state}; cancel it first, or delete it with --force")
+    records.remove(folder.submit)  # first: what follows is of no run
+    left: list[str] = []
+    for entry in os.scandir(folder.root):
+        if entry.is_dir(follow_symlinks=False):
+            _remove_tree(Path(entry.path), left)
+        else:
+            records.remove(Path(entry.path))
+    if left:
+        raise StoreError(f"{folder.id}: deleted, but these could not be removed: {', '.join(left[:5])}")
+
+
+def _remove_tree(tree: Path, left: list[str]) -> None:
+    shutil.rmtree(tree, ignore_errors=True)
+    if not tree.exists():
+        return
+    tree.chmod(PRIVATE)  # the script may have made folders read-only
+    for folder, names, _ in os.walk(tree):
+        for name in names:
+            if not Path(folder, name).is_symlink():
+                Path(folder, name).chmod(PRIVATE)
+    shutil.rmtree(tree, ignore_errors=True)
+    if tree.exists():
+        left.append(str(tree))
+
+
+def user() -> str:
+    """Return the name of the user, or the number where it has none (as in many containers)."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _unusable(store: StoreFolder, error: OSError) -> StoreError:
+    return StoreError(
+        f"store: {store.root} cannot be written ({error.strerror}: {error.filename}). "
+        "Give another one with store=DIR or LAUNCHER_STORE"
+    )
