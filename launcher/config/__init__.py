@@ -1,0 +1,1 @@
+"""Configuration: Hydra's composition, and what it means."""

@@ -1,0 +1,93 @@
+"""What the words of a command line are, before Hydra sees any of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from launcher.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MULTIRUN = ("-m", "--multirun")
+RUN = ("-r", "--run")
+CONF = ("--config-dir", "-cd")
+PRIMARY = ("--config-name", "-cn")
+HYDRA = (  # what Hydra's own main answers
+    "-h", "--help", "--hydra-help", "-c", "--cfg", "--resolve", "-p", "--package",
+    "-i", "--info", "-sc", "--shell-completion", "--experimental-rerun",
+)  # fmt: skip
+HYDRA_VALUED = ("-c", "--cfg", "-p", "--package", "-i", "--info", "--experimental-rerun")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandLine:
+    """The words of a launch, sorted."""
+
+    overrides: tuple[str, ...] = ()
+    multirun: bool = False
+    conf: str | None = None
+    """A folder that is searched before the installed groups."""
+    primary: str = "config"
+    hydra: tuple[str, ...] = ()
+    """Flags that ask Hydra itself for something."""
+
+    @property
+    def plugins(self) -> bool:
+        """Whether somebody else's sweeper or launcher is wanted."""
+        ours = {"hydra/sweeper=launcher", "hydra/launcher=launcher"}
+        theirs = ("hydra/sweeper=", "hydra/launcher=")
+        return any(word.startswith(theirs) and word not in ours for word in self.overrides)
+
+
+def parse(words: Sequence[str]) -> CommandLine:
+    """Sort the words of a command line.
+
+    Raises:
+        ConfigError: for every flag that is unknown or lacks its value.
+    """
+    overrides: list[str] = []
+    hydra: list[str] = []
+    problems: list[str] = []
+    conf, primary, multirun = None, "config", False
+    for flag, value in _pairs(words, problems):
+        if flag is None:
+            overrides.append(value)
+        elif flag in MULTIRUN:
+            multirun = True
+        elif flag in CONF:
+            conf = value
+        elif flag in PRIMARY:
+            primary = value.removesuffix(".yaml")
+        elif flag in HYDRA:
+            hydra += [flag, value] if flag in HYDRA_VALUED else [flag]
+    if problems:
+        raise ConfigError(problems)
+    return CommandLine(
+        overrides=tuple(overrides), multirun=multirun, conf=conf, primary=primary, hydra=tuple(hydra)
+    )
+
+
+def _pairs(words: Sequence[str], problems: list[str]) -> Iterator[tuple[str | None, str]]:
+    """Yield each flag with its value, and each override with None before it."""
+    rest = iter(words)
+    valued = (*CONF, *PRIMARY, *HYDRA_VALUED)
+    known = (*MULTIRUN, *RUN, *HYDRA, *CONF, *PRIMARY)
+    for word in rest:
+        if not word.startswith("-"):
+            yield None, word
+            continue
+        flag, equal, value = word.partition("=")
+        if flag not in known:
+            problems.append(f"{word}: this flag is unknown. {nearest(flag, known)}".rstrip())
+        elif flag not in valued:
+            yield flag, ""
+        elif equal:
+            yield flag, value
+        else:
+            following = next(rest, None)
+            if following is None:
+                problems.append(f"{flag}: a value must follow")
+            else:
+                yield flag, following

@@ -1,0 +1,23 @@
+"""What `${…}` can call in a configuration beside OmegaConf's own resolvers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omegaconf import OmegaConf
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def register() -> None:
+    """Make the resolvers known; again changes nothing."""
+    OmegaConf.register_new_resolver("data", _data, replace=True)
+
+
+def _data(name: str = "", *, _root_: DictConfig) -> str:
+    """Return the placeholder of an input's path on the node; without a name, of the first input."""
+    if not name:
+        inputs = OmegaConf.select(_root_, "data.inputs") or {}
+        name = next(iter(inputs), "")
+    return f"@{{data.{name}}}"

@@ -1,0 +1,108 @@
+"""The classes that the configuration is checked against, as Hydra wants them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+import launcher.compute
+import launcher.data
+import launcher.distribution
+import launcher.environment
+from launcher.spec import Framework
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hydra.core.config_store import ConfigStore
+
+GROUPS = ("compute", "framework", "distribution", "environment", "data")
+"""The groups whose choice is an option class, in the order of `config.yaml`."""
+
+
+@dataclass(kw_only=True)
+class Launch:
+    """Types of the keys at the top; their defaults and meaning are in `conf/launcher.yaml`."""
+
+    name: str
+    description: str
+    tags: dict[str, str]
+    source: str
+    script: str | None
+    args: dict[str, Any]
+    command: list[str]
+    env: dict[str, str]
+    nodes: int
+    processes_per_node: int
+    gpus_per_node: int
+    cpus_per_process: int | None
+    memory_gib: float | None
+    time_limit_min: float | None
+    retries: int
+    work: str
+    wait: bool
+    dry_run: bool
+    objective: str | None
+    store: str | None
+    snapshot_limit_mib: float
+    compute: Any
+    framework: Any
+    distribution: Any
+    environment: Any
+    data: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Local:
+    """Until launcher.compute has its own."""
+
+    max_parallel: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Current:
+    """Until launcher.environment has its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Packages:
+    """Until launcher.environment has its own."""
+
+
+def schemas() -> Iterator[tuple[str | None, str, type]]:
+    """Yield group, name and class of every schema."""
+    yield None, "launch", Launch
+    yield None, "framework", Framework
+    for group, table in (
+        ("compute", getattr(launcher.compute, "CHOICES", {"local": _Local})),
+        ("distribution", launcher.distribution.CHOICES),
+        (
+            "environment",
+            getattr(launcher.environment, "CHOICES", {"current": _Current, "packages": _Packages}),
+        ),
+        ("data", launcher.data.CHOICES),
+    ):
+        for name, option in table.items():
+            yield group, name, option
+
+
+def register(store: ConfigStore) -> None:
+    """Put the classes where a defaults list finds them, as `/schema/<group>/<choice>@_here_`."""
+    for group, name, option in schemas():
+        store.store(
+            group=f"schema/{group}" if group else "schema", name=name, node=_node(option), provider="launcher"
+        )
+
+
+def _node(option: type) -> Any:
+    node = OmegaConf.structured(option)
+    # OmegaConf makes a frozen class read-only and Hydra then refuses the YAML on top.
+    OmegaConf.set_readonly(node, value=None)
+    for field in fields(option):
+        child = node._get_node(field.name)  # noqa: SLF001  # the node, also where it has no value yet
+        if isinstance(child, DictConfig) and not is_dataclass(child._metadata.object_type):
+            # Hydra closes every mapping; these take any key: `env.X=1`, not `+env.X=1`.
+            OmegaConf.set_struct(child, value=False)
+    return node
