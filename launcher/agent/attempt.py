@@ -1,0 +1,312 @@
+"""One attempt of a run, from its folder to its outcome; agent 0's work."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import time
+from typing import Any
+
+from . import record, workdir
+from .commands import Commands
+from .node import Node
+from .peers import Peers, Shim
+
+HELLO_TIMEOUT_S = 60.0
+"""How long the other agents of a run have to appear."""
+
+GRACE_S = 3.0
+"""Between SIGTERM and SIGKILL."""
+
+_LAST_LINES = 20
+
+
+class Attempt:
+    """Starts the processes of a plan in order, ends all at the first failure, keeps the record.
+
+    `outcome` is None until everything is over; then it is Completed, Failed or Canceled.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        number: int,
+        spec: dict[str, Any],
+        submit: dict[str, Any],
+        gpus: list[list[str]],
+        selector: selectors.BaseSelector,
+    ) -> None:
+        self.outcome: str | None = None
+        self.cause: dict[str, Any] | None = None
+        self._run = run
+        self._number = number
+        self._spec = spec
+        self._selector = selector
+        self._commands = Commands(run, number, spec, submit, gpus)
+        self._folder = os.path.join(run, "attempts", str(number))
+        self._size: int = spec["plan"]["nodes"]
+        self._names = ["node%d" % node for node in range(self._size)] if self._size > 1 else [socket.gethostname()]
+        self._records = self._commands.records(self._names)
+        self._by_name = {"%s-%d" % (item["role"], item["index"]): item for item in self._records}
+        self._phases: list[list[Any]] = []
+        self._ready: set[int] = set()
+        self._queue: list[tuple[int, dict[str, Any], str | None]] = []
+        self._alive: set[str] = set()
+        self._started: set[str] = set()
+        self._verdict: str | None = None  # decided, while processes are still ending
+        self._deadline: float | None = None
+        self._mark = "LAUNCHER_MARK=" + self._commands.mark
+        self._node = Node(self._mark, lambda event: self._on_event(0, event))
+        self._peers: Peers | None = None
+        self._shim: Shim | None = None
+        self._hello_by: float | None = None
+
+    # --- what the supervisor calls -----------------------------------------------------------------
+
+    def start(self) -> None:
+        """Make the folders and start what can be started; a failure is an outcome, not an exception."""
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+            os.makedirs(self._commands.logs, exist_ok=True)
+            self._enter("Starting")
+            workdir.make(self._run, self._number, self._spec["work"])
+            limit = self._spec["resources"]["time_limit_min"]
+            self._deadline = time.monotonic() + limit * 60 if limit else None
+            if self._spec["plan"]["mpi"] is not None:
+                self._shim = Shim(self._folder, self._selector, self._start_daemon)
+            if self._size > 1:
+                self._peers = Peers(self._selector, self._on_event)
+                self._hello_by = time.monotonic() + HELLO_TIMEOUT_S
+                for node in range(1, self._size):
+                    self._peers.start_here(node, os.path.join(self._folder, "node-%d.log" % node))
+            self._on_event(0, {"event": "hello", "address": "127.0.0.1", "interface": "lo"})
+        except OSError as error:
+            self._fail("start", "the run could not be started: %s" % error)
+
+    def reaped(self, pid: int, status: int) -> bool:
+        """Take note of a dead child; tell whether it belongs to this attempt."""
+        return self._node.reaped(pid, status) or (self._peers is not None and self._peers.reaped(pid, status))
+
+    def tick(self) -> float | None:
+        """Do what is due; return when to be called again at the latest (monotonic seconds)."""
+        now = time.monotonic()
+        self._node.tick()
+        if self._verdict is None and self._deadline is not None and now >= self._deadline:
+            minutes = self._spec["resources"]["time_limit_min"]
+            self._fail("time_limit", "time_limit_min=%g was reached" % minutes)
+        if self._verdict is None and self._peers and len(self._ready) < self._size and now >= (self._hello_by or now):
+            missing = ", ".join(name for node, name in enumerate(self._names) if node not in self._ready)
+            self._fail("agent_lost", "no agent on %s within %d s" % (missing, HELLO_TIMEOUT_S))
+        self._finish_if_over()
+        times = [when for when in (self._node.deadline, self._deadline, now + 0.5) if when is not None]
+        return min(times)
+
+    def cancel(self) -> None:
+        """End the processes because somebody asked for it."""
+        if self._verdict is None:
+            self._end("Canceled", {"kind": "cancel", "message": "canceled"})
+
+    def give_up(self, kind: str, message: str) -> None:
+        """End the processes because this agent has to end."""
+        self._fail(kind, message)
+
+    # --- events of nodes ---------------------------------------------------------------------------
+
+    def _on_event(self, node: int, event: dict[str, Any]) -> None:
+        getattr(self, "_on_" + event["event"])(node, event)
+
+    def _on_hello(self, node: int, event: dict[str, Any]) -> None:
+        values = self._commands.values
+        values["host.%d" % node] = event["address"]
+        values["node.%d" % node] = self._names[node]
+        values["interface"] = event["interface"]
+        if node > 0:
+            self._send(node, {"do": "mark", "mark": self._mark})
+        self._send(node, {"do": "ports", "names": self._commands.wanted_ports(node)})
+
+    def _on_ports(self, node: int, event: dict[str, Any]) -> None:
+        for name, port in event["ports"].items():
+            self._commands.values["port." + name] = str(port)
+        self._ready.add(node)
+        if len(self._ready) == self._size and self._verdict is None:
+            self._queue = self._commands.messages()
+            self._start_next()
+
+    def _on_listening(self, node: int, event: dict[str, Any]) -> None:
+        del node, event
+        self._start_next()
+
+    def _on_started(self, node: int, event: dict[str, Any]) -> None:
+        del node
+        self._by_name[event["name"]].update(pid=event["pid"], started=record.now())
+
+    def _on_refused(self, node: int, event: dict[str, Any]) -> None:
+        self._alive.discard(event["name"])
+        self._fail("start", event["message"], self._by_name.get(event["name"]) or {"node": self._names[node]})
+
+    def _on_exited(self, node: int, event: dict[str, Any]) -> None:
+        del node
+        name, code = event["name"], event["exit_code"]
+        who = self._by_name[name]
+        who.update(ended=record.now(), exit_code=code, signal=event["signal"])
+        self._alive.discard(name)
+        if self._verdict is not None:
+            return
+        if code != 0:
+            self._fail_process(who)
+        elif self._over():
+            self._end("Completed", None)
+
+    def _on_lost(self, node: int, event: dict[str, Any]) -> None:
+        name = self._names[node]
+        # What ran there is over as far as this attempt can tell; its guard ends it.
+        self._alive -= {key for key, item in self._by_name.items() if item["node"] == name}
+        self._fail("agent_lost", "lost the agent of %s: %s" % (name, event["message"]), {"node": name})
+
+    def _start_daemon(self, host: str, command: str) -> None:
+        if host not in self._names:
+            self._fail("start", "mpirun asked for %r, which is none of %s" % (host, ", ".join(self._names)))
+        else:
+            node = self._names.index(host)
+            self._send(node, self._commands.daemon(node, command))
+
+    # --- start and end -----------------------------------------------------------------------------
+
+    def _send(self, node: int, message: dict[str, Any]) -> None:
+        if node == 0:
+            self._node.handle(message)
+        elif self._peers is not None:
+            self._peers.send(node, message)
+
+    def _start_next(self) -> None:
+        """Start the processes up to the next one that the rest has to wait for."""
+        while self._queue and self._verdict is None:
+            node, process, port = self._queue.pop(0)
+            self._alive.add(process["name"])
+            self._started.add(process["name"])
+            self._send(node, {"do": "start", "processes": [process]})
+            if port is not None:
+                self._send(node, {"do": "await", "port": int(self._commands.values["port." + port])})
+                return
+        if self._verdict is None:
+            self._enter("Running")
+
+    def _over(self) -> bool:
+        """Tell whether the roles that the run ends with have all ended well."""
+        if self._queue:
+            return False
+        roles = self._spec["plan"]["ends_with"]
+        watched = [
+            name for name in self._started if not roles or self._by_name[name]["role"] in roles
+        ]
+        return not any(name in self._alive for name in watched)
+
+    def _fail_process(self, who: dict[str, Any]) -> None:
+        if who["role"] == "mpirun":
+            who = self._first_failed_rank() or who
+        kind = "exit" if who["signal"] is None else "signal"
+        how = "exited with %s" % who["exit_code"] if kind == "exit" else "was killed by signal %s" % who["signal"]
+        name = "rank %d" % who["rank"] if who["role"] == "worker" and len(self._records) > 1 else who["role"]
+        self._fail(kind, "%s on %s %s" % (name, who["node"], how), who)
+
+    def _first_failed_rank(self) -> dict[str, Any] | None:
+        """Take note of how mpirun's ranks ended (rank.sh) and return the one that failed first."""
+        first: tuple[int, dict[str, Any]] | None = None
+        for who in self._records:
+            path = os.path.join(self._folder, "rank-%d" % who["rank"])
+            try:
+                with open(path, encoding="ascii") as file:
+                    code = int(file.read())
+                when = os.stat(path).st_mtime_ns
+            except (OSError, ValueError):
+                continue
+            killed = code > 128  # noqa: PLR2004  # a shell's way of telling a signal
+            who.update(
+                ended=round(when / 1e9, 3), exit_code=None if killed else code, signal=code - 128 if killed else None
+            )
+            if code != 0 and (first is None or when < first[0]):
+                first = (when, who)
+        return first[1] if first else None
+
+    def _fail(self, kind: str, message: str, who: dict[str, Any] | None = None) -> None:
+        who = who or {}
+        cause = {key: who.get(key) for key in ("node", "role", "index", "rank", "exit_code", "signal")}
+        cause.update(kind=kind, message=message, last_lines=self._last_lines(who.get("log")))
+        self._end("Failed", cause)
+
+    def _last_lines(self, log: str | None) -> list[str]:
+        if log is None:
+            return []
+        try:
+            with open(os.path.join(self._run, log), "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - 16384))
+                text = file.read().decode("utf-8", "backslashreplace")
+        except OSError:
+            return []
+        return text.splitlines()[-_LAST_LINES:]
+
+    def _end(self, verdict: str, cause: dict[str, Any] | None) -> None:
+        """Decide the outcome and end what still runs."""
+        if self._verdict is not None:
+            return
+        self._verdict = verdict
+        self.cause = None if cause is None else dict(cause, phase=self._phases[-1][0] if self._phases else "Starting")
+        self._queue = []
+        for node in range(self._size):
+            self._send(node, {"do": "end", "grace": GRACE_S})
+        self._finish_if_over()
+
+    def _finish_if_over(self) -> None:
+        if self._verdict is None or self._alive or self.outcome is not None or not self._node.idle:
+            return
+        if self._peers is not None:
+            self._peers.close()
+            if not self._peers.gone:
+                return
+        self._close()
+
+    def _close(self) -> None:
+        if self._spec["plan"]["mpi"] is not None:
+            self._first_failed_rank()
+        self._enter("Finalizing")
+        self._node.close()
+        if self._shim is not None:
+            self._shim.close()
+        self._tidy()
+        self.outcome = self._verdict
+        self._write()
+
+    def _tidy(self) -> None:
+        """Remove what only this attempt needed."""
+        for entry in os.listdir(self._folder):
+            path = os.path.join(self._folder, entry)
+            empty_log = entry.startswith("node-") and os.path.getsize(path) == 0
+            if entry.startswith(("rank-", "request-")) or empty_log:
+                record.remove(path)
+        with contextlib.suppress(OSError):  # the work folder may be what failed
+            workdir.tidy(os.path.join(self._run, "work", str(self._number)))
+
+    # --- the record --------------------------------------------------------------------------------
+
+    def _enter(self, phase: str) -> None:
+        self._phases.append([phase, record.now()])
+        self._write()
+
+    def _write(self) -> None:
+        values = self._commands.values
+        nodes = [{"name": name, "address": values.get("host.%d" % node)} for node, name in enumerate(self._names)]
+        record.write(
+            os.path.join(self._folder, "state.json"),
+            {
+                "schema": record.SCHEMA,
+                "attempt": self._number,
+                "owner": record.owner(),
+                "phases": self._phases,
+                "nodes": nodes,
+                "processes": self._records,
+                "outcome": self.outcome,
+                "cause": self.cause,
+            },
+        )

@@ -1,0 +1,167 @@
+"""From the symbolic plan of a run to the exact processes of one attempt."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from .expand import expand
+
+# What would tell a process of this run that it is part of something else: another run, an MPI job, a
+# cluster of the submitter's shell. A run's own values are put on top.
+_FOREIGN = re.compile(
+    r"^(LAUNCHER_.*|CUDA_VISIBLE_DEVICES|TF_CONFIG|OMPI_.*|PMI_.*|PMIX_.*|PRTE_.*|HYDRA_.*|MPI_LOCAL.*|HOROVOD_.*"
+    r"|RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|GROUP_.*|NODE_RANK|MASTER_ADDR|MASTER_PORT|TORCHELASTIC_.*"
+    r"|VIRTUAL_ENV|PYTHONHOME|PYTHONPATH|CONDA_PREFIX|CONDA_DEFAULT_ENV)$"
+)
+
+# mpirun refuses root without being told twice (Open MPI 4 and 5).
+_ROOT = {
+    name + end: "1"
+    for name in ("OMPI_ALLOW_RUN_AS_ROOT", "PRTE_ALLOW_RUN_AS_ROOT")
+    for end in ("", "_CONFIRM")
+}
+
+# Under mpirun the rank stub says which rank a process is.
+_ANY_RANK: dict[str, Any] = {"role": "worker", "index": 0, "rank": 0, "local_rank": 0}
+
+
+def base_environment(path_prefix: str | None) -> dict[str, str]:
+    """Return this node's environment without what belongs to other jobs, `path_prefix` first on PATH."""
+    env = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
+    if path_prefix:
+        env["PATH"] = path_prefix + os.pathsep + env.get("PATH", os.defpath)
+    return env
+
+
+class Commands:
+    """Turns the plan of one attempt into `start` messages, once names, addresses and ports are known."""
+
+    def __init__(self, run: str, attempt: int, spec: dict[str, Any], submit: dict[str, Any], gpus: list[list[str]]) -> None:
+        self.plan: dict[str, Any] = spec["plan"]
+        self.mark = "%s#%d" % (run, attempt)
+        self.logs = os.path.join(run, "logs") if attempt == 0 else os.path.join(run, "logs", "attempt-%d" % attempt)
+        self.values: dict[str, str] = {}
+        self._run = run
+        self._attempt = attempt
+        self._spec = spec
+        self._environment: dict[str, Any] = submit.get("environment") or {}
+        self._data: dict[str, str] = submit.get("data") or {}
+        self._gpus = gpus
+        self._shim = os.path.join(run, "attempts", str(attempt))
+        self._work = os.path.join(run, "work", str(attempt))
+        self.values["python"] = self._environment.get("python") or "python3"
+        self.values["run"] = run
+        self.values["agent"] = os.path.dirname(os.path.abspath(__file__))
+        self.values.update(("data.%s" % name, path) for name, path in self._data.items())
+
+    def wanted_ports(self, node: int) -> list[str]:
+        """Return the names of the ports that must be free on a node."""
+        return [name for name, where in self.plan["ports"].items() if where == node]
+
+    def records(self, names: list[str]) -> list[dict[str, Any]]:
+        """Return the record of every process and rank, before its start."""
+        if self.plan["mpi"] is None:
+            members = self.plan["processes"]
+        else:
+            slots = self.plan["processes_per_node"]
+            members = [
+                {"role": "worker", "index": rank, "rank": rank, "local_rank": rank % slots, "node": rank // slots}
+                for rank in range(self.plan["nodes"] * slots)
+            ]
+            members.append({"role": "mpirun", "index": 0, "rank": -1, "local_rank": 0, "node": 0})
+        keep = ("role", "index", "rank", "local_rank")
+        empty: dict[str, Any] = {"pid": None, "started": None, "ended": None, "exit_code": None, "signal": None}
+        return [
+            dict(
+                {key: member[key] for key in keep},
+                node=names[member["node"]],
+                log=os.path.relpath(self._log(member), self._run),
+                **empty,
+            )
+            for member in members
+        ]
+
+    def messages(self) -> list[tuple[int, dict[str, Any], str | None]]:
+        """Return node, process to start, and the port to await after it, in order of start."""
+        if self.plan["mpi"] is not None:
+            return [(0, self._mpirun(), None)]
+        return [
+            (process["node"], self._process(process), process["ready_port"]) for process in self.plan["processes"]
+        ]
+
+    def daemon(self, node: int, command: str) -> dict[str, Any]:
+        """Return the message that starts mpirun's daemon on a node."""
+        rest = self._common(node, _ANY_RANK, "node")
+        return dict(rest, do="daemon", command=command, log=os.path.join(self.logs, "mpirun-0.log"))
+
+    def _log(self, member: dict[str, Any]) -> str:
+        return os.path.join(self.logs, "%s-%d.log" % (member["role"], member["index"]))
+
+    def _process(self, process: dict[str, Any]) -> dict[str, Any]:
+        message = self._common(process["node"], process, process["gpus"])
+        message["env"].update({key: self._fill(value) for key, value in process["env"].items()})
+        argv = [self._fill(part) for part in process["argv"]]
+        return dict(message, name="%s-%d" % (process["role"], process["index"]), argv=argv, log=self._log(process))
+
+    def _mpirun(self) -> dict[str, Any]:
+        line = self.plan["mpi"]
+        message = self._common(0, _ANY_RANK, "node")
+        message["env"].update({key: self._fill(value) for key, value in line["env"].items()})
+        argv = [self._fill(part) for part in [*line["argv"], *line["program"]]]
+        return dict(message, name="mpirun-0", argv=argv, log=os.path.join(self.logs, "mpirun-0.log"))
+
+    def _common(self, node: int, member: dict[str, Any], gpus: str) -> dict[str, Any]:
+        """Return where and in what environment a process runs."""
+        metrics = os.path.join(self._run, "metrics")
+        env = {
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",  # the source is shared and read-only
+            "CUDA_VISIBLE_DEVICES": ",".join(self._visible(node, member, gpus)),
+            "LAUNCHER_RUN": self._spec["id"],
+            "LAUNCHER_RUN_FOLDER": self._run,
+            "LAUNCHER_ATTEMPT": str(self._attempt),
+            "LAUNCHER_MARK": self.mark,
+            "LAUNCHER_ROLE": member["role"],
+            "LAUNCHER_INDEX": str(member["index"]),
+            "LAUNCHER_RANK": str(member["rank"]),
+            "LAUNCHER_LOCAL_RANK": str(member["local_rank"]),
+            "LAUNCHER_NODE": str(node),
+            "LAUNCHER_NODES": str(self.plan["nodes"]),
+            "LAUNCHER_METRICS": os.path.join(metrics, "%s-%d.jsonl" % (member["role"], member["index"])),
+        }
+        if self.plan["mpi"] is not None:
+            env.update(_ROOT)
+            env["LAUNCHER_SHIM"] = self._shim
+            env["LAUNCHER_METRICS_FOLDER"] = metrics
+            env["LAUNCHER_PROCESS_LOGS"] = self.logs
+            env["LAUNCHER_RANK_ENDS"] = self._shim
+        cpus = self._spec["resources"]["cpus_per_process"]
+        if cpus:
+            env["OMP_NUM_THREADS"] = str(cpus)
+        for name, path in self._data.items():
+            env["LAUNCHER_DATA_" + re.sub(r"\W", "_", name).upper()] = path
+        prefix = self._environment.get("prefix")
+        env.update(self._environment.get("env") or {})
+        env.update({key: self._fill(value) for key, value in self._spec["env"].items()})
+        return {"env": env, "path_prefix": os.path.join(prefix, "bin") if prefix else None, "cwd": self._work}
+
+    def _visible(self, node: int, member: dict[str, Any], visibility: str) -> list[str]:
+        """Return the GPUs that a process sees; TensorFlow roles on one node share them out."""
+        gpus = self._gpus[node] if node < len(self._gpus) else []
+        if visibility == "none" or not gpus:
+            return []
+        if visibility == "node":
+            return gpus
+        mates = [
+            (mate["role"], mate["index"])
+            for mate in self.plan["processes"]
+            if mate["node"] == node and mate["gpus"] == "process"
+        ]
+        place = mates.index((member["role"], member["index"]))
+        share = len(gpus) // len(mates)
+        return gpus[place * share : (place + 1) * share] if share else [gpus[place % len(gpus)]]
+
+    def _fill(self, text: str) -> str:
+        return expand(text, self.values)

@@ -1,0 +1,49 @@
+"""What a run left: sizes and times at once, hashes as far as a bounded time allows."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import Any
+
+from . import record
+
+_PARTS = ("outputs", "logs", "metrics")
+
+
+def _files(root: str) -> list[tuple[str, os.stat_result]]:
+    found: list[tuple[str, os.stat_result]] = []
+    for part in _PARTS:
+        for folder, _, names in os.walk(os.path.join(root, part)):
+            for name in names:
+                path = os.path.join(folder, name)
+                try:
+                    found.append((path, os.lstat(path)))
+                except OSError:
+                    continue
+    return found
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_manifest(root: str, hash_for_s: float) -> None:
+    """Write `manifest.json` of a run folder; small files are hashed first, as long as time is left."""
+    until = time.monotonic() + hash_for_s
+    files: dict[str, dict[str, Any]] = {}
+    for path, stat in sorted(_files(root), key=lambda item: item[1].st_size):
+        entry: dict[str, Any] = {"size": stat.st_size, "mtime": round(stat.st_mtime, 3)}
+        # 200 MB/s is a slow disk: a file that would take longer than what is left is for later.
+        if os.path.isfile(path) and time.monotonic() + stat.st_size / 200e6 < until:
+            try:
+                entry["sha256"] = _sha256(path)
+            except OSError:
+                pass
+        files[os.path.relpath(path, root)] = entry
+    record.write(os.path.join(root, "manifest.json"), {"schema": record.SCHEMA, "files": files})

@@ -1,0 +1,173 @@
+"""The processes of one attempt on this node: started, watched and ended by messages.
+
+The same messages pass in memory on agent 0's own node and over the channel from any other:
+
+    {"do": "ports", "names": […]}                → {"event": "ports", "ports": {name: number}}
+    {"do": "start", "processes": [{"name", "argv", "env", "path_prefix", "cwd", "log"}]}
+                                                 → {"event": "started", "name", "pid"} each, or
+                                                   {"event": "refused", "name", "message"}
+    {"do": "daemon", "command", "env", …}          mpirun's remote daemon
+    {"do": "await", "port"}                      → {"event": "listening", "port"} once it accepts
+    {"do": "end", "grace": seconds}                SIGTERM now, SIGKILL after the grace
+                                                 → {"event": "exited", "name", "exit_code", "signal"}
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .commands import base_environment
+from .system import children, descendants, die_with_parent, has_variable, send, send_group
+
+PORTS = (20000, 32000)
+"""Below the ports that Linux gives to outgoing connections (32768-60999), so that none takes one between
+its choice and its use."""
+
+Report = Callable[[dict], None]
+
+
+class Node:
+    """Owns every process that an attempt has on this node."""
+
+    def __init__(self, marker: str, report: Report) -> None:
+        self._marker = os.fsencode(marker)  # NAME=value that all processes of the attempt carry
+        self._report = report
+        self._processes: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
+        self._held: list[socket.socket] = []
+        self._awaited: set[int] = set()
+        self._kill_at: float | None = None
+
+    def handle(self, message: dict[str, Any]) -> None:
+        """Act on one message."""
+        what = message["do"]
+        if what == "ports":
+            self._report({"event": "ports", "ports": {name: self._hold_port() for name in message["names"]}})
+        elif what == "start":
+            for process in message["processes"]:
+                self._start(process)
+        elif what == "daemon":
+            self._start(dict(message, name="", argv=["sh", "-c", message["command"]]))
+        elif what == "await":
+            self._awaited.add(message["port"])
+        elif what == "end":
+            self._end(message["grace"])
+
+    @property
+    def idle(self) -> bool:
+        """Whether no process is left."""
+        return not self._processes
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` has something to do at the latest (monotonic seconds)."""
+        return time.monotonic() + 0.02 if self._awaited else self._kill_at
+
+    def tick(self) -> None:
+        """Do what is due."""
+        for port in sorted(self._awaited):
+            with socket.socket() as probe:
+                probe.settimeout(1)
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    self._awaited.discard(port)
+                    self._report({"event": "listening", "port": port})
+        if self._kill_at is not None and time.monotonic() >= self._kill_at:
+            for pid in self._processes:
+                self._signal_tree(pid, signal.SIGKILL)
+            self._kill_at = None if self.idle else time.monotonic() + 0.5
+
+    def reaped(self, pid: int, status: int) -> bool:
+        """Take note of a dead child; tell whether it was one of this node's."""
+        known = self._processes.pop(pid, None)
+        if known is None:
+            return False
+        name, popen = known
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        code = None if number is not None else os.WEXITSTATUS(status)
+        popen.returncode = code if code is not None else -(number or 0)  # or Popen warns that it still runs
+        send_group(pid, signal.SIGKILL)  # what it left in its own group
+        if name:
+            self._report({"event": "exited", "name": name, "exit_code": code, "signal": number})
+        return True
+
+    def close(self) -> None:
+        """Kill whatever is left of the attempt here, also what detached itself; free the ports."""
+        for pid in list(self._processes):
+            self._signal_tree(pid, signal.SIGKILL)
+        for pid in children():
+            if pid not in self._processes and has_variable(pid, self._marker):
+                for below in [pid, *descendants(pid)]:
+                    send(below, signal.SIGKILL)
+        for held in self._held:
+            held.close()
+        self._held = []
+
+    def _hold_port(self) -> int:
+        """Return a free port and keep it bound, but not listening.
+
+        With SO_REUSEADDR on both sides Linux lets the process bind it too, while another agent's
+        plain bind is refused (socket(7), ip(7)): no two runs get the same port.
+        """
+        for _ in range(1000):
+            port = random.randrange(*PORTS)  # noqa: S311  # spread, not secrecy
+            with socket.socket() as plain:
+                try:
+                    plain.bind(("", port))
+                except OSError:
+                    continue
+            held = socket.socket()
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                held.bind(("", port))
+            except OSError:
+                held.close()
+                continue
+            self._held.append(held)
+            return port
+        raise OSError("no free port between %d and %d" % PORTS)
+
+    def _start(self, process: dict[str, Any]) -> None:
+        log = os.open(process["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            popen = subprocess.Popen(  # noqa: S603
+                process["argv"],
+                cwd=process["cwd"],
+                env=dict(base_environment(process["path_prefix"]), **process["env"]),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # one thread, and prctl is all it calls
+            )
+        except (OSError, ValueError) as error:
+            self._report({"event": "refused", "name": process["name"], "message": _why(error, process)})
+            return
+        finally:
+            os.close(log)
+        self._processes[popen.pid] = (process["name"], popen)
+        if process["name"]:
+            self._report({"event": "started", "name": process["name"], "pid": popen.pid})
+
+    def _end(self, grace: float) -> None:
+        for pid in list(self._processes):
+            send_group(pid, signal.SIGTERM)
+        at = time.monotonic() + grace
+        self._kill_at = at if self._kill_at is None else min(at, self._kill_at)
+
+    @staticmethod
+    def _signal_tree(pid: int, signum: int) -> None:
+        for below in [*descendants(pid), pid]:
+            send(below, signum)
+        send_group(pid, signum)
+
+
+def _why(error: Exception, process: dict[str, Any]) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "%s: no such program" % process["argv"][0]
+    return "%s: %s" % (process["argv"][0], error)

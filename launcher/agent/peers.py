@@ -1,0 +1,173 @@
+"""The other nodes of an attempt: their agents, the channel to each, and mpirun's requests to reach them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from . import record
+from .channel import Channel, ChannelClosed, Doorkeeper
+from .system import send
+
+Event = Callable[[int, dict], None]
+
+
+class Peers:
+    """Agent 0's side of the channels; events of node `n` are reported as `on_event(n, event)`."""
+
+    def __init__(self, selector: selectors.BaseSelector, on_event: Event) -> None:
+        self._selector = selector
+        self._on_event = on_event
+        self._token = secrets.token_hex(32)
+        self._channels: dict[int, Channel] = {}
+        self._pids: dict[int, int] = {}
+        self._popens: list[subprocess.Popen[bytes]] = []
+        self._closing = False
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(64)
+        self._listener.setblocking(False)
+        selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
+    def start_here(self, node: int, log: str) -> None:
+        """Start an agent on this machine that acts node `node`."""
+        env = dict(os.environ)
+        env["LAUNCHER_AGENT_ADDRESSES"] = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        env["LAUNCHER_AGENT_TOKEN"] = self._token
+        env["LAUNCHER_AGENT_NODE"] = str(node)
+        with open(log, "ab") as out:
+            popen = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-I", "-S", sys.argv[0], "node"],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._pids[popen.pid] = node
+        self._popens.append(popen)
+
+    def send(self, node: int, message: dict[str, Any]) -> None:
+        """Send a message to a node; one that is lost has been reported."""
+        channel = self._channels.get(node)
+        if channel is not None:
+            channel.send(message)
+            self._watch(node, channel)
+
+    def reaped(self, pid: int, status: int) -> bool:
+        """Take note of a dead agent; tell whether it was one of these."""
+        node = self._pids.pop(pid, None)
+        if node is None:
+            return False
+        for popen in self._popens:
+            if popen.pid == pid:
+                popen.returncode = status
+        if not self._closing:
+            self._lose(node, "its agent ended")
+        return True
+
+    def close(self) -> None:
+        """Let the other agents end; harmless when called again."""
+        if self._closing:
+            return
+        self._closing = True
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        for channel in self._channels.values():
+            self._selector.unregister(channel)
+            channel.close()
+        self._channels = {}
+        for pid in self._pids:
+            send(pid, signal.SIGTERM)
+
+    @property
+    def gone(self) -> bool:
+        """Whether every agent that was started here has ended."""
+        return not self._pids
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return
+        channel = Channel(sock)
+        door = Doorkeeper(channel, self._token)
+        self._selector.register(channel, selectors.EVENT_READ, lambda: self._admit(door))
+
+    def _admit(self, door: Doorkeeper) -> None:
+        channel = door.channel
+        try:
+            for message in channel.receive():
+                hello = door.admit(message)
+                node = int(hello["node"])
+                self._channels[node] = channel
+                self._selector.modify(channel, selectors.EVENT_READ, lambda: self._serve(node, channel))
+                self._on_event(node, dict(hello, event="hello"))
+        except (ChannelClosed, KeyError, ValueError, TypeError):
+            self._selector.unregister(channel)
+            channel.close()
+
+    def _serve(self, node: int, channel: Channel) -> None:
+        try:
+            channel.flush()
+            for message in channel.receive():
+                self._on_event(node, message)
+        except ChannelClosed as error:
+            if self._channels.get(node) is channel:
+                self._lose(node, str(error))
+            return
+        self._watch(node, channel)
+
+    def _watch(self, node: int, channel: Channel) -> None:
+        if self._channels.get(node) is channel:
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.pending else 0)
+            self._selector.modify(channel, events, lambda: self._serve(node, channel))
+
+    def _lose(self, node: int, why: str) -> None:
+        channel = self._channels.pop(node, None)
+        if channel is not None:
+            self._selector.unregister(channel)
+            channel.close()
+        self._on_event(node, {"event": "lost", "message": why})
+
+
+class Shim:
+    """Where mpirun's remote shell leaves its requests (shim.sh)."""
+
+    def __init__(self, folder: str, selector: selectors.BaseSelector, on_request: Callable[[str, str], None]) -> None:
+        self._folder = folder
+        self._selector = selector
+        self._on_request = on_request
+        self._bell = os.path.join(folder, "doorbell")
+        record.remove(self._bell)
+        os.mkfifo(self._bell, 0o600)
+        # Read and write: the pipe never ends, and no writer waits for a reader.
+        self._fd = os.open(self._bell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._rest = b""
+        selector.register(self._fd, selectors.EVENT_READ, self._ring)
+
+    def close(self) -> None:
+        """Remove the FIFO."""
+        self._selector.unregister(self._fd)
+        os.close(self._fd)
+        record.remove(self._bell)
+
+    def _ring(self) -> None:
+        try:
+            self._rest += os.read(self._fd, 1 << 16)
+        except BlockingIOError:
+            return
+        *names, self._rest = self._rest.split(b"\n")
+        for name in names:
+            path = os.path.join(self._folder, os.fsdecode(name))
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                host, _, command = file.read().partition("\n")
+            record.remove(path)
+            self._on_request(host, command.rstrip("\n"))

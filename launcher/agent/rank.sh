@@ -1,0 +1,21 @@
+#!/bin/sh
+# Started by mpirun for every rank: `rank.sh PROGRAM…`. Gives the rank its own log and metrics file and
+# records how it ended, since mpirun tells only one exit code.
+rank=${OMPI_COMM_WORLD_RANK:-${PMIX_RANK:-${PMI_RANK:?no MPI rank in the environment}}}
+local_rank=${OMPI_COMM_WORLD_LOCAL_RANK:-${MPI_LOCALRANKID:-0}}
+export LAUNCHER_RANK="$rank" LAUNCHER_LOCAL_RANK="$local_rank" LAUNCHER_INDEX="$rank"
+export LAUNCHER_METRICS="$LAUNCHER_METRICS_FOLDER/worker-$rank.jsonl"
+exec >>"$LAUNCHER_PROCESS_LOGS/worker-$rank.log" 2>&1
+# In the background, so that a signal to this shell reaches the program at once.
+"$@" &
+child=$!
+trap 'kill -TERM "$child" 2>/dev/null' TERM
+trap 'kill -INT "$child" 2>/dev/null' INT
+wait "$child"
+code=$?
+while kill -0 "$child" 2>/dev/null; do
+    wait "$child"
+    code=$?
+done
+echo "$code" >"$LAUNCHER_RANK_ENDS/rank-$rank"
+exit "$code"

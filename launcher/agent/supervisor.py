@@ -1,0 +1,154 @@
+"""Runs the runs of one launch on this machine, detached from the shell that asked for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import deque
+from typing import Any
+
+from . import manifest, record
+from .attempt import Attempt
+from .loop import Loop
+
+HASH_FOR_S = 0.2
+"""Time for hashes at the end of a run, while others may wait for this loop."""
+
+
+class _Run:
+    """A run that is under way."""
+
+    def __init__(self, folder: str, gpus: list[list[str]]) -> None:
+        self.folder = folder
+        self.gpus = gpus
+        self.spec = record.read(os.path.join(folder, "spec.json")) or {}
+        self.submit = record.read(os.path.join(folder, "submit.json")) or {}
+        self.spec["id"] = self.submit.get("id", "")
+        self.number = 0
+        self.attempt: Attempt | None = None
+        self.next_look = 0.0
+
+
+def finish(folder: str, state: str, cause: dict[str, Any] | None, attempt: int | None) -> None:
+    """Write the last word on a run unless somebody else has."""
+    end = {"schema": record.SCHEMA, "state": state, "time": record.now(), "attempt": attempt, "cause": cause}
+    record.create(os.path.join(folder, "end.json"), end)
+
+
+class Supervisor:
+    """Keeps up to `max_parallel` runs going until none is left."""
+
+    def __init__(self, orders: dict[str, Any]) -> None:
+        self._waiting: deque[str] = deque(orders["runs"])
+        self._parallel: int = orders["max_parallel"]
+        self._free: list[str] = list(orders["gpus"])
+        self._running: list[_Run] = []
+        self._loop = Loop()
+
+    def work(self) -> int:
+        """Run everything; return the exit code."""
+        while self._waiting or self._running:
+            if self._loop.asked_to_end:
+                self._cancel_all()
+            self._fill()
+            until = time.monotonic() + 0.5
+            for run in list(self._running):
+                until = min(until, self._look_after(run))
+            if self._running:
+                self._loop.wait(until)
+                self._loop.reap(self._reaped)
+        return 0
+
+    def _fill(self) -> None:
+        """Start what there is room for, in order."""
+        while self._waiting and len(self._running) < self._parallel:
+            folder = self._waiting[0]
+            spec = record.read(os.path.join(folder, "spec.json"))
+            if spec is None or os.path.exists(os.path.join(folder, "end.json")):  # deleted or ended meanwhile
+                self._waiting.popleft()
+                continue
+            if os.path.exists(os.path.join(folder, "cancel.json")):
+                finish(folder, "Canceled", {"kind": "cancel", "message": "canceled while queued", "phase": "Queued"}, None)
+                self._waiting.popleft()
+                continue
+            gpus = self._take_gpus(spec)
+            if gpus is None:
+                return
+            self._waiting.popleft()
+            run = _Run(folder, gpus)
+            self._running.append(run)
+            self._begin(run)
+
+    def _take_gpus(self, spec: dict[str, Any]) -> list[list[str]] | None:
+        """Return the GPUs of each node, or None while too few are free."""
+        nodes, each = spec["plan"]["nodes"], spec["resources"]["gpus_per_node"]
+        if nodes * each > len(self._free):
+            return None
+        taken, self._free = self._free[: nodes * each], self._free[nodes * each :]
+        return [taken[node * each : (node + 1) * each] for node in range(nodes)]
+
+    def _begin(self, run: _Run) -> None:
+        run.attempt = Attempt(run.folder, run.number, run.spec, run.submit, run.gpus, self._loop.selector)
+        run.attempt.start()
+
+    def _look_after(self, run: _Run) -> float:
+        """Move a run on; return when to look again at the latest."""
+        assert run.attempt is not None  # noqa: S101
+        now = time.monotonic()
+        if now >= run.next_look:
+            run.next_look = now + 0.5
+            if os.path.exists(os.path.join(run.folder, "cancel.json")):
+                run.attempt.cancel()
+        until = run.attempt.tick()
+        if run.attempt.outcome is None:
+            return min(until, run.next_look)
+        if run.attempt.outcome == "Failed" and run.number < run.spec["retries"] and not self._loop.asked_to_end:
+            run.number += 1
+            self._begin(run)
+            return now
+        self._conclude(run, run.attempt.outcome, run.attempt.cause)
+        return now
+
+    def _conclude(self, run: _Run, state: str, cause: dict[str, Any] | None) -> None:
+        try:
+            manifest.write_manifest(run.folder, HASH_FOR_S)
+        except OSError as error:
+            print("manifest of %s: %s" % (run.folder, error), file=sys.stderr, flush=True)  # noqa: T201
+        finish(run.folder, state, cause, run.number)
+        self._free = [gpu for node in run.gpus for gpu in node] + self._free
+        self._running.remove(run)
+
+    def _reaped(self, pid: int, status: int) -> None:
+        for run in self._running:
+            if run.attempt is not None and run.attempt.reaped(pid, status):
+                return
+
+    def _cancel_all(self) -> None:
+        """End everything because this process is asked to end."""
+        cause = {"kind": "supervisor_lost", "message": "the supervisor was asked to end", "phase": "Queued"}
+        for folder in self._waiting:
+            finish(folder, "Failed", cause, None)
+        self._waiting.clear()
+        for run in self._running:
+            if run.attempt is not None:
+                run.attempt.give_up("supervisor_lost", "the supervisor was asked to end")
+
+
+def read_orders() -> dict[str, Any] | None:
+    """Return the orders from standard input; None where the launcher died before it gave them."""
+    text = sys.stdin.read()
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def lost(orders: dict[str, Any]) -> None:
+    """Record that the supervisor was killed; the guard's last act."""
+    cause = {"kind": "supervisor_lost", "message": "the supervisor was killed", "phase": "Running"}
+    for folder in orders["runs"]:
+        if os.path.exists(os.path.join(folder, "submit.json")):
+            canceled = os.path.exists(os.path.join(folder, "cancel.json"))
+            finish(folder, "Canceled" if canceled else "Failed", cause, None)

@@ -1,0 +1,103 @@
+"""Processes as Linux sees them: subreaper, parent-death signal, descendants, network interface."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent(signum: int = signal.SIGKILL) -> None:
+    """Get `signum` when the parent ends. Safe between fork and exec."""
+    _libc.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0)
+
+
+def parents() -> dict[int, int]:
+    """Return the parent of every process on this machine."""
+    found: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/stat" % name, "rb") as file:
+                    found[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue
+    return found
+
+
+def children() -> list[int]:
+    """Return this process's children, dead ones that nobody waited for included."""
+    try:
+        with open("/proc/self/task/%d/children" % os.getpid(), "rb") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+        me = os.getpid()
+        return [pid for pid, parent in parents().items() if parent == me]
+
+
+def descendants(root: int) -> list[int]:
+    """Return all processes below `root`, parents first."""
+    below: dict[int, list[int]] = {}
+    for pid, parent in parents().items():
+        below.setdefault(parent, []).append(pid)
+    found: list[int] = []
+    queue = [root]
+    while queue:
+        nexts = below.get(queue.pop(), [])
+        found += nexts
+        queue += nexts
+    return found
+
+
+def send(pid: int, signum: int) -> None:
+    """Signal a process that may be gone."""
+    try:
+        os.kill(pid, signum)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def send_group(pid: int, signum: int) -> None:
+    """Signal a process group that may be gone."""
+    try:
+        os.killpg(pid, signum)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def end_descendants(patience_s: float = 10.0) -> None:
+    """Kill everything below this process, also what detached itself; needs `adopt_orphans`."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        left = descendants(os.getpid())
+        for pid in left:
+            send(pid, signal.SIGKILL)
+        while True:
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    break
+            except ChildProcessError:
+                break
+        if not left:
+            return
+        time.sleep(0.01)
+
+
+def has_variable(pid: int, entry: bytes) -> bool:
+    """Tell whether a process was started with `NAME=value` in its environment."""
+    try:
+        with open("/proc/%d/environ" % pid, "rb") as file:
+            return entry in file.read().split(b"\0")
+    except OSError:
+        return False
