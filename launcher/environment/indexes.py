@@ -1,0 +1,101 @@
+"""Where packages come from: pip's own configuration, told to uv.
+
+A machine that is set up for pip (a mirror, a folder of wheels, a certificate) is set up for the
+builder too. The values may hold credentials, so they go into the builder's environment only: not into
+a command line, a key, a record or a log.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+_TO_UV = {  # option of pip -> variable of uv (https://docs.astral.sh/uv/reference/environment/)
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "constraint": "UV_CONSTRAINT",
+    "cert": "SSL_CERT_FILE",
+}
+_OLDER = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def redact(text: str) -> str:
+    """Return text without the user names and passwords of the addresses in it."""
+    return _CREDENTIALS.sub("***@", text)
+
+
+def _files(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield pip's configuration files, the weakest first (pip's documentation, Configuration)."""
+    if environ.get("PIP_CONFIG_FILE") == os.devnull:
+        return
+    home = Path(environ.get("HOME") or Path.home())
+    yield from (Path(folder) / "pip/pip.conf" for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"))
+    yield Path("/etc/pip.conf")
+    yield home / ".pip/pip.conf"
+    yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf"
+    if "PIP_CONFIG_FILE" in environ:
+        yield Path(environ["PIP_CONFIG_FILE"])
+
+
+def _pip_options(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what pip would take for `pip install`: files, then variables over them."""
+    found: dict[str, str] = {}
+    for path in _files(environ):
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read(path, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError, OSError):
+            continue  # pip itself reports a broken file; the variables still count here
+        for section in ("global", "install"):
+            if parser.has_section(section):
+                found.update({name.replace("_", "-"): value for name, value in parser.items(section)})
+    for option in _TO_UV:
+        value = environ.get("PIP_" + option.upper().replace("-", "_"))
+        if value:
+            found[option] = value
+    return {option: value for option, value in found.items() if option in _TO_UV and value.strip()}
+
+
+def _present(words: Iterable[str]) -> list[str]:
+    """Drop folders that do not exist: pip passes over them, uv stops."""
+    kept: list[str] = []
+    for word in words:
+        parts = urlsplit(word)
+        if parts.scheme and parts.scheme != "file":
+            kept.append(word)
+            continue
+        path = Path(unquote(parts.path) if parts.scheme else word).expanduser()
+        if path.exists():
+            kept.append(word if parts.scheme else str(path.absolute()))  # tools run in another folder
+    return kept
+
+
+def builder_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that make uv take packages from where pip would.
+
+    What is set for uv itself stays as it is.
+    """
+    given: dict[str, str] = {}
+    for option, value in _pip_options(environ).items():
+        name = _TO_UV[option]
+        if name in environ or _OLDER.get(name, name) in environ:
+            continue
+        words = _present(value.split())
+        if words:
+            # uv takes several places of wheels between commas, everything else between blanks
+            given[name] = ("," if name == "UV_FIND_LINKS" else " ").join(words)
+    if "UV_INDEX" in given and "UV_INDEX_STRATEGY" not in environ:
+        given["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # pip takes the best version of all its indexes
+    return given
+
+
+def constraint_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files that constrain every installation on this machine; they belong into the key."""
+    given = environ.get("UV_CONSTRAINT") or builder_variables(environ).get("UV_CONSTRAINT", "")
+    return tuple(path for word in given.split() if (path := Path(word)).is_file())

@@ -1,0 +1,88 @@
+"""`environment=packages`: packages from an index or a conda channel, installed once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from launcher.environment.builder import ensure
+from launcher.environment.frameworks import choose
+from launcher.environment.horovod import HorovodWish, supports_mpi
+from launcher.environment.interpreters import choose_interpreter
+from launcher.environment.problems import problems
+from launcher.environment.recipe import CondaWish, Recipe
+from launcher.errors import Problem
+from launcher.spec import Facts, Prepared, Progress, RunSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packages:
+    """An environment of the named packages beside those that the framework brings."""
+
+    kind: ClassVar[str] = "packages"
+
+    python: str | None = None
+    """Version of Python, as `3.11`, or the path of an interpreter. By default the launcher's own where
+    the framework was tested with it, else the newest on this machine that it was tested with."""
+    pip_packages: list[str] = field(default_factory=list[str])
+    """Requirements as pip takes them, `pandas>=2`."""
+    requirements_file: str | None = None
+    """A file of such requirements."""
+    conda_packages: list[str] = field(default_factory=list[str])
+    """Match specs of conda, `numpy=1.26`. Python then comes from conda too."""
+    environment_file: str | None = None
+    """A conda environment file (YAML) with channels, dependencies and a pip section."""
+    channels: list[str] = field(default_factory=lambda: ["conda-forge"])
+    """Channels of conda: names or addresses, `file://` included."""
+    torch_backend: str | None = None
+    """Which builds of PyTorch uv takes: `cpu`, `cu126`, `auto`; by default those of the index."""
+    build_on: str = "submit"
+    """Where it is built: `submit`, before the run is handed over."""
+
+    @property
+    def conda(self) -> bool:
+        """Whether conda brings Python and the first packages."""
+        return bool(self.conda_packages) or self.environment_file is not None
+
+    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+        """See `Environment.check`."""
+        return problems(self, spec, facts)
+
+    def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:
+        """See `Environment.horovod_controllers`."""
+        return ("mpi", "gloo") if supports_mpi(facts.mpi) else ("gloo",)
+
+    def recipe(self, spec: RunSpec, facts: Facts, cache: Path) -> Recipe:
+        """Return everything that decides what the environment holds.
+
+        Raises:
+            BuildError: no interpreter on this machine serves.
+        """
+        release = choose(spec.framework)
+        kind = spec.distribution.kind
+        gpu = spec.resources.gpus_per_node > 0
+        horovod = None
+        if kind == "horovod" and release is not None and release.horovod is not None:
+            horovod = HorovodWish.of(release, facts, gpu=gpu)
+        brought = release.brings(gpu=gpu, horovod=horovod is not None) if release else ()
+        mpi4py = kind == "mpi"
+        span = release.python_range(horovod=horovod is not None) if release else None
+        modules = (*(release.modules if release else ()), *(horovod.modules if horovod else ()))
+        return Recipe(
+            interpreter=None if self.conda else choose_interpreter(self.python, span, cache),
+            requirements=(*brought, *(("mpi4py",) if mpi4py else ()), *self.pip_packages),
+            files=(Path(self.requirements_file),) if self.requirements_file else (),
+            conda=CondaWish.of(self, span) if self.conda else None,
+            modules=(*modules, "mpi4py") if mpi4py else modules,
+            horovod=horovod,
+            mpi=f"{facts.mpi.flavour} {facts.mpi.major}" if mpi4py and facts.mpi else None,
+            gpu=gpu,
+            torch_backend=self.torch_backend,
+            env=dict(release.horovod_env) if release and horovod else {},
+        )
+
+    def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
+        """See `Environment.prepare`."""
+        return ensure(self.recipe(spec, facts, cache), cache, progress)

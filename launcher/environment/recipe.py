@@ -1,0 +1,156 @@
+"""Everything that decides what an environment holds, and the key that is made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.environment.indexes import constraint_files
+from launcher.environment.interpreters import Interpreter, Version, as_record
+
+if TYPE_CHECKING:
+    from launcher.environment.horovod import HorovodWish
+    from launcher.environment.packages import Packages
+
+_LAYOUT = 1
+"""Raise it when environments that were built before must be built anew."""
+
+
+def normalised(requirement: str) -> str:
+    """Return a requirement in one spelling: `Six >= 1` and `six>=1` are the same."""
+    text = requirement.strip()
+    match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)
+    if match is None or "://" in text.split("@")[0] or "/" in match.group():
+        return text
+    name = re.sub(r"[-_.]+", "-", match.group()).lower()
+    rest, marker, condition = text[match.end() :].partition(";")
+    return name + re.sub(r"\s+", "", rest) + (f"; {condition.strip()}" if marker else "")
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 of plain data, in hexadecimal."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def local_files(requirements: Iterable[str]) -> list[Path]:
+    """Return the archives on this machine that requirements name."""
+    found: list[Path] = []
+    for line in requirements:
+        _, at, address = line.partition("@")
+        word = (address if at else line).strip().removeprefix("file://")
+        if word.endswith((".whl", ".tar.gz", ".zip")) and Path(word).is_file():
+            found.append(Path(word))
+    return found
+
+
+def machine() -> dict[str, str]:
+    """Return what of this machine decides which binaries run on it."""
+    try:
+        libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (ValueError, OSError):
+        libc = ""
+    uname = os.uname()
+    return {"system": uname.sysname, "machine": uname.machine, "libc": libc}
+
+
+def contents(paths: Iterable[Path]) -> list[str]:
+    """Return the digests of files, with the requirement files that they include."""
+    found: list[str] = []
+    for path in included(paths):
+        found.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    return found
+
+
+def included(paths: Iterable[Path]) -> list[Path]:
+    """Return requirement files together with those that they name by -r or -c, each once."""
+    queue = list(paths)
+    for path in queue:  # grows while it is walked
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            match = re.match(r"\s*(?:-r|-c|--requirement|--constraint)[ =]\s*(\S+)", line)
+            if match and "://" not in match.group(1):
+                other = path.parent / match.group(1)
+                if other not in queue and other.is_file():
+                    queue.append(other)
+    return queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaWish:
+    """What conda is asked for."""
+
+    packages: tuple[str, ...]
+    environment_file: Path | None
+    channels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, options: Packages, span: tuple[Version, Version] | None) -> CondaWish:
+        """Return the wish of these options, with a Python that the framework was tested with."""
+        python: tuple[str, ...] = ()
+        if options.python is not None:
+            python = (f"python={options.python}",)
+        elif span is not None:
+            (major, oldest), (_, newest) = span
+            python = (f"python>={major}.{oldest},<{major}.{newest + 1}",)
+        return cls(
+            packages=(*(python or ("python",)), *options.conda_packages),
+            environment_file=Path(options.environment_file) if options.environment_file else None,
+            channels=tuple(options.channels),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What an environment is made of."""
+
+    interpreter: Interpreter | None
+    """None where conda brings it."""
+    requirements: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    """Requirement files."""
+    conda: CondaWish | None = None
+    modules: tuple[str, ...] = ()
+    """What must import before the environment counts as ready."""
+    horovod: HorovodWish | None = None
+    mpi: str | None = None
+    """Flavour and first number of the MPI that its packages will meet, where that matters."""
+    gpu: bool = False
+    torch_backend: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Variables that processes in it need."""
+
+    def key(self) -> str:
+        """Return the content hash of the recipe and of this machine."""
+        wish = self.conda
+        conda = None
+        if wish is not None:
+            conda = {"packages": sorted(wish.packages), "channels": wish.channels}
+            conda["file"] = contents([wish.environment_file]) if wish.environment_file else []
+        return digest(
+            {
+                "layout": _LAYOUT,
+                "machine": machine(),
+                "python": as_record(self.interpreter) if self.interpreter else None,
+                "requirements": sorted({normalised(line) for line in self.requirements}),
+                "local": contents(local_files(self.requirements)),
+                "files": contents(self.files),
+                "constraints": contents(constraint_files(os.environ)),
+                "conda": conda,
+                "modules": self.modules,
+                "horovod": self.horovod.as_record() if self.horovod else None,
+                "mpi": self.mpi,
+                "gpu": self.gpu,
+                "torch_backend": self.torch_backend,
+                "env": dict(self.env),
+            }
+        )

@@ -1,0 +1,104 @@
+"""Run the tools that build an environment: guarded, logged, told about, and explained when they fail."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from launcher.environment.indexes import builder_variables, redact
+from launcher.errors import BuildError
+
+_GUARD = Path(__file__).with_name("guarded.py")
+_FOREIGN = ("VIRTUAL_ENV", "UV_PYTHON", "UV_TARGET", "UV_SYSTEM_PYTHON", "UV_PROJECT", "PIP_TARGET", "PIP_PREFIX")
+_LAST_LINES = 25
+
+Listener = Callable[[str], None]
+
+
+def _silent(_line: str) -> None:
+    """Hear nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """Starts tools with one log and one environment."""
+
+    log: Path
+    """Everything that the tools say, without credentials."""
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Added to the surroundings."""
+
+    def _surroundings(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in _FOREIGN and not name.startswith(("PYTHON", "CONDA_"))
+        }
+        return {**kept, **builder_variables(os.environ), **self.env}
+
+    def run(
+        self, argv: Sequence[str], task: str, *, hear: Listener = _silent, cwd: Path | None = None, hint: str = ""
+    ) -> list[str]:
+        """Run a command to its end and return its last lines; nothing of it survives this call.
+
+        `task` says in an error what could not be done, `hint` what to do next.
+
+        Raises:
+            BuildError: it failed; with its last lines.
+        """
+        guarded = [sys.executable, "-I", "-S", str(_GUARD), *argv]
+        lines: deque[str] = deque(maxlen=400)
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(redact(f"$ {' '.join(argv)}\n"))
+            process = subprocess.Popen(
+                guarded,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=cwd,
+                env=self._surroundings(),
+                start_new_session=True,  # Ctrl-C is for the launcher, which then closes the pipe
+            )
+            try:
+                for raw in process.stdout or ():
+                    line = redact(raw.decode("utf-8", "replace").rstrip())
+                    log.write(line + "\n")
+                    log.flush()
+                    lines.append(line)
+                    hear(line)
+                code = process.wait()
+            finally:
+                with contextlib.suppress(OSError):
+                    process.stdin and process.stdin.close()
+                process.wait()
+                process.stdout and process.stdout.close()
+        if code != 0:
+            raise BuildError(self._failure(task, code, list(lines), hint))
+        return list(lines)
+
+    def _failure(self, task: str, code: int, lines: list[str], hint: str) -> str:
+        how = f"exit code {code}" if code < 128 else f"signal {code - 128}"
+        said = [line for line in lines if line.strip()][-_LAST_LINES:]
+        quoted = "\n".join(f"  | {line}" for line in said)
+        end = f"\n{hint}" if hint else ""
+        return f"{task} failed ({how}).\n{quoted}\nThe whole log: {self.log}{end}"
+
+
+def uv() -> str:
+    """Return the path of uv, which comes as a package.
+
+    Raises:
+        BuildError: it is not there.
+    """
+    from uv import find_uv_bin  # noqa: PLC0415  # only where something is built
+
+    try:
+        return find_uv_bin()
+    except FileNotFoundError as error:
+        raise BuildError(f"{error}. Try: {sys.executable} -m pip install --force-reinstall uv") from error
