@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher.agent import record
 from launcher.spec import SCHEMA, Prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 KEY_LENGTH = 20
 """Digits of the key in names: 80 bits."""
@@ -85,11 +87,11 @@ def prepared(cache: Path, key: str) -> Prepared | None:
 def environments(cache: Path) -> Iterator[Prepared]:
     """Yield the environments that are ready."""
     try:
-        names = sorted(os.listdir(cache / "environments"))
+        roots = sorted((cache / "environments").iterdir())
     except FileNotFoundError:
         return
-    for name in names:
-        known = CachedEnvironment(cache / "environments" / name).prepared()
+    for root in roots:
+        known = CachedEnvironment(root).prepared()
         if known is not None:
             yield known
 

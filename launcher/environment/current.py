@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from launcher.environment.frameworks import releases
 from launcher.errors import Problem
 from launcher.spec import Facts, Prepared, Progress, RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 _TRY = "Try environment=packages, which installs it"
 
@@ -36,6 +38,7 @@ class Current:
         """See `Environment.horovod_controllers`."""
         return facts.horovod_controllers
 
-    def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:  # noqa: ARG002  # the port's
+    def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
         """See `Environment.prepare`."""
+        del spec, facts, cache, progress  # there is nothing to build
         return Prepared(key=self.kind, python=sys.executable, prefix=sys.prefix)

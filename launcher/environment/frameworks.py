@@ -7,12 +7,16 @@ and then fail at import.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from launcher.environment.interpreters import Version, version_numbers
 from launcher.errors import Problem, nearest
-from launcher.spec import Framework
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from launcher.spec import Framework
 
 HOROVOD = "0.28.1"
 

@@ -18,8 +18,12 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
-from types import FrameType
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
@@ -27,10 +31,12 @@ PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 def _parents() -> dict[int, int]:
     """Return the parent of every process of this machine."""
     parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-                parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    stat = Path(entry.path, "stat").read_bytes()
+                    parents[int(entry.name)] = int(stat.rpartition(b")")[2].split()[1])
     return parents
 
 
@@ -117,7 +123,7 @@ def main(command: list[str]) -> int:
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         try:
-            os.execvp(command[0], command)
+            os.execvp(command[0], command)  # noqa: S606  # no shell, on purpose
         except OSError as error:
             print(f"{command[0]}: {error.strerror}", file=sys.stderr, flush=True)  # noqa: T201  # its only voice
             os._exit(127)

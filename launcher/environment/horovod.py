@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 import tarfile
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from launcher.environment.frameworks import Release
+from launcher.environment import uv
 from launcher.environment.interpreters import Interpreter, as_record
 from launcher.environment.lease import Lease
 from launcher.environment.recipe import digest, machine
-from launcher.environment.tools import Listener, Tools, uv
+from launcher.environment.tools import Listener, Tools
 from launcher.environment.wheels import strip_wheel
 from launcher.errors import BuildError
-from launcher.spec import Facts, Mpi, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from launcher.environment.frameworks import Release
+    from launcher.spec import Facts, Mpi, Progress
 
 _LAYOUT = 1
 _BUILD_NEEDS = ("pip", "setuptools>=65", "wheel", "packaging", "cffi")
@@ -37,8 +40,16 @@ PATCHES: Final[dict[tuple[str, str], tuple[Patch, ...]]] = {
         # The XLA kernels need headers that TensorFlow 2.21 does not ship; they are optional.
         ("horovod/tensorflow/CMakeLists.txt", r"(?m)^.*xla_mpi_ops\.cc.*\n", ""),
         # Under TF_USE_LEGACY_KERAS `keras` is Keras 3 still, and only tf.keras is Keras 2.
-        ("horovod/tensorflow/keras/__init__.py", r"(?m)^    from keras import backend as K$", "    K = keras.backend"),
-        ("horovod/tensorflow/keras/callbacks.py", r"(?m)^    from keras import backend as K$", "    K = keras.backend"),
+        (
+            "horovod/tensorflow/keras/__init__.py",
+            r"(?m)^    from keras import backend as K$",
+            "    K = keras.backend",
+        ),
+        (
+            "horovod/tensorflow/keras/callbacks.py",
+            r"(?m)^    from keras import backend as K$",
+            "    K = keras.backend",
+        ),
     ),
     ("pytorch", "2.13.0"): (
         # PyTorch's headers are C++20; all parts alike, or gloo's constants are defined twice.
@@ -66,7 +77,9 @@ class HorovodWish:
     @classmethod
     def of(cls, release: Release, facts: Facts, *, gpu: bool) -> HorovodWish:
         """Return what this machine can build for a release."""
-        return cls(release=release, mpi=facts.mpi if supports_mpi(facts.mpi) else None, gpu=gpu, cxx=facts.cxx)
+        return cls(
+            release=release, mpi=facts.mpi if supports_mpi(facts.mpi) else None, gpu=gpu, cxx=facts.cxx
+        )
 
     @property
     def library(self) -> str:
@@ -167,47 +180,65 @@ def _build(wish: HorovodWish, interpreter: Interpreter, place: Path, progress: P
     return final
 
 
-def _compile(wish: HorovodWish, interpreter: Interpreter, work: Path, tools: Tools, progress: Progress) -> Path:
+def _compile(
+    wish: HorovodWish, interpreter: Interpreter, work: Path, tools: Tools, progress: Progress
+) -> Path:
     release = wish.release
-    prefix, temporary, python = work / "venv", work / "tmp", work / "venv/bin/python"
+    temporary = work / "tmp"
     temporary.mkdir()
-    progress.step(f"Preparing to build Horovod {release.horovod} for {release.framework} {release.version}", 0.03)
-    tools.run([uv(), "venv", "--quiet", "--no-python-downloads", "--python", interpreter.path, str(prefix)],
-              "Creating the build environment", cwd=work)
+    progress.step(
+        f"Preparing to build Horovod {release.horovod} for {release.framework} {release.version}", 0.03
+    )
+    python = uv.venv(interpreter.path, work / "venv", tools)
     needs = [*release.brings(gpu=wish.gpu, horovod=True), *_BUILD_NEEDS]
     if shutil.which("cmake") is None:
         needs.append("cmake<4")
-    (work / "requirements.in").write_text("".join(f"{line}\n" for line in needs), encoding="utf-8")
-    (work / "overrides.in").write_text("".join(f"{line}\n" for line in release.overrides(gpu=wish.gpu)))
-    tools.run([uv(), "pip", "install", "--python", str(python), "-r", "requirements.in", "--overrides", "overrides.in"],
-              "Installing what Horovod is built with", cwd=work)
-    tools = Tools(log=tools.log, env=wish.variables(prefix, temporary))
-    source = _source(wish, python, work, tools)
-    progress.step(f"Compiling Horovod {release.horovod} (about 5 minutes, once)", 0.05)
-    pip = [str(python), "-m", "pip", "wheel", "-v", "--no-build-isolation", "--no-deps", "-w", str(work), str(source)]
+    uv.install(uv.Wanted(lines=tuple(needs), overrides=release.overrides(gpu=wish.gpu)), python, tools)
+    compiling = Tools(log=tools.log, env=wish.variables(work / "venv", temporary))
+    source = _source(wish, python, work, compiling)
+    progress.step(f"Compiling Horovod {release.horovod} (several minutes, once)", 0.05)
+    pip = [
+        str(python),
+        "-m",
+        "pip",
+        "wheel",
+        "-v",
+        "--no-build-isolation",
+        "--no-deps",
+        "-w",
+        str(work),
+        str(source),
+    ]
     hint = f"Look at the first error in the log. It needs a C++ compiler and make: {DEBIAN}"
-    tools.run(["nice", "-n", "10", *pip], "Compiling Horovod", hear=_cmake_listener(progress), cwd=work, hint=hint)
+    compiling.run(
+        ["nice", "-n", "10", *pip], "Compiling Horovod", hear=_cmake_listener(progress), cwd=work, hint=hint
+    )
     wheel = strip_wheel(next(iter(work.glob("horovod-*.whl"))), work / "stripped", tools)
     progress.step("Importing Horovod", 0.5)
-    tools.run([uv(), "pip", "install", "--quiet", "--no-deps", "--python", str(python), str(wheel)],
-              "Installing Horovod", cwd=work)
+    uv.install(uv.Wanted(lines=(f"horovod @ {wheel.as_uri()}",)), python, tools)
+    trying = Tools(log=tools.log, env=dict(release.horovod_env))
     for module in wish.modules:
-        env = Tools(log=tools.log, env=dict(release.horovod_env))
-        env.run([str(python), "-I", "-c", f"import {module}"], f"Importing {module}", cwd=work)
+        trying.run([str(python), "-I", "-c", f"import {module}"], f"Importing {module}", cwd=work)
     return wheel
 
 
 def _source(wish: HorovodWish, python: Path, work: Path, tools: Tools) -> Path:
     """Bring Horovod's source and patch it."""
     release = wish.release
-    argv = [str(python), "-m", "pip", "download", "--no-deps", "--no-binary", "horovod", "--no-build-isolation"]
+    argv = [
+        str(python),
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-binary",
+        "horovod",
+        "--no-build-isolation",
+    ]
     tools.run([*argv, "-d", str(work), f"horovod=={release.horovod}"], "Downloading Horovod", cwd=work)
     archive = next(iter(work.glob("horovod-*.tar.gz")))
     with tarfile.open(archive) as tar:
-        if sys.version_info >= (3, 12) or hasattr(tarfile, "data_filter"):
-            tar.extractall(work / "source", filter="data")
-        else:
-            tar.extractall(work / "source")  # noqa: S202  # an old 3.11 has no filters
+        tar.extractall(work / "source", filter="data")
     source = next(iter((work / "source").iterdir()))
     apply(PATCHES.get((release.framework, release.version), ()), source)
     return source

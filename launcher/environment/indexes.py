@@ -10,9 +10,12 @@ from __future__ import annotations
 import configparser
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 _TO_UV = {  # option of pip -> variable of uv (https://docs.astral.sh/uv/reference/environment/)
     "index-url": "UV_DEFAULT_INDEX",
@@ -35,7 +38,9 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
     if environ.get("PIP_CONFIG_FILE") == os.devnull:
         return
     home = Path(environ.get("HOME") or Path.home())
-    yield from (Path(folder) / "pip/pip.conf" for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"))
+    yield from (
+        Path(folder) / "pip/pip.conf" for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+    )
     yield Path("/etc/pip.conf")
     yield home / ".pip/pip.conf"
     yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf"

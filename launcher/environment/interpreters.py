@@ -7,12 +7,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.agent import record
 from launcher.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 Version = tuple[int, ...]
 
@@ -44,16 +47,26 @@ def version_numbers(text: str) -> Version:
     return tuple(int(part) for part in match.group().split(".")) if match else ()
 
 
-def _named(folder: Path) -> Iterator[tuple[Version, str]]:
-    """Yield the interpreters of a folder whose name tells the version."""
+def _named(folder: str) -> list[tuple[Version, str]]:
+    """Return the interpreters of a folder whose name tells the version, the newest first."""
     try:
-        names = os.listdir(folder)
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith("python")]
     except OSError:
-        return
+        return []
+    here: list[tuple[Version, str]] = []
     for name in names:
         match = re.fullmatch(r"python(\d+\.\d+)", name)
-        if match and os.access(folder / name, os.X_OK):
-            yield version_numbers(match.group(1)), str(folder / name)
+        path = f"{folder}/{name}"
+        if match and os.access(path, os.X_OK):
+            here.append((version_numbers(match.group(1)), path))
+    return sorted(here, reverse=True)
+
+
+def mine() -> tuple[Version, str]:
+    """Return version and path of the Python that runs this, outside of its virtual environment."""
+    base: str = getattr(sys, "_base_executable", None) or sys.executable
+    return tuple(sys.version_info[:3]), os.path.realpath(base)
 
 
 def found(environ: Mapping[str, str] = os.environ) -> list[tuple[Version, str]]:
@@ -62,11 +75,10 @@ def found(environ: Mapping[str, str] = os.environ) -> list[tuple[Version, str]]:
     Looks at this Python, PATH, and the folders of pyenv and uv. Shims of pyenv are passed over: they
     answer only for the versions that are switched on.
     """
-    mine = getattr(sys, "_base_executable", None) or sys.executable
-    here: list[tuple[Version, str]] = [(tuple(sys.version_info[:3]), os.path.realpath(mine))]
+    here: list[tuple[Version, str]] = [mine()]
     for entry in environ.get("PATH", "").split(os.pathsep):
         if entry and Path(entry).name != "shims":
-            here += sorted(_named(Path(entry)), reverse=True)
+            here += _named(entry)
     home = Path(environ.get("HOME") or Path.home())
     pyenv = Path(environ.get("PYENV_ROOT") or home / ".pyenv") / "versions"
     managed = Path(environ.get("UV_PYTHON_INSTALL_DIR") or home / ".local/share/uv/python")
@@ -99,14 +111,16 @@ def describe(path: str, cache: Path) -> Interpreter:
         BuildError: it does not start.
     """
     real = os.path.realpath(path)
-    status = os.stat(real)
+    status = Path(real).stat()
     stamp = f"{real}:{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
     memory = cache / "interpreters.json"
     known = record.read(str(memory)) or {}
     answer = known.get(stamp)
     if answer is None:
         try:
-            reply = subprocess.run([real, "-I", "-S", "-c", _QUERY], capture_output=True, check=True, timeout=60)
+            reply = subprocess.run(
+                [real, "-I", "-S", "-c", _QUERY], capture_output=True, check=True, timeout=60
+            )
             answer = json.loads(reply.stdout)
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             raise BuildError(f"environment.python: {path} does not start: {error}") from error
@@ -135,13 +149,13 @@ def candidates(wanted: str | None, span: tuple[Version, Version] | None) -> list
     """
     if wanted is not None and os.sep in wanted:
         return [wanted] if os.access(wanted, os.X_OK) else []
-    here = found()
     if wanted is not None:
-        return [path for version, path in here if fits(version, wanted)]
-    mine, *others = [(version, path) for version, path in here if span is None or within(version, span)] or [((), "")]
-    first = here[0]
-    newest = sorted((mine, *others), key=lambda item: (item == first, item[0][:2]), reverse=True)
-    return [path for _, path in newest if path]
+        return [path for version, path in found() if fits(version, wanted)]
+    version, path = mine()
+    if span is None or within(version, span):
+        return [path]  # at once: this is asked at every launch
+    others = [item for item in found() if within(item[0], span)]
+    return [path for _, path in sorted(others, key=lambda item: item[0][:2], reverse=True)]
 
 
 def choose_interpreter(wanted: str | None, span: tuple[Version, Version] | None, cache: Path) -> Interpreter:

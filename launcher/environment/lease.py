@@ -13,12 +13,14 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from launcher.agent import record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BEAT_S = 10.0
 STALE_S = 90.0

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from launcher.environment.builder import ensure
+from launcher.environment.conda import CondaWish
 from launcher.environment.frameworks import choose
 from launcher.environment.horovod import HorovodWish, supports_mpi
 from launcher.environment.interpreters import choose_interpreter
 from launcher.environment.problems import problems
-from launcher.environment.recipe import CondaWish, Recipe
-from launcher.errors import Problem
-from launcher.spec import Facts, Prepared, Progress, RunSpec
+from launcher.environment.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from launcher.errors import Problem
+    from launcher.spec import Facts, Prepared, Progress, RunSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.environment.conda import EnvironmentFile, solver
 from launcher.environment.frameworks import Release, check_framework, choose
 from launcher.environment.horovod import DEBIAN
 from launcher.environment.interpreters import Version, candidates, there, version_numbers, within
 from launcher.errors import Problem
-from launcher.spec import Facts, RunSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from launcher.environment.packages import Packages
+    from launcher.spec import Facts, RunSpec
 
 
 def problems(options: Packages, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
@@ -71,13 +73,17 @@ def _requirements(lines: Iterable[str]) -> Iterable[Problem]:
         if "://" in line or line.endswith((".whl", ".tar.gz", ".zip")):
             continue
         if line.startswith("-"):
-            yield Problem("environment.pip_packages", line, "a requirement", "Options go into a requirements_file")
+            yield Problem(
+                "environment.pip_packages", line, "a requirement", "Options go into a requirements_file"
+            )
             continue
         try:
             Requirement(line)
         except InvalidRequirement as error:
             reason = str(error).splitlines()[0]
-            yield Problem("environment.pip_packages", line, "a requirement as pip takes it, pandas>=2", reason)
+            yield Problem(
+                "environment.pip_packages", line, "a requirement as pip takes it, pandas>=2", reason
+            )
 
 
 def _conda(options: Packages) -> Iterable[Problem]:
@@ -88,11 +94,21 @@ def _conda(options: Packages) -> Iterable[Problem]:
         yield Problem("environment.conda_packages", options.conda_packages, expected)
     if options.python is not None and "/" in options.python:
         yield Problem("environment.python", options.python, "a version: conda brings Python")
-    from launcher.environment.conda import solver  # noqa: PLC0415  # only where conda is asked for
-
+    if options.environment_file and Path(options.environment_file).is_file():
+        try:
+            EnvironmentFile.read(Path(options.environment_file))
+        except ValueError as error:
+            yield Problem(
+                "environment.environment_file",
+                options.environment_file,
+                "a conda environment file",
+                str(error),
+            )
     if solver() is None:
         expected = "py-rattler, or micromamba on PATH"
-        yield Problem("environment.conda_packages", options.conda_packages, expected, "Try: pip install py-rattler")
+        yield Problem(
+            "environment.conda_packages", options.conda_packages, expected, "Try: pip install py-rattler"
+        )
 
 
 def _horovod(spec: RunSpec, facts: Facts) -> Iterable[Problem]:
@@ -102,9 +118,13 @@ def _horovod(spec: RunSpec, facts: Facts) -> Iterable[Problem]:
     if release is None or release.horovod is None:
         yield Problem("distribution", "horovod", "framework=tensorflow or pytorch in a version with Horovod")
         return
-    missing = [name for name, path in (("a C++ compiler", facts.cxx), ("make", shutil.which("make"))) if not path]
+    missing = [
+        name for name, path in (("a C++ compiler", facts.cxx), ("make", shutil.which("make"))) if not path
+    ]
     if missing:
-        yield Problem("distribution", "horovod", f"{' and '.join(missing)} to build Horovod with", f"Try: {DEBIAN}")
+        yield Problem(
+            "distribution", "horovod", f"{' and '.join(missing)} to build Horovod with", f"Try: {DEBIAN}"
+        )
     if spec.resources.gpus_per_node > 0 and shutil.which("nvcc") is None:
         hint = "Try: apt-get install nvidia-cuda-toolkit, or put CUDA's bin folder on PATH"
         yield Problem("distribution", "horovod", "nvcc, to build Horovod for GPUs", hint)

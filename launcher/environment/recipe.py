@@ -6,17 +6,18 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.environment.indexes import constraint_files
-from launcher.environment.interpreters import Interpreter, Version, as_record
+from launcher.environment.indexes import constraint_files, redact
+from launcher.environment.interpreters import Interpreter, as_record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from launcher.environment.conda import CondaWish
     from launcher.environment.horovod import HorovodWish
-    from launcher.environment.packages import Packages
 
 _LAYOUT = 1
 """Raise it when environments that were built before must be built anew."""
@@ -62,10 +63,7 @@ def machine() -> dict[str, str]:
 
 def contents(paths: Iterable[Path]) -> list[str]:
     """Return the digests of files, with the requirement files that they include."""
-    found: list[str] = []
-    for path in included(paths):
-        found.append(hashlib.sha256(path.read_bytes()).hexdigest())
-    return found
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in included(paths)]
 
 
 def included(paths: Iterable[Path]) -> list[Path]:
@@ -83,30 +81,6 @@ def included(paths: Iterable[Path]) -> list[Path]:
                 if other not in queue and other.is_file():
                     queue.append(other)
     return queue
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CondaWish:
-    """What conda is asked for."""
-
-    packages: tuple[str, ...]
-    environment_file: Path | None
-    channels: tuple[str, ...]
-
-    @classmethod
-    def of(cls, options: Packages, span: tuple[Version, Version] | None) -> CondaWish:
-        """Return the wish of these options, with a Python that the framework was tested with."""
-        python: tuple[str, ...] = ()
-        if options.python is not None:
-            python = (f"python={options.python}",)
-        elif span is not None:
-            (major, oldest), (_, newest) = span
-            python = (f"python>={major}.{oldest},<{major}.{newest + 1}",)
-        return cls(
-            packages=(*(python or ("python",)), *options.conda_packages),
-            environment_file=Path(options.environment_file) if options.environment_file else None,
-            channels=tuple(options.channels),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +108,8 @@ class Recipe:
         wish = self.conda
         conda = None
         if wish is not None:
-            conda = {"packages": sorted(wish.packages), "channels": wish.channels}
-            conda["file"] = contents([wish.environment_file]) if wish.environment_file else []
+            channels = [redact(channel) for channel in wish.channels]
+            conda = {"packages": sorted(wish.packages), "channels": channels, "pip": sorted(wish.pip)}
         return digest(
             {
                 "layout": _LAYOUT,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import re
 import subprocess
 import sys
 from collections import deque
@@ -15,13 +15,24 @@ from launcher.environment.indexes import builder_variables, redact
 from launcher.errors import BuildError
 
 _GUARD = Path(__file__).with_name("guarded.py")
-_FOREIGN = ("VIRTUAL_ENV", "UV_PYTHON", "UV_TARGET", "UV_SYSTEM_PYTHON", "UV_PROJECT", "PIP_TARGET", "PIP_PREFIX")
+_FOREIGN = (
+    "VIRTUAL_ENV",
+    "UV_PYTHON",
+    "UV_TARGET",
+    "UV_SYSTEM_PYTHON",
+    "UV_PROJECT",
+    "PIP_TARGET",
+    "PIP_PREFIX",
+)
 _LAST_LINES = 25
+_WIDTH = 300
+"""Letters of a quoted line; those of compilers run to thousands."""
+_SIGNALLED = 128
 
 Listener = Callable[[str], None]
 
 
-def _silent(_line: str) -> None:
+def silent(_line: str) -> None:
     """Hear nothing."""
 
 
@@ -43,7 +54,13 @@ class Tools:
         return {**kept, **builder_variables(os.environ), **self.env}
 
     def run(
-        self, argv: Sequence[str], task: str, *, hear: Listener = _silent, cwd: Path | None = None, hint: str = ""
+        self,
+        argv: Sequence[str],
+        task: str,
+        *,
+        hear: Listener = silent,
+        cwd: Path | None = None,
+        hint: str = "",
     ) -> list[str]:
         """Run a command to its end and return its last lines; nothing of it survives this call.
 
@@ -74,31 +91,19 @@ class Tools:
                     hear(line)
                 code = process.wait()
             finally:
-                with contextlib.suppress(OSError):
-                    process.stdin and process.stdin.close()
+                for pipe in (process.stdin, process.stdout):  # the end of stdin ends the guard
+                    if pipe is not None:
+                        pipe.close()
                 process.wait()
-                process.stdout and process.stdout.close()
         if code != 0:
             raise BuildError(self._failure(task, code, list(lines), hint))
         return list(lines)
 
     def _failure(self, task: str, code: int, lines: list[str], hint: str) -> str:
-        how = f"exit code {code}" if code < 128 else f"signal {code - 128}"
-        said = [line for line in lines if line.strip()][-_LAST_LINES:]
-        quoted = "\n".join(f"  | {line}" for line in said)
+        how = f"exit code {code}" if code < _SIGNALLED else f"signal {code - _SIGNALLED}"
+        said = [line[:_WIDTH] for line in lines if line.strip()]
+        last = said[-_LAST_LINES:]
+        first = [line for line in said[:-_LAST_LINES] if re.search(r"\berror\b[:]", line, re.IGNORECASE)][:3]
+        quoted = "\n".join(f"  | {line}" for line in (*first, *last))
         end = f"\n{hint}" if hint else ""
         return f"{task} failed ({how}).\n{quoted}\nThe whole log: {self.log}{end}"
-
-
-def uv() -> str:
-    """Return the path of uv, which comes as a package.
-
-    Raises:
-        BuildError: it is not there.
-    """
-    from uv import find_uv_bin  # noqa: PLC0415  # only where something is built
-
-    try:
-        return find_uv_bin()
-    except FileNotFoundError as error:
-        raise BuildError(f"{error}. Try: {sys.executable} -m pip install --force-reinstall uv") from error

@@ -8,9 +8,12 @@ import hashlib
 import io
 import shutil
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launcher.environment.tools import Tools
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from launcher.environment.tools import Tools
 
 
 def _line(name: str, data: bytes) -> tuple[str, str, str]:
@@ -24,7 +27,7 @@ def strip_wheel(wheel: Path, into: Path, tools: Tools) -> Path:
     into.mkdir()
     tree = into / "tree"
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tree)  # noqa: S202  # built here
+        archive.extractall(tree)  # built here
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
         modes = {info.filename: info.external_attr for info in archive.infolist()}
     libraries = [str(tree / name) for name in names if name.endswith(".so")]

@@ -1,0 +1,168 @@
+"""Environments whose Python and first packages come from conda channels."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from launcher.agent import record
+from launcher.errors import BuildError
+
+if TYPE_CHECKING:
+    from launcher.environment.interpreters import Version
+    from launcher.environment.packages import Packages
+    from launcher.environment.tools import Listener, Tools
+    from launcher.spec import Progress
+
+_RATTLER = Path(__file__).with_name("rattler_install.py")
+_HINT = "Look at environment.conda_packages, environment.environment_file and environment.channels"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaWish:
+    """What conda is asked for."""
+
+    packages: tuple[str, ...]
+    channels: tuple[str, ...]
+    pip: tuple[str, ...] = ()
+    """Requirements for pip out of an environment file."""
+
+    @classmethod
+    def of(cls, options: Packages, span: tuple[Version, Version] | None) -> CondaWish:
+        """Return the wish of these options, with a Python that the framework was tested with."""
+        listed = EnvironmentFile.read(Path(options.environment_file)) if options.environment_file else None
+        specs = [*options.conda_packages, *(listed.packages if listed else ())]
+        if not any(name_of(spec) == "python" for spec in specs) or options.python is not None:
+            specs.insert(0, _python(options.python, span))
+        return cls(
+            packages=tuple(specs),
+            channels=(listed.channels if listed else ()) or tuple(options.channels),
+            pip=listed.pip if listed else (),
+        )
+
+
+def _python(wanted: str | None, span: tuple[Version, Version] | None) -> str:
+    if wanted is not None:
+        return f"python={wanted}"
+    if span is None:
+        return "python"
+    (major, oldest), (_, newest) = span
+    return f"python>={major}.{oldest},<{major}.{newest + 1}"
+
+
+def name_of(spec: str) -> str:
+    """Return the package of a match spec: `conda-forge::numpy>=1.26` names numpy."""
+    match = re.match(r"[\w.-]+", spec.rpartition("::")[2].strip())
+    return match.group().lower() if match else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentFile:
+    """What a conda environment file asks for."""
+
+    packages: tuple[str, ...]
+    channels: tuple[str, ...]
+    pip: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> EnvironmentFile:
+        """Read the file.
+
+        Raises:
+            ValueError: it is not such a file; the message says why.
+        """
+        import yaml  # noqa: PLC0415  # only where there is such a file
+
+        try:
+            content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ValueError(" ".join(str(error).split())) from error
+        fields = cast("Mapping[str, object]", content if isinstance(content, Mapping) else {})
+        packages: list[str] = []
+        pip: list[str] = []
+        for entry in _texts(fields.get("dependencies"), "list of dependencies"):
+            if isinstance(entry, str):
+                packages.append(entry)
+            elif isinstance(entry, Mapping) and set(cast("Mapping[str, object]", entry)) == {"pip"}:
+                pip += map(str, _texts(cast("Mapping[str, object]", entry)["pip"], "list under pip"))
+            else:
+                raise ValueError(f"a dependency is neither text nor a pip section: {entry!r}")
+        options = [line for line in pip if line.lstrip().startswith("-")]
+        if options:
+            raise ValueError(f"its pip section has an option, {options[0]!r}: put it into requirements_file")
+        named = _texts(fields.get("channels", []), "list of channels")
+        channels = tuple(str(channel) for channel in named if channel != "nodefaults")
+        return cls(packages=tuple(packages), channels=channels, pip=tuple(pip))
+
+
+def _texts(value: object, what: str) -> list[object]:
+    if not isinstance(value, list):
+        raise ValueError(f"it has no {what}")  # noqa: TRY004  # wrong in the file, not in the call
+    return cast("list[object]", value)
+
+
+def solver() -> str | None:
+    """Return what can build conda environments here: `rattler`, or the path of micromamba."""
+    if importlib.util.find_spec("rattler") is not None:
+        return "rattler"
+    return shutil.which("micromamba")
+
+
+def install(wish: CondaWish, prefix: Path, tools: Tools, cache: Path, progress: Progress) -> Path:
+    """Make the environment; return its interpreter.
+
+    Raises:
+        BuildError: with the last lines of the solver.
+    """
+    tool = solver()
+    if tool is None:
+        raise BuildError("Conda packages need py-rattler. Try: pip install py-rattler")
+    progress.step("Resolving conda packages", 0.05)
+    downloads = cache / "conda"
+    if tool == "rattler":
+        _with_rattler(wish, prefix, tools, downloads, _listener(progress))
+    else:
+        argv = [tool, "create", "--yes", "--no-rc", "--root-prefix", str(downloads), "--prefix", str(prefix)]
+        channels = [word for channel in wish.channels for word in ("--channel", channel)]
+        _run([*argv, "--override-channels", *channels, *wish.packages], tools, _listener(progress))
+    python = prefix / "bin" / "python"
+    if not os.access(python, os.X_OK):
+        raise BuildError(f"The channels {', '.join(wish.channels)} gave no Python. {_HINT}")
+    return python
+
+
+def _with_rattler(wish: CondaWish, prefix: Path, tools: Tools, downloads: Path, hear: Listener) -> None:
+    request = prefix.parent / f".{uuid.uuid4().hex}.json"
+    request.touch(mode=0o600)  # addresses of channels may hold credentials
+    record_ = {
+        "packages": wish.packages,
+        "channels": wish.channels,
+        "prefix": str(prefix),
+        "cache": str(downloads),
+    }
+    request.write_bytes(record.encode(record_))
+    try:
+        _run([sys.executable, "-I", str(_RATTLER), str(request)], tools, hear)
+    finally:
+        request.unlink(missing_ok=True)
+
+
+def _run(argv: Sequence[str], tools: Tools, hear: Listener) -> None:
+    tools.run(argv, "Installing conda packages", hear=hear, hint=_HINT)
+
+
+def _listener(progress: Progress) -> Listener:
+    def hear(line: str) -> None:
+        match = re.match(r"Resolved (\d+ packages)", line)
+        if match:
+            progress.step(f"Installing {match.group(1)} from conda", 0.2)
+
+    return hear

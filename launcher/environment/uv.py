@@ -1,0 +1,84 @@
+"""The commands of uv, which comes as a package."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from launcher.environment.indexes import redact
+from launcher.environment.tools import silent
+from launcher.errors import BuildError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from launcher.environment.tools import Listener, Tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be installed, in one resolution."""
+
+    lines: tuple[str, ...]
+    """Requirements."""
+    files: tuple[Path, ...] = ()
+    """Files of requirements."""
+    overrides: tuple[str, ...] = ()
+    """Requirements that replace those of any package."""
+    torch_backend: str | None = None
+
+
+def binary() -> str:
+    """Return the path of uv.
+
+    Raises:
+        BuildError: it is not there.
+    """
+    from uv import find_uv_bin  # noqa: PLC0415  # only where something is built
+
+    try:
+        return find_uv_bin()
+    except FileNotFoundError as error:
+        raise BuildError(f"{error}. Try: {sys.executable} -m pip install --force-reinstall uv") from error
+
+
+def venv(interpreter: str, prefix: Path, tools: Tools) -> Path:
+    """Make a virtual environment; return its interpreter."""
+    argv = [binary(), "venv", "--quiet", "--no-python-downloads", "--python", interpreter, str(prefix)]
+    tools.run(argv, "Creating the environment", cwd=prefix.parent)
+    return prefix / "bin" / "python"
+
+
+def install(wanted: Wanted, python: Path, tools: Tools, *, hear: Listener = silent, hint: str = "") -> None:
+    """Install into the environment of an interpreter.
+
+    The requirements travel in a file, for that one may hold credentials and others see command lines.
+    """
+    prefix = python.parent.parent
+    argv = [binary(), "pip", "install", "--no-python-downloads", "--python", str(python)]
+    if wanted.torch_backend is not None:
+        argv += ["--torch-backend", wanted.torch_backend]
+    given = {"-r": wanted.lines, "--overrides": wanted.overrides}
+    written: list[Path] = []
+    try:
+        for option, lines in given.items():
+            if lines:
+                path = prefix / f"{option.strip('-')}.in"
+                written.append(path)
+                path.touch(mode=0o600)
+                path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+                argv += [option, str(path)]
+        for path in wanted.files:
+            argv += ["-r", str(path.absolute())]
+        tools.run(argv, "Installing packages", hear=hear, cwd=prefix, hint=hint)
+    finally:
+        for path in written:
+            path.unlink(missing_ok=True)
+
+
+def frozen(python: Path, tools: Tools) -> tuple[str, ...]:
+    """Return what is installed, as `name==version`."""
+    argv = [binary(), "pip", "freeze", "--quiet", "--python", str(python)]
+    lines = tools.run(argv, "Listing the packages", cwd=python.parent)
+    return tuple(redact(line) for line in lines if "==" in line or " @ " in line)
