@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from launcher.errors import NotFoundError, StoreError
 from launcher.spec import SCHEMA, Plan, RunSpec, State, plain
 from launcher.store import records
 from launcher.store.fold import Cause, Phase, Run, read_run
+from launcher.store.folders import PRIVATE, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,9 +34,6 @@ __all__ = [
     "reserve",
     "update_submit",
 ]
-
-PRIVATE = 0o700
-"""Mode of the folders that are made here."""
 
 
 def reserve(store: StoreFolder, name: str, count: int = 1) -> list[RunFolder]:
@@ -179,26 +176,12 @@ def delete(folder: RunFolder, *, force: bool = False) -> None:
     records.remove(folder.submit)  # first: what follows is of no run
     left: list[str] = []
     for entry in os.scandir(folder.root):
-        if entry.is_dir(follow_symlinks=False):
-            _remove_tree(Path(entry.path), left)
-        else:
+        if not entry.is_dir(follow_symlinks=False):
             records.remove(Path(entry.path))
+        elif not remove_tree(Path(entry.path)):
+            left.append(entry.name)
     if left:
         raise StoreError(f"{folder.id}: deleted, but these could not be removed: {', '.join(left[:5])}")
-
-
-def _remove_tree(tree: Path, left: list[str]) -> None:
-    shutil.rmtree(tree, ignore_errors=True)
-    if not tree.exists():
-        return
-    tree.chmod(PRIVATE)  # the script may have made folders read-only
-    for folder, names, _ in os.walk(tree):
-        for name in names:
-            if not Path(folder, name).is_symlink():
-                Path(folder, name).chmod(PRIVATE)
-    shutil.rmtree(tree, ignore_errors=True)
-    if tree.exists():
-        left.append(str(tree))
 
 
 def user() -> str:

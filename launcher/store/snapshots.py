@@ -1,12 +1,35 @@
-"""Read-only copies of source trees, by content."""
+"""Read-only copies of source trees, by content.
+
+The same source is the same snapshot, whoever launches it. A new one copies only files that the last
+snapshot of the source does not have; the others are hard links. A tree appears whole, by a rename.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import time
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.errors import ConfigError, Problem, StoreError
+from launcher.paths import StoreFolder, cache_root
+from launcher.store import records, statcache
+from launcher.store.folders import PRIVATE, remove_tree
+from launcher.store.links import check_links
+from launcher.store.tree import Tree, scan, unreadable
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+MIB = 1 << 20
+CHUNK = MIB
+STALE_S = 86_400
+"""Age at which a draft whose maker cannot be seen from here counts as left behind."""
+SHOWN = 20
+"""Problems that are told one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,3 +40,195 @@ class Snapshot:
     files: int
     bytes: int
     path: Path
+
+
+def snapshot(source: Path, store: StoreFolder, limit_mib: float) -> Snapshot:
+    """Return the snapshot of a source, made if the store does not have it.
+
+    Raises:
+        ConfigError: the tree is too big or holds what cannot be kept; nothing was written.
+        StoreError: the store cannot be written.
+    """
+    source = Path(os.path.realpath(source))
+    memory = statcache.load(source)
+    hashed_ns = time.time_ns()
+    places = (store.root, cache_root())
+    tree = scan(source, memory.tree, {place for path in places for place in _spellings(path)})
+    problems = [*tree.problems, *check_links(source, tree), *_check_size(tree, limit_mib)]
+    problems += _unreadable(source, tree) if problems else _hash(source, tree)
+    if problems:
+        more = len(problems) - SHOWN
+        raise ConfigError([*problems[:SHOWN], *([f"source: and {more} more"] if more > 0 else [])])
+    digest = tree_digest(tree)
+    where = os.path.realpath(store.root)
+    if not (store.snapshots / digest).is_dir():
+        last = store.snapshots / memory.digest if memory.store == where else None
+        try:
+            digest = _Draft(source, tree, store).build(memory.tree, last)
+        except OSError as error:
+            raise _failed(source, store, error) from error
+    new = statcache.Memory(tree, where, digest)
+    if new != memory:
+        statcache.save(source, new, hashed_ns)
+    size = sum(sign[0] for sign in tree.files.values())
+    return Snapshot(digest=digest, files=len(tree.files), bytes=size, path=store.snapshots / digest)
+
+
+def tree_digest(tree: Tree) -> str:
+    """Return the hash of what a tree holds: paths, executable bits, contents, links, folders."""
+    lines = [f"{'fx'[sign[4]]}{path}\0{tree.digests[path]}" for path, sign in tree.files.items()]
+    lines += [f"l{path}\0{target}" for path, target in tree.links.items()]
+    lines += [f"d{path}\0" for path in tree.folders]
+    lines.sort()
+    return hashlib.blake2b(os.fsencode("\0".join(lines)), digest_size=20).hexdigest()
+
+
+def clean_drafts(store: StoreFolder) -> None:
+    """Remove what killed launches left half made."""
+    for note in store.snapshots.glob(".draft-*.json"):
+        maker = records.read(note)
+        living = records.alive(maker["owner"]) if maker else None
+        try:
+            stale = time.time() - note.stat().st_mtime > STALE_S
+        except FileNotFoundError:
+            continue
+        if living is False or (living is None and stale):
+            remove_tree(note.with_suffix(""))
+            records.remove(note)
+
+
+class _Draft:
+    """A snapshot that is being made."""
+
+    def __init__(self, source: Path, tree: Tree, store: StoreFolder) -> None:
+        self._source = source
+        self._tree = tree
+        self._store = store
+        self._root = store.snapshots / f".draft-{uuid.uuid4().hex}"
+
+    def build(self, known: Tree, last: Path | None) -> str:
+        """Make the tree and return its digest, which tells what was copied, not what was there before."""
+        for folder in (self._store.root, self._store.snapshots):
+            folder.mkdir(PRIVATE, parents=True, exist_ok=True)
+        clean_drafts(self._store)
+        note = self._root.with_name(f"{self._root.name}.json")
+        records.write(note, {"schema": 1, "owner": records.owner()})
+        try:
+            self._fill(known, last)
+            digest = tree_digest(self._tree)
+            self._place(self._store.snapshots / digest)
+        finally:
+            if self._root.exists():
+                remove_tree(self._root)
+            records.remove(note)
+        return digest
+
+    def _fill(self, known: Tree, last: Path | None) -> None:
+        tree = self._tree
+        for path in sorted(tree.folders):
+            (self._root / path).mkdir(PRIVATE)
+        for path, target in tree.links.items():
+            (self._root / path).symlink_to(target)
+        have: dict[tuple[str, int], Path] = {}
+        if last is not None and last.is_dir():
+            have = {(digest, known.files[path][4]): last / path for path, digest in known.digests.items()}
+        for path, sign in tree.files.items():
+            key = (tree.digests[path], sign[4])
+            draft = self._root / path
+            if key in have and _link(have[key], draft, sign[0]):
+                continue
+            tree.digests[path] = _copy(self._source / path, draft, 0o555 if sign[4] else 0o444)
+            have[tree.digests[path], sign[4]] = draft
+        for path in sorted(tree.folders, reverse=True):
+            (self._root / path).chmod(0o555)
+
+    def _place(self, target: Path) -> None:
+        try:
+            self._root.rename(target)
+        except OSError:
+            if not target.is_dir():  # else another launch was faster with the same tree
+                raise
+
+
+def _link(old: Path, new: Path, size: int) -> bool:
+    try:
+        if old.stat().st_size != size:  # the disk lost it in a crash
+            return False
+        new.hardlink_to(old)
+    except OSError:  # too many links, or no such thing on this disk
+        return False
+    return True
+
+
+def _copy(old: Path, new: Path, mode: int) -> str:
+    """Copy a file and return the digest of what was copied."""
+    hasher = hashlib.blake2b(digest_size=20)
+    with old.open("rb", buffering=0) as reader, new.open("xb", buffering=0) as writer:
+        while chunk := reader.read(CHUNK):
+            hasher.update(chunk)
+            view = memoryview(chunk)
+            while view:
+                view = view[writer.write(view) :]
+        os.fchmod(writer.fileno(), mode)
+    return hasher.hexdigest()
+
+
+def _hash(source: Path, tree: Tree) -> Iterator[Problem]:
+    """Fill in the digests that are not known, and yield the files that cannot be read."""
+    root = f"{source}/"
+    for path in tree.files.keys() - tree.digests.keys():
+        hasher = hashlib.blake2b(digest_size=20)
+        try:
+            with open(root + path, "rb", buffering=0) as file:  # noqa: PTH123  # half the time of Path's
+                while chunk := file.read(CHUNK):
+                    hasher.update(chunk)
+        except OSError as error:
+            yield unreadable(path, error)
+        tree.digests[path] = hasher.hexdigest()
+
+
+def _unreadable(source: Path, tree: Tree) -> Iterator[Problem]:
+    """Yield the files that cannot be read, without reading any."""
+    for path in tree.files.keys() - tree.digests.keys():
+        if not os.access(source / path, os.R_OK):
+            yield unreadable(path, PermissionError(13, "Permission denied"))
+
+
+def _check_size(tree: Tree, limit_mib: float) -> Iterator[Problem]:
+    size = sum(sign[0] for sign in tree.files.values())
+    if size <= limit_mib * MIB:
+        return
+    biggest = sorted(_entries(tree, size).items(), key=lambda item: -item[1])[:5]
+    named = ", ".join(f"{path} {part / MIB:.1f} MiB" for path, part in biggest)
+    yield Problem(
+        "source",
+        f"{size / MIB:.1f} MiB in {len(tree.files)} files, most of it in {named}",
+        f"at most {limit_mib:g} MiB (snapshot_limit_mib)",
+        "Name what the script does not need in .launcherignore, pass data as data.inputs, or raise the limit",
+    )
+
+
+def _entries(tree: Tree, total: int) -> dict[str, int]:
+    """Return the sizes of files and folders, each folder that holds nearly all opened up."""
+    prefix = ""
+    while True:
+        sizes: dict[str, int] = {}
+        for path, sign in tree.files.items():
+            head, slash, _ = path.removeprefix(prefix).partition("/")
+            name = prefix + head + slash if path.startswith(prefix) else path.partition("/")[0]
+            sizes[name] = sizes.get(name, 0) + sign[0]
+        top = max(sizes, key=lambda name: sizes[name])
+        if not top.endswith("/") or not top.startswith(prefix) or sizes[top] < total * 0.9:
+            return sizes
+        prefix = top
+
+
+def _spellings(path: Path) -> tuple[str, str]:
+    return str(path), os.path.realpath(path)
+
+
+def _failed(source: Path, store: StoreFolder, error: OSError) -> StoreError:
+    name = os.fsdecode(error.filename or "")
+    if name.startswith(f"{source}/"):
+        return StoreError(f"source: {name!r} changed while it was copied ({error.strerror}); launch again")
+    return StoreError(f"store: {store.root} cannot be written ({error.strerror}: {name})")

@@ -1,0 +1,134 @@
+"""A source tree as it stands: what belongs to it, and what stands in the way of a snapshot.
+
+A scan costs one listing a folder and one stat a file. Whether an entry is ignored is asked once and
+known from then on, for as long as the ignore files above it stay the same.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.errors import Problem
+from launcher.store.ignore import Chain, first_chain, read_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+NEVER = frozenset({".git", "__pycache__"})
+"""Names that belong to no snapshot, whatever ignore files say."""
+
+SPECIAL = {
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+Sign = tuple[int, int, int, int, int]
+"""Size, mtime and ctime in ns, inode, executable bit: what tells whether a file is still the same."""
+
+
+@dataclass(slots=True)
+class Tree:
+    """What belongs to a source; paths are relative to it, those of folders end in a slash."""
+
+    files: dict[str, Sign] = field(default_factory=dict[str, Sign])
+    digests: dict[str, str] = field(default_factory=dict[str, str])
+    """Of the contents of files, as far as they are known."""
+    folders: dict[str, tuple[str, frozenset[str]]] = field(
+        default_factory=dict[str, tuple[str, frozenset[str]]]
+    )
+    """Key of each folder's ignore files, and the names in it that they ignore; the root is ``."""
+    links: dict[str, str] = field(default_factory=dict[str, str])
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+
+def scan(source: Path, known: Tree, excluded: Collection[str] = ()) -> Tree:
+    """Return the tree of a source.
+
+    `known` is what a former scan found; `excluded` are absolute paths that are not part of it.
+    """
+    tree = Tree()
+    ignore_name, first = first_chain(source)
+    skip = frozenset(excluded)
+    todo: list[tuple[str, str, Chain | None]] = [(str(source), "", first)]
+    while todo:
+        place, prefix, above = todo.pop()
+        try:
+            with os.scandir(place) as listing:
+                entries = [entry for entry in listing if entry.name not in NEVER and entry.path not in skip]
+        except OSError as error:
+            tree.problems.append(unreadable(prefix or ".", error))
+            continue
+        chain = above
+        if any(entry.name == ignore_name for entry in entries):
+            chain = Chain(above, prefix, read_rules(f"{place}/{ignore_name}"))
+        ignored = _ignored(entries, prefix, chain, known)
+        tree.folders[prefix] = (chain.key if chain is not None else "", ignored)
+        for entry in entries:
+            if entry.name in ignored:
+                continue
+            path = prefix + entry.name
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append((entry.path, f"{path}/", chain))
+                else:
+                    _add(tree, path, entry, known)
+            except FileNotFoundError:
+                pass  # removed since the listing
+            except OSError as error:
+                tree.problems.append(unreadable(path, error))
+    return tree
+
+
+def _ignored(
+    entries: list[os.DirEntry[str]], prefix: str, chain: Chain | None, known: Tree
+) -> frozenset[str]:
+    """Return the names in a folder that its ignore files ignore, asking them only about new ones."""
+    if chain is None:
+        return frozenset()
+    key, old = known.folders.get(prefix, ("", frozenset[str]()))
+    if key != chain.key:
+        known = Tree()
+        old = frozenset[str]()
+    names: list[str] = []
+    for entry in entries:
+        path = prefix + entry.name
+        if path in known.files or path in known.links or f"{path}/" in known.folders:
+            continue
+        if entry.name in old or chain.ignores(path, folder=entry.is_dir(follow_symlinks=False)):
+            names.append(entry.name)
+    return frozenset(names)
+
+
+def _add(tree: Tree, path: str, entry: os.DirEntry[str], known: Tree) -> None:
+    if entry.is_symlink():
+        tree.links[path] = str(Path(entry.path).readlink())
+        return
+    found = entry.stat(follow_symlinks=False)
+    if not entry.is_file(follow_symlinks=False):
+        kind = SPECIAL.get(stat.S_IFMT(found.st_mode), "something else")
+        hint = "Name it in .launcherignore, or move it out of the source"
+        tree.problems.append(Problem(f"source: {path!r}", kind, "files, folders and links", hint))
+        return
+    sign = (
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_ino,
+        (found.st_mode & stat.S_IXUSR) >> 6,
+    )
+    tree.files[path] = sign
+    if known.files.get(path) == sign and path in known.digests:
+        tree.digests[path] = known.digests[path]
+
+
+def unreadable(path: str, error: OSError) -> Problem:
+    """Return the problem of an entry that cannot be read."""
+    hint = "Make it readable, or name it in .launcherignore"
+    return Problem(f"source: {path!r}", error.strerror, "something that can be read", hint)
