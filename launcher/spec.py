@@ -236,7 +236,7 @@ class Compute(Protocol):
         """Return what this target cannot do for this spec."""
         ...
 
-    def submit(self, folders: Sequence[Path], store: Path) -> None:
+    def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
         """Hand over run folders whose environment is ready."""
         ...
 

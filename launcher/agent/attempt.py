@@ -20,6 +20,9 @@ HELLO_TIMEOUT_S = 60.0
 GRACE_S = 3.0
 """Between SIGTERM and SIGKILL."""
 
+DAEMON_PATIENCE_S = 5.0
+"""For mpirun to end by itself when one of its daemons did."""
+
 _LAST_LINES = 20
 
 
@@ -57,11 +60,12 @@ class Attempt:
         self._started: set[str] = set()
         self._verdict: str | None = None  # decided, while processes are still ending
         self._deadline: float | None = None
-        self._mark = "LAUNCHER_MARK=" + self._commands.mark
-        self._node = Node(self._mark, lambda event: self._on_event(0, event))
+        self._node = Node(self._commands.mark, lambda event: self._on_event(0, event))
         self._peers: Peers | None = None
         self._shim: Shim | None = None
         self._hello_by: float | None = None
+        self._daemons = 0
+        self._daemon_failed: tuple[float, dict[str, Any]] | None = None
 
     # --- what the supervisor calls -----------------------------------------------------------------
 
@@ -80,7 +84,7 @@ class Attempt:
                 self._peers = Peers(self._selector, self._on_event)
                 self._hello_by = time.monotonic() + HELLO_TIMEOUT_S
                 for node in range(1, self._size):
-                    self._peers.start_here(node, os.path.join(self._folder, "node-%d.log" % node))
+                    self._peers.start_here(node, self._commands.node_mark(node), os.path.join(self._folder, "node-%d.log" % node))
             self._on_event(0, {"event": "hello", "address": "127.0.0.1", "interface": "lo"})
         except OSError as error:
             self._fail("start", "the run could not be started: %s" % error)
@@ -99,6 +103,8 @@ class Attempt:
         if self._verdict is None and self._peers and len(self._ready) < self._size and now >= (self._hello_by or now):
             missing = ", ".join(name for node, name in enumerate(self._names) if node not in self._ready)
             self._fail("agent_lost", "no agent on %s within %d s" % (missing, HELLO_TIMEOUT_S))
+        if self._verdict is None and self._daemon_failed and now >= self._daemon_failed[0]:
+            self._fail_process(self._daemon_failed[1])
         self._finish_if_over()
         times = [when for when in (self._node.deadline, self._deadline, now + 0.5) if when is not None]
         return min(times)
@@ -122,8 +128,6 @@ class Attempt:
         values["host.%d" % node] = event["address"]
         values["node.%d" % node] = self._names[node]
         values["interface"] = event["interface"]
-        if node > 0:
-            self._send(node, {"do": "mark", "mark": self._mark})
         self._send(node, {"do": "ports", "names": self._commands.wanted_ports(node)})
 
     def _on_ports(self, node: int, event: dict[str, Any]) -> None:
@@ -154,7 +158,10 @@ class Attempt:
         self._alive.discard(name)
         if self._verdict is not None:
             return
-        if code != 0:
+        if code != 0 and name.startswith("daemon-"):
+            # Also when a rank failed; then mpirun ends within a moment and tells which.
+            self._daemon_failed = self._daemon_failed or (time.monotonic() + DAEMON_PATIENCE_S, who)
+        elif code != 0:
             self._fail_process(who)
         elif self._over():
             self._end("Completed", None)
@@ -170,7 +177,10 @@ class Attempt:
             self._fail("start", "mpirun asked for %r, which is none of %s" % (host, ", ".join(self._names)))
         else:
             node = self._names.index(host)
-            self._send(node, self._commands.daemon(node, command))
+            self._daemons += 1
+            name = "daemon-%d" % self._daemons
+            self._by_name[name] = {"role": "mpirun's daemon", "rank": -1, "node": host, "log": self._by_name["mpirun-0"]["log"]}
+            self._send(node, dict(self._commands.daemon(node, command), name=name))
 
     # --- start and end -----------------------------------------------------------------------------
 

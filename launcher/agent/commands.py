@@ -8,6 +8,9 @@ from typing import Any
 
 from .expand import expand
 
+OWN_TMP = "@{tmp}"
+"""As TMPDIR: a private folder that is removed with the attempt. MPI leaves its session files there."""
+
 # What would tell a process of this run that it is part of something else: another run, an MPI job, a
 # cluster of the submitter's shell. A run's own values are put on top.
 _FOREIGN = re.compile(
@@ -40,11 +43,11 @@ class Commands:
 
     def __init__(self, run: str, attempt: int, spec: dict[str, Any], submit: dict[str, Any], gpus: list[list[str]]) -> None:
         self.plan: dict[str, Any] = spec["plan"]
-        self.mark = "%s#%d" % (run, attempt)
         self.logs = os.path.join(run, "logs") if attempt == 0 else os.path.join(run, "logs", "attempt-%d" % attempt)
         self.values: dict[str, str] = {}
         self._run = run
         self._attempt = attempt
+        self.mark = self.node_mark(0)
         self._spec = spec
         self._environment: dict[str, Any] = submit.get("environment") or {}
         self._data: dict[str, str] = submit.get("data") or {}
@@ -55,6 +58,10 @@ class Commands:
         self.values["run"] = run
         self.values["agent"] = os.path.dirname(os.path.abspath(__file__))
         self.values.update(("data.%s" % name, path) for name, path in self._data.items())
+
+    def node_mark(self, node: int) -> str:
+        """Return what the processes of this attempt on one node carry as LAUNCHER_MARK."""
+        return "%s#%d#%d" % (self._run, self._attempt, node)
 
     def wanted_ports(self, node: int) -> list[str]:
         """Return the names of the ports that must be free on a node."""
@@ -122,7 +129,7 @@ class Commands:
             "LAUNCHER_RUN": self._spec["id"],
             "LAUNCHER_RUN_FOLDER": self._run,
             "LAUNCHER_ATTEMPT": str(self._attempt),
-            "LAUNCHER_MARK": self.mark,
+            "LAUNCHER_MARK": self.node_mark(node),
             "LAUNCHER_ROLE": member["role"],
             "LAUNCHER_INDEX": str(member["index"]),
             "LAUNCHER_RANK": str(member["rank"]),
@@ -133,6 +140,7 @@ class Commands:
         }
         if self.plan["mpi"] is not None:
             env.update(_ROOT)
+            env["TMPDIR"] = OWN_TMP
             env["LAUNCHER_SHIM"] = self._shim
             env["LAUNCHER_METRICS_FOLDER"] = metrics
             env["LAUNCHER_PROCESS_LOGS"] = self.logs

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any
-
 from .channel import Channel, ChannelClosed, connect
 from .guard import guarded
 from .loop import Loop
-from .node import Node
+from .node import Node, remove_tmp
 from .supervisor import Supervisor, lost, read_orders
 
 
@@ -23,7 +21,7 @@ class _Agent:
         hello = {"node": int(os.environ["LAUNCHER_AGENT_NODE"]), "address": "127.0.0.1", "interface": "lo"}
         self._loop = Loop()
         self._channel: Channel = connect(addresses, token, hello, timeout_s=30)
-        self._node: Node | None = None
+        self._node = Node(os.environ["LAUNCHER_AGENT_MARK"], self._channel.send)
         self._open = True
         self._loop.selector.register(self._channel, 1, self._read)
 
@@ -33,33 +31,21 @@ class _Agent:
             while self._open and not self._loop.asked_to_end:
                 now = time.monotonic()
                 times = [now + 1.0]
-                if self._node is not None:
-                    self._node.tick()
-                    times.append(self._node.deadline or times[0])
+                self._node.tick()
+                times.append(self._node.deadline or times[0])
                 self._channel.flush()
                 self._loop.wait(min(times))
-                self._loop.reap(self._reaped)
+                self._loop.reap(self._node.reaped)
         finally:
-            if self._node is not None:
-                self._node.close()
+            self._node.close()
         return 0
-
-    def _reaped(self, pid: int, status: int) -> None:
-        if self._node is not None:
-            self._node.reaped(pid, status)
 
     def _read(self) -> None:
         try:
             for message in self._channel.receive():
-                self._handle(message)
+                self._node.handle(message)
         except ChannelClosed:
             self._open = False
-
-    def _handle(self, message: dict[str, Any]) -> None:
-        if message["do"] == "mark":
-            self._node = Node(message["mark"], self._channel.send)
-        elif self._node is not None:
-            self._node.handle(message)
 
 
 def _node() -> int:
@@ -77,4 +63,4 @@ def main() -> None:
         if orders is None:
             sys.exit(1)
         guarded(lambda: Supervisor(orders).work(), lambda: lost(orders), with_parent=False)
-    guarded(_node, lambda: None, with_parent=True)
+    guarded(_node, lambda: remove_tmp(os.environ["LAUNCHER_AGENT_MARK"]), with_parent=True)

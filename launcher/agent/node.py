@@ -6,7 +6,7 @@ The same messages pass in memory on agent 0's own node and over the channel from
     {"do": "start", "processes": [{"name", "argv", "env", "path_prefix", "cwd", "log"}]}
                                                  → {"event": "started", "name", "pid"} each, or
                                                    {"event": "refused", "name", "message"}
-    {"do": "daemon", "command", "env", …}          mpirun's remote daemon
+    {"do": "daemon", "name", "command", "env", …}  mpirun's remote daemon; events as for `start`
     {"do": "await", "port"}                      → {"event": "listening", "port"} once it accepts
     {"do": "end", "grace": seconds}                SIGTERM now, SIGKILL after the grace
                                                  → {"event": "exited", "name", "exit_code", "signal"}
@@ -14,8 +14,10 @@ The same messages pass in memory on agent 0's own node and over the channel from
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .commands import base_environment
+from .commands import OWN_TMP, base_environment
 from .system import children, descendants, die_with_parent, has_variable, send, send_group
 
 PORTS = (20000, 32000)
@@ -33,11 +35,22 @@ its choice and its use."""
 Report = Callable[[dict], None]
 
 
+def tmp_folder(mark: str) -> str:
+    """Return the node-local folder of an attempt; short, since MPI has sockets in it (unix(7): 108 bytes)."""
+    digest = hashlib.sha256(os.fsencode(mark)).hexdigest()[:12]
+    return os.path.join(os.environ.get("TMPDIR") or "/tmp", "launcher-%s" % digest)  # noqa: S108  # 0700, own name
+
+
+def remove_tmp(mark: str) -> None:
+    """Remove the node-local folder of an attempt, if there is one."""
+    shutil.rmtree(tmp_folder(mark), ignore_errors=True)
+
+
 class Node:
     """Owns every process that an attempt has on this node."""
 
-    def __init__(self, marker: str, report: Report) -> None:
-        self._marker = os.fsencode(marker)  # NAME=value that all processes of the attempt carry
+    def __init__(self, mark: str, report: Report) -> None:
+        self._mark = mark
         self._report = report
         self._processes: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
         self._held: list[socket.socket] = []
@@ -53,7 +66,11 @@ class Node:
             for process in message["processes"]:
                 self._start(process)
         elif what == "daemon":
-            self._start(dict(message, name="", argv=["sh", "-c", message["command"]]))
+            # In the foreground it stays this agent's child, and what it complains of is in the log.
+            command = message["command"].replace(" --daemonize", "", 1)
+            # Two daemons of one job would race for one session folder (Open MPI 4, nodes acted by one machine).
+            env = dict(message["env"], TMPDIR=self._make_tmp("daemon"))
+            self._start(dict(message, argv=["sh", "-c", command], env=env))
         elif what == "await":
             self._awaited.add(message["port"])
         elif what == "end":
@@ -92,8 +109,7 @@ class Node:
         code = None if number is not None else os.WEXITSTATUS(status)
         popen.returncode = code if code is not None else -(number or 0)  # or Popen warns that it still runs
         send_group(pid, signal.SIGKILL)  # what it left in its own group
-        if name:
-            self._report({"event": "exited", "name": name, "exit_code": code, "signal": number})
+        self._report({"event": "exited", "name": name, "exit_code": code, "signal": number})
         return True
 
     def close(self) -> None:
@@ -101,12 +117,13 @@ class Node:
         for pid in list(self._processes):
             self._signal_tree(pid, signal.SIGKILL)
         for pid in children():
-            if pid not in self._processes and has_variable(pid, self._marker):
+            if pid not in self._processes and has_variable(pid, os.fsencode("LAUNCHER_MARK=" + self._mark)):
                 for below in [pid, *descendants(pid)]:
                     send(below, signal.SIGKILL)
         for held in self._held:
             held.close()
         self._held = []
+        remove_tmp(self._mark)
 
     def _hold_port(self) -> int:
         """Return a free port and keep it bound, but not listening.
@@ -138,7 +155,7 @@ class Node:
             popen = subprocess.Popen(  # noqa: S603
                 process["argv"],
                 cwd=process["cwd"],
-                env=dict(base_environment(process["path_prefix"]), **process["env"]),
+                env=self._environment(process),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -151,8 +168,18 @@ class Node:
         finally:
             os.close(log)
         self._processes[popen.pid] = (process["name"], popen)
-        if process["name"]:
-            self._report({"event": "started", "name": process["name"], "pid": popen.pid})
+        self._report({"event": "started", "name": process["name"], "pid": popen.pid})
+
+    def _environment(self, process: dict[str, Any]) -> dict[str, str]:
+        env = dict(base_environment(process["path_prefix"]), **process["env"])
+        if env.get("TMPDIR") == OWN_TMP:
+            env["TMPDIR"] = self._make_tmp("job")
+        return env
+
+    def _make_tmp(self, name: str) -> str:
+        path = os.path.join(tmp_folder(self._mark), name)
+        os.makedirs(path, 0o700, exist_ok=True)
+        return path
 
     def _end(self, grace: float) -> None:
         for pid in list(self._processes):

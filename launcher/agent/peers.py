@@ -36,12 +36,13 @@ class Peers:
         self._listener.setblocking(False)
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
-    def start_here(self, node: int, log: str) -> None:
+    def start_here(self, node: int, mark: str, log: str) -> None:
         """Start an agent on this machine that acts node `node`."""
         env = dict(os.environ)
         env["LAUNCHER_AGENT_ADDRESSES"] = "127.0.0.1:%d" % self._listener.getsockname()[1]
         env["LAUNCHER_AGENT_TOKEN"] = self._token
         env["LAUNCHER_AGENT_NODE"] = str(node)
+        env["LAUNCHER_AGENT_MARK"] = mark
         with open(log, "ab") as out:
             popen = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-I", "-S", sys.argv[0], "node"],

@@ -12,6 +12,7 @@ from typing import Any
 from . import manifest, record
 from .attempt import Attempt
 from .loop import Loop
+from .node import remove_tmp
 
 HASH_FOR_S = 0.2
 """Time for hashes at the end of a run, while others may wait for this loop."""
@@ -44,6 +45,7 @@ class Supervisor:
         self._waiting: deque[str] = deque(orders["runs"])
         self._parallel: int = orders["max_parallel"]
         self._free: list[str] = list(orders["gpus"])
+        self._log: str = orders["log"]
         self._running: list[_Run] = []
         self._loop = Loop()
 
@@ -59,6 +61,8 @@ class Supervisor:
             if self._running:
                 self._loop.wait(until)
                 self._loop.reap(self._reaped)
+        if os.path.getsize(self._log) == 0:
+            record.remove(self._log)
         return 0
 
     def _fill(self) -> None:
@@ -149,6 +153,8 @@ def lost(orders: dict[str, Any]) -> None:
     """Record that the supervisor was killed; the guard's last act."""
     cause = {"kind": "supervisor_lost", "message": "the supervisor was killed", "phase": "Running"}
     for folder in orders["runs"]:
+        for attempt in os.listdir(os.path.join(folder, "attempts")) if os.path.isdir(os.path.join(folder, "attempts")) else []:
+            remove_tmp("%s#%s#0" % (folder, attempt))
         if os.path.exists(os.path.join(folder, "submit.json")):
             canceled = os.path.exists(os.path.join(folder, "cancel.json"))
             finish(folder, "Canceled" if canceled else "Failed", cause, None)

@@ -1,0 +1,13 @@
+"""Where runs run: one target a file, with its options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from launcher.compute.local import Local
+
+if TYPE_CHECKING:
+    from launcher.spec import Compute
+
+CHOICES: Final[dict[str, type[Compute]]] = {choice.kind: choice for choice in (Local,)}
+"""Every choice of the group `compute`."""

@@ -1,0 +1,52 @@
+"""The plan of a run in words: everything that would happen, and nothing touched."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from launcher.spec import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from launcher.spec import LaunchRequest, Plan
+
+
+def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
+    """Yield the lines of a dry run; placeholders `@{…}` are filled on the node."""
+    spec = request.spec
+    yield f"experiment    {spec.name}"
+    yield f"store         {request.store}"
+    yield f"source        {spec.source}"
+    yield f"compute       {_options(plain(spec.compute))}"
+    yield f"framework     {spec.framework.name}" + (f" {spec.framework.version}" if spec.framework.version else "")
+    yield f"environment   {_options(plain(spec.environment))}"
+    yield f"distribution  {_options(plain(spec.distribution))}"
+    yield f"data          {_options(plain(spec.data)) or 'none'}"
+    yield f"resources     {_options(plain(spec.resources))}"
+    if spec.retries:
+        yield f"retries       {spec.retries}"
+    if plan.mpi is not None:
+        yield "mpirun"
+        yield f"  {shlex.join([*plan.mpi.argv, *plan.mpi.program])}"
+        yield from _environment({**plan.mpi.env, **spec.env})
+        return
+    yield f"processes     {len(plan.processes)} on {plan.nodes} node(s)"
+    for process in plan.processes:
+        rank = f"rank {process.rank}" if process.rank >= 0 else "no rank"
+        yield f"{process.name}  node {process.node}, {rank}, local rank {process.local_rank}, GPUs: {process.gpus}"
+        yield f"  {shlex.join(process.argv)}"
+        yield from _environment({**spec.env, **process.env})
+    if plan.ends_with:
+        yield f"ends with     {', '.join(plan.ends_with)}"
+
+
+def _environment(env: Mapping[str, str]) -> Iterator[str]:
+    return (f"  {key}={value}" for key, value in env.items())
+
+
+def _options(options: dict[str, object]) -> str:
+    kind = options.get("kind", "")
+    rest = [f"{key}={value}" for key, value in options.items() if key != "kind" and value not in (None, [], {}, "")]
+    return " ".join([str(kind), *rest]).strip()

@@ -1,0 +1,182 @@
+"""Following runs from their folders until they are over; works from any shell."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from launcher.agent import record
+from launcher.store.runs import read_run, request_cancel
+from launcher.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+
+    from launcher.paths import RunFolder
+    from launcher.store.fold import Run
+
+_QUICK_S, _SLOW_S = 0.01, 0.05
+"""Polls start quick, for short jobs, and slow down to what keeps a line's delay below 100 ms."""
+
+_LIVENESS_EVERY_S = 2.0
+
+SECOND_INTERRUPT_S = 2.0
+"""A second Ctrl-C within this time cancels."""
+
+
+class Stopped(Exception):  # noqa: N818  # no error: the user has seen enough
+    """The user stopped watching; the runs go on."""
+
+
+class Interrupts:
+    """Counts Ctrl-C instead of raising where it happens to hit."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: Any = None
+
+    def __enter__(self) -> Interrupts:
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.count += 1
+
+
+class LogReader:
+    """What was added to a log since the last look."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: Any = None
+
+    def read(self) -> bytes:
+        """Return the new bytes; none while there is no such file."""
+        if self._file is None:
+            try:
+                self._file = open(self._path, "rb", buffering=0)  # noqa: PTH123, SIM115  # polled
+            except OSError:
+                return b""
+        return self._file.read(1 << 20) or b""
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def first_log(plan: dict[str, Any]) -> str:
+    """Return the file name of rank 0's log."""
+    for process in plan["processes"]:
+        if process["rank"] == 0:
+            return f"{process['role']}-{process['index']}.log"
+    return "worker-0.log"
+
+
+class Follower:
+    """One run: its phases go to the view, the output of rank 0 to standard output."""
+
+    def __init__(self, folder: RunFolder, view: View, log: str, phases: int) -> None:
+        self._folder = folder
+        self._view = view
+        self._log = log
+        self._told = phases
+        self._attempt = 0
+        self._reader = LogReader(os.path.join(folder.attempt_logs(0), log))  # noqa: PTH118
+
+    def poll(self) -> bool:
+        """Show what is new; tell whether the run is over."""
+        over = self._folder.end.exists()  # looked up first: what is read below is then complete
+        self._phases()
+        while self._output():
+            pass
+        return over
+
+    def close(self) -> None:
+        """Close the log."""
+        self._reader.close()
+
+    def _phases(self) -> None:
+        submit = record.read(str(self._folder.submit)) or {}
+        phases = list(submit.get("phases", ()))
+        while (state := record.read(str(self._folder.attempt_state(self._attempt)))) is not None:
+            if state["outcome"] is None or not self._folder.attempt_state(self._attempt + 1).exists():
+                break
+            self._next_attempt()
+        if state is not None:
+            phases += state["phases"]
+        for name, _ in phases[self._told :]:
+            again = f"attempt {self._attempt}" if self._attempt else ""
+            self._view.phase(self._folder.id, name, again)
+        self._told = max(self._told, len(phases))
+
+    def _next_attempt(self) -> None:
+        while self._output():
+            pass
+        self._reader.close()
+        self._attempt += 1
+        self._told = len((record.read(str(self._folder.submit)) or {}).get("phases", ()))
+        self._reader = LogReader(os.path.join(self._folder.attempt_logs(self._attempt), self._log))  # noqa: PTH118
+
+    def _output(self) -> bool:
+        data = self._reader.read()
+        if data:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        return bool(data)
+
+
+def wait(folders: Sequence[RunFolder], view: View, show: Callable[[], object], on_end: Callable[[Run], object]) -> None:
+    """Wait until all runs are over.
+
+    Args:
+        folders: the runs.
+        view: where to tell what Ctrl-C does.
+        show: called at every poll.
+        on_end: called once for every run that is over.
+
+    Raises:
+        Stopped: Ctrl-C; the runs go on. A second one within `SECOND_INTERRUPT_S` cancels them and waits on.
+    """
+    left = dict.fromkeys(folders)
+    pause, next_liveness = _QUICK_S, time.monotonic() + _LIVENESS_EVERY_S
+    with Interrupts() as interrupts:
+        canceled = False
+        while left:
+            show()
+            for folder in [folder for folder in left if folder.end.exists() or not folder.submit.exists()]:
+                del left[folder]
+                on_end(read_run(folder))
+            if not left:
+                return
+            if interrupts.count and not canceled:
+                canceled = _cancel_or_stop(left, view, interrupts)
+            if time.monotonic() >= next_liveness:
+                next_liveness = time.monotonic() + _LIVENESS_EVERY_S
+                for folder in left:
+                    read_run(folder)  # ends a run whose owner is gone
+            time.sleep(pause)
+            pause = min(_SLOW_S, pause * 1.2)
+
+
+def _cancel_or_stop(left: dict[RunFolder, None], view: View, interrupts: Interrupts) -> bool:
+    """Give the user time for the second Ctrl-C; return whether it came."""
+    view.say(f"\nStopped watching; Ctrl-C again within {SECOND_INTERRUPT_S:.0f} s cancels.")
+    until = time.monotonic() + SECOND_INTERRUPT_S
+    while time.monotonic() < until and interrupts.count < 2:  # noqa: PLR2004
+        time.sleep(0.05)
+    if interrupts.count < 2:  # noqa: PLR2004
+        raise Stopped
+    view.say("Canceling…")
+    for folder in left:
+        request_cancel(folder)
+    return True

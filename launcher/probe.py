@@ -1,0 +1,76 @@
+"""Reads the world into frozen facts, in bounded time and only what the spec depends on."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.spec import Facts, Mpi
+
+if TYPE_CHECKING:
+    from launcher.spec import RunSpec
+
+_TIMEOUT_S = 10
+_MODULES = ("tensorflow", "torch", "horovod", "mpi4py", "sklearn")
+_USES_MPI = frozenset({"mpi", "horovod"})
+_FLAVOURS = {"Open MPI": "openmpi", "OpenRTE": "openmpi", "Intel(R) MPI": "intel", "HYDRA": "mpich"}
+
+
+def probe(spec: RunSpec) -> Facts:
+    """Return what this machine has for a run."""
+    uses_mpi = spec.distribution.kind in _USES_MPI
+    facts = Facts(
+        cpus=len(os.sched_getaffinity(0)),
+        gpus=_gpus() if spec.resources.gpus_per_node else (),
+        mpi=_mpi() if uses_mpi else None,
+        cxx=shutil.which("g++") or shutil.which("c++") if uses_mpi else None,
+        modules=frozenset(name for name in _MODULES if find_spec(name)) if spec.environment.kind == "current" else frozenset(),
+    )
+    if spec.distribution.kind != "horovod":
+        return facts
+    return replace(facts, horovod_controllers=spec.environment.horovod_controllers(facts))
+
+
+def _gpus() -> tuple[str, ...]:
+    """Return the index of each NVIDIA GPU."""
+    tool = shutil.which("nvidia-smi")
+    if tool is not None:
+        listed = _output([tool, "--query-gpu=index", "--format=csv,noheader"])
+        return tuple(line.strip() for line in listed.splitlines() if line.strip().isdigit())
+    try:
+        return tuple(str(index) for index, _ in enumerate(sorted(os.listdir("/proc/driver/nvidia/gpus"))))
+    except OSError:
+        return ()
+
+
+def _mpi() -> Mpi | None:
+    """Return the MPI whose mpirun is first on PATH."""
+    mpirun = shutil.which("mpirun")
+    if mpirun is None:
+        return None
+    told = _output([mpirun, "--version"])
+    flavour = next((flavour for word, flavour in _FLAVOURS.items() if word in told), "unknown")
+    version = re.search(r"\d+\.\d+(\.\d+)*", told)
+    compiler = shutil.which("mpicxx") or shutil.which("mpic++")
+    return Mpi(
+        mpirun=str(Path(mpirun).absolute()),
+        flavour=flavour,
+        version=version.group(0) if version else "0",
+        compiler=compiler,
+    )
+
+
+def _output(argv: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout + done.stderr
