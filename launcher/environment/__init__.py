@@ -4,4 +4,7 @@ from launcher.environment.cached import environments, prepared, remove
 from launcher.environment.current import Current
 from launcher.environment.packages import Packages
 
-__all__ = ["Current", "Packages", "environments", "prepared", "remove"]
+CHOICES = {choice.kind: choice for choice in (Current, Packages)}
+"""The option classes of the group `environment`."""
+
+__all__ = ["CHOICES", "Current", "Packages", "environments", "prepared", "remove"]

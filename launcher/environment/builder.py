@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from launcher.agent import record
 from launcher.environment import conda, uv
 from launcher.environment.cached import KEY_LENGTH, CachedEnvironment, folder
-from launcher.environment.horovod import ensure_wheel
+from launcher.environment.horovod_build import ensure_wheel
 from launcher.environment.interpreters import describe
 from launcher.environment.lease import Lease
 from launcher.environment.tools import Tools
@@ -29,16 +29,13 @@ _IMPORT = {"mpi4py": "import mpi4py; mpi4py.rc.initialize = False; import mpi4py
 _HINT = "Look at environment.pip_packages, environment.requirements_file and framework.version"
 
 
-def ensure(recipe: Recipe, cache: Path, progress: Progress) -> Prepared:
-    """Return the environment of a recipe, building it unless it is there.
+def build_once(recipe: Recipe, key: str, cache: Path, progress: Progress) -> Prepared:
+    """Build the environment of a recipe, or wait for whoever builds it already.
 
     Raises:
         BuildError: with the last lines of the tool that failed.
     """
-    key = recipe.key()
     place = folder(cache, key)
-    if (there := place.prepared()) is not None:
-        return there
 
     def waiting(seconds: float) -> None:
         progress.step(f"Waiting for another launch that builds this environment ({seconds:.0f} s)")

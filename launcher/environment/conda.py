@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +139,7 @@ def install(wish: CondaWish, prefix: Path, tools: Tools, cache: Path, progress: 
 
 
 def _with_rattler(wish: CondaWish, prefix: Path, tools: Tools, downloads: Path, hear: Listener) -> None:
-    request = prefix.parent / f".{uuid.uuid4().hex}.json"
+    request = prefix.parent / f".{prefix.name}.json"
     request.touch(mode=0o600)  # addresses of channels may hold credentials
     record_ = {
         "packages": wish.packages,

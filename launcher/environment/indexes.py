@@ -7,7 +7,6 @@ a command line, a key, a record or a log.
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
 from pathlib import Path
@@ -25,6 +24,7 @@ _TO_UV = {  # option of pip -> variable of uv (https://docs.astral.sh/uv/referen
     "cert": "SSL_CERT_FILE",
 }
 _OLDER = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}
+SYSTEM = Path("/etc/pip.conf")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -41,25 +41,34 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
     yield from (
         Path(folder) / "pip/pip.conf" for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
     )
-    yield Path("/etc/pip.conf")
+    yield SYSTEM
     yield home / ".pip/pip.conf"
     yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf"
     if "PIP_CONFIG_FILE" in environ:
         yield Path(environ["PIP_CONFIG_FILE"])
 
 
+def _read(path: Path) -> dict[str, str]:
+    import configparser  # noqa: PLC0415  # most machines have no such file
+
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError, OSError):
+        return {}  # pip itself reports a broken file; the variables still count here
+    found: dict[str, str] = {}
+    for section in ("global", "install"):
+        if parser.has_section(section):
+            found.update({name.replace("_", "-"): value for name, value in parser.items(section)})
+    return found
+
+
 def _pip_options(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what pip would take for `pip install`: files, then variables over them."""
     found: dict[str, str] = {}
     for path in _files(environ):
-        parser = configparser.RawConfigParser()
-        try:
-            parser.read(path, encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError, OSError):
-            continue  # pip itself reports a broken file; the variables still count here
-        for section in ("global", "install"):
-            if parser.has_section(section):
-                found.update({name.replace("_", "-"): value for name, value in parser.items(section)})
+        if path.is_file():
+            found.update(_read(path))
     for option in _TO_UV:
         value = environ.get("PIP_" + option.upper().replace("-", "_"))
         if value:

@@ -15,7 +15,7 @@ from launcher.agent import record
 from launcher.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 Version = tuple[int, ...]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from launcher.environment.builder import ensure
+from launcher.environment.cached import prepared
 from launcher.environment.conda import CondaWish
 from launcher.environment.frameworks import choose
 from launcher.environment.horovod import HorovodWish, supports_mpi
@@ -89,4 +89,11 @@ class Packages:
 
     def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
         """See `Environment.prepare`."""
-        return ensure(self.recipe(spec, facts, cache), cache, progress)
+        recipe = self.recipe(spec, facts, cache)
+        key = recipe.key()
+        there = prepared(cache, key)
+        if there is not None:
+            return there
+        from launcher.environment.builder import build_once  # noqa: PLC0415  # most launches build nothing
+
+        return build_once(recipe, key, cache, progress)

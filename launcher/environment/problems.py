@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from launcher.environment.interpreters import Version, candidates, there, versio
 from launcher.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from launcher.environment.packages import Packages
     from launcher.spec import Facts, RunSpec
@@ -27,6 +28,9 @@ def problems(options: Packages, spec: RunSpec, facts: Facts) -> Iterable[Problem
     yield from _requirements(options.pip_packages)
     yield from _conda(options)
     yield from _horovod(spec, facts)
+    backend = options.torch_backend
+    if backend is not None and re.fullmatch(r"auto|cpu|xpu|cu\d+|rocm[\d.]+", backend) is None:
+        yield Problem("environment.torch_backend", backend, "cpu, auto, xpu, or a build as cu126 or rocm6.4")
     if options.build_on != "submit":
         yield Problem("environment.build_on", options.build_on, "submit")
 
@@ -66,7 +70,9 @@ def _files(options: Packages) -> Iterable[Problem]:
             yield Problem(f"environment.{key}", value, "a file that exists")
 
 
-def _requirements(lines: Iterable[str]) -> Iterable[Problem]:
+def _requirements(lines: Sequence[str]) -> Iterable[Problem]:
+    if not lines:
+        return
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  # only where packages are given
 
     for line in lines:

@@ -1,0 +1,138 @@
+"""Of all that want to build the same thing, one does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from launcher.agent import record
+from launcher.environment import lease as module
+from launcher.environment.lease import Lease
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from launcher.environment.lease import Lease
+lease = Lease(Path(sys.argv[1]), "x")
+assert lease.try_take()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def hold(folder: Path) -> subprocess.Popen[str]:
+    """Start a process that takes the lease and keeps it."""
+    process = subprocess.Popen([sys.executable, "-c", _HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    process.stdout.close()
+    return process
+
+
+def test_only_one_takes_it(tmp_path: Path) -> None:
+    first, second = Lease(tmp_path, "x"), Lease(tmp_path, "x")
+    assert first.try_take()
+    assert not second.try_take()
+    assert first.holds()
+    first.release()
+    assert second.try_take()
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dead_holder_is_succeeded_and_leaves_nothing(tmp_path: Path) -> None:
+    for _ in range(3):
+        process = hold(tmp_path)
+        assert not Lease(tmp_path, "x").try_take()
+        process.kill()
+        process.wait()
+    heirs = [Lease(tmp_path, "x") for _ in range(8)]
+    taken: list[Lease] = []
+    threads = [
+        threading.Thread(target=lambda heir=heir: heir.try_take() and taken.append(heir)) for heir in heirs
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 1
+    taken[0].release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_late_heir_of_a_chain_that_was_released_does_not_win(tmp_path: Path) -> None:
+    process = hold(tmp_path)
+    process.kill()
+    process.wait()
+    dead = record.read(str(tmp_path / "x.json"))
+    assert dead is not None
+    heir = Lease(tmp_path, "x")
+    assert heir.try_take()
+    heir.release()
+    present = Lease(tmp_path, "x")
+    assert present.try_take()
+    record.create(str(tmp_path / f"x.{dead['nonce']}.json"), {**record.owner(), "nonce": "late"})
+    assert present.holds()
+    present.release()
+
+
+def test_a_holder_elsewhere_is_given_up_when_it_stops_beating(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STALE_S", 0.2)
+    path = tmp_path / "x.json"
+    away = {**record.owner(), "host": "elsewhere", "boot": "another", "nonce": "away"}
+    record.create(str(path), away)
+    lease = Lease(tmp_path, "x")
+    for _ in range(6):  # it beats: its clock may be far off ours
+        assert not lease.try_take()
+        time.sleep(0.05)
+        os.utime(path, (path.stat().st_mtime + 1000,) * 2)
+    assert not lease.try_take()
+    time.sleep(0.25)
+    assert lease.try_take()
+    lease.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_holder_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT_S", 0.02)
+    lease = Lease(tmp_path, "x")
+    assert lease.try_take()
+    before = (tmp_path / "x.json").stat().st_mtime_ns
+    deadline = time.monotonic() + 5
+    while (tmp_path / "x.json").stat().st_mtime_ns == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    lease.release()
+
+
+def test_waiting_ends_when_another_did_it(tmp_path: Path) -> None:
+    holder = Lease(tmp_path, "x")
+    assert holder.try_take()
+    done = threading.Event()
+    waited: list[float] = []
+
+    def waiting(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            done.set()
+
+    assert not Lease(tmp_path, "x").take(done.is_set, waiting)
+    assert len(waited) == 3
+    holder.release()
+
+
+def test_taking_what_was_done_meanwhile_gives_it_back(tmp_path: Path) -> None:
+    answers = iter([False, True, True])
+    assert not Lease(tmp_path, "x").take(lambda: next(answers), lambda _seconds: None)
+    assert list(tmp_path.iterdir()) == []
