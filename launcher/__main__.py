@@ -11,14 +11,22 @@ from launcher.errors import LauncherError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
+    from launcher.config.command_line import CommandLine
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells count."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; what a user can mend is told without a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(words)
+        # Every branch imports its own part only: `runs list` must not wait for Hydra.
+        if words and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", words[0]):
+            from launcher import cli  # noqa: PLC0415
+
+            return cli.main(words)
+        return _launch(words)
     except LauncherError as error:
         print(error, file=sys.stderr)  # noqa: T201  # the one place where errors are told
         return error.exit_code
@@ -26,15 +34,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _run(words: list[str]) -> int:
-    # Every branch imports its own part only: `runs list` must not wait for Hydra.
-    if words and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", words[0]):
-        from launcher import cli  # noqa: PLC0415
+def _launch(words: Sequence[str]) -> int:
+    from launcher.config.command_line import parse  # noqa: PLC0415
 
-        return cli.main(words)
-    from launcher.config.run import run  # noqa: PLC0415
+    line = parse(words)
+    if line.version:
+        from launcher.config.native import product_version  # noqa: PLC0415
 
-    return run(words)
+        print(f"launcher {product_version()}")  # noqa: T201  # the answer
+        return 0
+    if line.hydra:
+        from launcher.config.native import show  # noqa: PLC0415
+
+        return show(line)
+    if line.multirun or line.plugins:
+        return _sweep(line)
+    from launcher.checks import check  # noqa: PLC0415
+    from launcher.config.load import load  # noqa: PLC0415
+    from launcher.launch import launch  # noqa: PLC0415
+    from launcher.probe import probe  # noqa: PLC0415
+
+    return launch(load(line, check=lambda spec: check(spec, probe(spec))))
+
+
+def _sweep(line: CommandLine) -> int:
+    from launcher.config.native import foreign, run  # noqa: PLC0415
+
+    if foreign(line):
+        from launcher.plugin import launch_one  # noqa: PLC0415
+
+        return run(line, launch_one)
+    from launcher.config.load import load_sweep  # noqa: PLC0415
+    from launcher.launch import launch_sweep  # noqa: PLC0415
+
+    return launch_sweep(load_sweep(line)).exit_code
 
 
 if __name__ == "__main__":

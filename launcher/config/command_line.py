@@ -10,6 +10,7 @@ from launcher.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+VERSION = ("--version",)
 MULTIRUN = ("-m", "--multirun")
 RUN = ("-r", "--run")
 CONF = ("--config-dir", "-cd")
@@ -27,6 +28,7 @@ class CommandLine:
 
     overrides: tuple[str, ...] = ()
     multirun: bool = False
+    version: bool = False
     conf: str | None = None
     """A folder that is searched before the installed groups."""
     primary: str = "config"
@@ -50,12 +52,14 @@ def parse(words: Sequence[str]) -> CommandLine:
     overrides: list[str] = []
     hydra: list[str] = []
     problems: list[str] = []
-    conf, primary, multirun = None, "config", False
+    conf, primary, multirun, version = None, "config", False, False
     for flag, value in _pairs(words, problems):
         if flag is None:
             overrides.append(value)
         elif flag in MULTIRUN:
             multirun = True
+        elif flag in VERSION:
+            version = True
         elif flag in CONF:
             conf = value
         elif flag in PRIMARY:
@@ -65,7 +69,12 @@ def parse(words: Sequence[str]) -> CommandLine:
     if problems:
         raise ConfigError(problems)
     return CommandLine(
-        overrides=tuple(overrides), multirun=multirun, conf=conf, primary=primary, hydra=tuple(hydra)
+        overrides=tuple(overrides),
+        multirun=multirun or "hydra.mode=MULTIRUN" in overrides,
+        version=version,
+        conf=conf,
+        primary=primary,
+        hydra=tuple(hydra),
     )
 
 
@@ -73,7 +82,7 @@ def _pairs(words: Sequence[str], problems: list[str]) -> Iterator[tuple[str | No
     """Yield each flag with its value, and each override with None before it."""
     rest = iter(words)
     valued = (*CONF, *PRIMARY, *HYDRA_VALUED)
-    known = (*MULTIRUN, *RUN, *HYDRA, *CONF, *PRIMARY)
+    known = (*VERSION, *MULTIRUN, *RUN, *HYDRA, *CONF, *PRIMARY)
     for word in rest:
         if not word.startswith("-"):
             yield None, word

@@ -1,30 +1,37 @@
-"""Composition: from override texts to one configuration. The only user of Hydra's internals.
+"""Composition: from override texts to one configuration, by Hydra's internals.
 
-What is used of Hydra is public in spirit only, so hydra-core is pinned and
+What is used of Hydra here and in `overrides` is public in spirit only, so hydra-core is pinned and
 tests/property compares every result with Hydra's own composition.
 """
+# ruff: noqa: SLF001
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.core_plugins.structured_config_source import StructuredConfigSource
 from hydra._internal.defaults_list import create_defaults_list
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.default_element import GroupDefault
+from hydra.core.utils import setup_globals
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from launcher.config import resolvers, schema
+from launcher.config.nodes import children, stored
+from launcher.config.overrides import Parser, keep_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hydra.core.override_parser.types import Override
 
@@ -36,6 +43,10 @@ def installed_conf() -> Path:
     return beside if beside.is_dir() else package.parent / "conf"
 
 
+class NeedsHydraError(Exception):
+    """This configuration uses Hydra's own part of the tree."""
+
+
 @dataclass(frozen=True, slots=True)
 class Composed:
     """A configuration, and which choice of every group it was made of."""
@@ -45,35 +56,131 @@ class Composed:
 
 
 class Composer:
-    """Composes configurations of one search path."""
+    """Composes configurations of one search path, without Hydra's own tree where nothing asks for it.
+
+    That tree is 80 % of the cost of a composition (facts/performance.md).
+    """
 
     def __init__(self, conf: Path | None = None, primary: str = "config") -> None:
         self.primary = primary
+        self.conf = conf
         version.setbase("1.3")
         for source in (FileConfigSource, StructuredConfigSource):  # spares the scan for plugins
             SourcesRegistry.instance().register(source)
         schema.register(ConfigStore.instance())
+        setup_globals()
         resolvers.register()
+        self.loader = ConfigLoaderImpl(self._search_path())
+        self.parser = Parser(self.loader)
+
+    def _search_path(self, *first: tuple[str, str]) -> ConfigSearchPathImpl:
         path = ConfigSearchPathImpl()
-        if conf is not None:
-            path.append("project", f"file://{conf}")
+        for provider, place in first:
+            path.append(provider, place)
+        if self.conf is not None:
+            path.append("project", f"file://{self.conf}")
         path.append("main", f"file://{installed_conf()}")
         path.append("schema", "structured://")
-        self.loader = ConfigLoaderImpl(path)
-        self.parser = OverridesParser.create(config_loader=self.loader)
+        return path
 
-    def compose(self, overrides: Sequence[str]) -> Composed:
-        """Compose as Hydra does, without Hydra's own part of the tree."""
-        parsed: list[Override] = self.parser.parse_overrides(list(overrides))
-        _, repository = self.loader._parse_overrides_and_create_caching_repo(self.primary, [])  # noqa: SLF001
-        defaults = create_defaults_list(
-            repo=repository,
-            config_name=self.primary,
-            overrides_list=parsed,
-            prepend_hydra=False,
-            skip_missing=False,
-        )
+    def compose(self, overrides: Sequence[Override]) -> Composed:
+        """Compose as Hydra does, and keep text as text.
+
+        Raises:
+            NeedsHydraError: see `compose_whole`.
+            HydraException: what Hydra has against it.
+        """
+        base, values = self.compose_groups(overrides)
+        return Composed(self.apply(base.config, values), base.choices)
+
+    def compose_groups(self, overrides: Sequence[Override]) -> tuple[Composed, list[Override]]:
+        """Return what the choices of groups make, and the overrides of values that remain."""
+        if any(override.is_hydra_override() for override in overrides):
+            raise NeedsHydraError
+        repository = CachingConfigRepository(self.loader.repository)
+        self.loader._process_config_searchpath(self.primary, list(overrides), repository)
+        try:
+            defaults = create_defaults_list(
+                repo=repository,
+                config_name=self.primary,
+                overrides_list=list(overrides),
+                prepend_hydra=False,
+                skip_missing=False,
+            )
+        except HydraException as error:
+            if _asks_for_hydra(repository):  # its groups were not there to be overridden
+                raise NeedsHydraError from error
+            raise
+        if _asks_for_hydra(repository):
+            raise NeedsHydraError
         config = self.loader._compose_config_from_defaults_list(defaults.defaults, repository)
         OmegaConf.set_struct(config, value=True)
-        ConfigLoaderImpl._apply_overrides_to_config(defaults.config_overrides, config)
-        return Composed(config, dict[str, Any](defaults.overrides.known_choices))
+        choices = dict[str, Any](defaults.overrides.known_choices)
+        return Composed(config, choices), defaults.config_overrides
+
+    def apply(self, config: DictConfig, values: Sequence[Override]) -> DictConfig:
+        """Put the values into a configuration, which is changed and returned."""
+        ConfigLoaderImpl._apply_overrides_to_config(list(values), config)
+        keep_text(config, values)
+        if _mentions_hydra(config):
+            raise NeedsHydraError
+        return config
+
+    def is_choice(self, override: Override) -> bool:
+        """Tell whether an override chooses of a group; a mapping for a group is a value."""
+        return not isinstance(override.value(), dict) and self.loader.repository.group_exists(
+            override.key_or_group
+        )
+
+    def options(self, group: str) -> list[str]:
+        """Return the names of a group's choices."""
+        return self.loader.repository.get_group_options(group)
+
+    def compose_whole(self, overrides: Sequence[Override], number: int | None = None) -> Composed:
+        """Compose with Hydra's own tree, for `hydra.…` overrides and `${hydra:…}`.
+
+        `number` is that of a sweep's member.
+        """
+        from hydra.core.hydra_config import HydraConfig  # noqa: PLC0415  # seldom needed
+        from hydra.core.plugins import Plugins  # noqa: PLC0415
+        from hydra.core.utils import JobRuntime  # noqa: PLC0415
+        from hydra.types import RunMode  # noqa: PLC0415
+
+        Plugins.instance()  # the scan registers what `hydra/…` groups hold
+        JobRuntime().set("name", "launcher")
+        loader = ConfigLoaderImpl(self._search_path(("hydra", "pkg://hydra.conf")))
+        words = [cast("str", override.input_line) for override in overrides]
+        config = loader.load_configuration(self.primary, words, RunMode.RUN)
+        if number is not None:
+            with_job = {"hydra": {"job": {"id": str(number), "num": number}}}
+            config.merge_with(with_job)
+        HydraConfig.instance().set_config(config)
+        keep_text(config, [override for override in overrides if not self.is_choice(override)])
+        choices = OmegaConf.to_container(config.hydra.runtime.choices)
+        return Composed(config, cast("dict[str, str | None]", choices))
+
+
+def _asks_for_hydra(repository: CachingConfigRepository) -> bool:
+    """Tell whether a file that was read sets something under `hydra`."""
+    for loaded in repository.cache.values():
+        if loaded is None:
+            continue
+        if isinstance(loaded.config, DictConfig) and "hydra" in loaded.config:
+            return True
+        for default in loaded.defaults_list or ():
+            if isinstance(default, GroupDefault) and (default.group or "").lstrip("/").startswith("hydra/"):
+                return True
+    return False
+
+
+def _mentions_hydra(config: DictConfig) -> bool:
+    return any("${hydra" in text for text in _texts(config))
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """Yield all texts of a configuration as they stand there, interpolations unresolved."""
+    value = stored(node)
+    if isinstance(value, str):
+        yield value
+    for _, below in children(node):
+        yield from _texts(below)

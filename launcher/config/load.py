@@ -6,29 +6,155 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.config.command_line import CommandLine, parse
-from launcher.config.compose import Composer
+from launcher.config.compose import Composed, Composer, NeedsHydraError
+from launcher.config.describe import swept
+from launcher.config.explain import ERRORS, explain
+from launcher.config.overrides import quoted
 from launcher.config.resolve import resolve
+from launcher.config.sweep import Members, expand, share_cache
+from launcher.errors import ConfigError, Problem
 from launcher.project import Project, find_project
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from launcher.spec import LaunchRequest
+    from hydra.core.override_parser.types import Override
+
+    from launcher.spec import LaunchRequest, RunSpec
+
+    Check = Callable[[RunSpec], Iterable[Problem]]
+
+FAILURES = 10
+"""A sweep tells what is wrong with at most this many of its members."""
 
 
-def load(words: Sequence[str], cwd: Path | None = None) -> LaunchRequest:
+def load(
+    line: CommandLine | Sequence[str], cwd: Path | None = None, check: Check | None = None
+) -> LaunchRequest:
     """Return the run that a command line asks for.
+
+    `check` is asked only where something is wrong already, so that its problems show as well.
 
     Raises:
         ConfigError: with everything that is wrong.
     """
-    line = parse(words)
-    folder = (cwd or Path.cwd()).absolute()
-    project = find_project(folder)
-    composer = Composer(conf_folder(line, project, folder), line.primary)
-    return resolve(composer.compose(line.overrides).config, line.overrides, project, folder)
+    loader = Loader(line, cwd)
+    problems: list[Problem | str] = []
+    overrides = [each for each in loader.parse(problems) if not _is_sweep(each, problems)]
+    request = loader.request(overrides, problems)
+    if request is not None and not problems:
+        return request
+    if request is not None and check is not None:
+        problems += check(request.spec)
+    raise ConfigError(problems)
+
+
+def load_sweep(line: CommandLine | Sequence[str], cwd: Path | None = None) -> list[LaunchRequest]:
+    """Return the members of the sweep that a command line asks for, in order.
+
+    Raises:
+        ConfigError: with everything that is wrong with any of them.
+    """
+    loader = Loader(line, cwd)
+    problems: list[Problem | str] = []
+    overrides = loader.parse(problems)
+    if problems:
+        raise ConfigError(problems)
+    return loader.members(expand(overrides, loader.composer))
 
 
 def conf_folder(line: CommandLine, project: Project, cwd: Path) -> Path | None:
-    """Return the folder that is searched before the installed groups, if one was named."""
-    return (cwd / Path(line.conf).expanduser()) if line.conf is not None else project.conf
+    """Return the folder that is searched before the installed groups, if one was named.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    if line.conf is None:
+        given, folder = "[tool.launcher] conf", project.conf
+    else:
+        given, folder = "--config-dir", cwd / Path(line.conf).expanduser()
+    if folder is not None and not folder.is_dir():
+        raise ConfigError([Problem(given, str(folder), "an existing folder")])
+    return folder
+
+
+class Loader:
+    """One command line, its project and its composer."""
+
+    def __init__(self, line: CommandLine | Sequence[str], cwd: Path | None) -> None:
+        self.line = line if isinstance(line, CommandLine) else parse(line)
+        self.cwd = (cwd or Path.cwd()).absolute()
+        self.project = find_project(self.cwd)
+        self.composer = Composer(conf_folder(self.line, self.project, self.cwd), self.line.primary)
+
+    def parse(self, problems: list[Problem | str]) -> list[Override]:
+        """Return the overrides; every word that is none is added to `problems`."""
+        return self.composer.parser.parse(self.line.overrides, problems)
+
+    def request(self, overrides: Sequence[Override], problems: list[Problem | str]) -> LaunchRequest | None:
+        """Return the run of these overrides, or None with what is wrong added to `problems`."""
+        try:
+            composed = self.compose(overrides)
+            return self.resolve(composed, overrides)
+        except ConfigError as error:
+            problems += error.problems
+        return None
+
+    def compose(self, overrides: Sequence[Override]) -> Composed:
+        """Return the configuration of these overrides.
+
+        Raises:
+            ConfigError: with everything that is wrong with them.
+        """
+        try:
+            return self.composer.compose(overrides)
+        except NeedsHydraError:
+            return self._whole(overrides)
+        except ERRORS as error:
+            raise ConfigError(explain(self.composer, overrides, error)) from error
+
+    def _whole(self, overrides: Sequence[Override]) -> Composed:
+        try:
+            return self.composer.compose_whole(overrides)
+        except ERRORS as error:
+            raise ConfigError(explain(self.composer, overrides, error)) from error
+
+    def resolve(self, composed: Composed, overrides: Sequence[Override]) -> LaunchRequest:
+        """Return what a configuration asks for.
+
+        Raises:
+            ConfigError: with everything that has no value or no meaning.
+        """
+        words = [str(override.input_line) for override in overrides]
+        return resolve(composed, words, self.project, self.cwd)
+
+    def members(self, members: Sequence[Sequence[Override]]) -> list[LaunchRequest]:
+        """Return a run for each list of overrides."""
+        composer = Members(self.composer)
+        problems: dict[str, Problem | str] = {}
+        requests: list[LaunchRequest] = []
+        failed, first = 0, None
+        for number, overrides in enumerate(members):
+            try:
+                composed = composer.compose(overrides, number)
+                first = first or composed
+                share_cache(first, composed)
+                requests.append(self.resolve(composed, overrides))
+            except ConfigError as error:
+                problems |= {str(problem): problem for problem in error.problems}
+                failed += 1
+            except ERRORS as error:
+                problems |= {str(each): each for each in explain(self.composer, overrides, error)}
+                failed += 1
+            if failed == FAILURES:
+                break
+        if problems:
+            raise ConfigError(list(problems.values()))
+        return requests
+
+
+def _is_sweep(override: Override, problems: list[Problem | str]) -> bool:
+    if override.is_sweep_override():
+        problems.append(swept(str(override.input_line), quoted))
+        return True
+    return False

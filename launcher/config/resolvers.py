@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
@@ -18,6 +18,6 @@ def register() -> None:
 def _data(name: str = "", *, _root_: DictConfig) -> str:
     """Return the placeholder of an input's path on the node; without a name, of the first input."""
     if not name:
-        inputs = OmegaConf.select(_root_, "data.inputs") or {}
-        name = next(iter(inputs), "")
+        inputs: Any = OmegaConf.select(_root_, "data.inputs")
+        name = next(iter(inputs or {}), "")
     return f"@{{data.{name}}}"

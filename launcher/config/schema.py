@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 import launcher.compute
 import launcher.data
 import launcher.distribution
-import launcher.environment
+from launcher.config.nodes import child, object_type
+from launcher.environment import Current, Packages
 from launcher.spec import Framework
 
 if TYPE_CHECKING:
@@ -54,34 +55,14 @@ class Launch:
     data: Any
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Local:
-    """Until launcher.compute has its own."""
-
-    max_parallel: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Current:
-    """Until launcher.environment has its own."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Packages:
-    """Until launcher.environment has its own."""
-
-
 def schemas() -> Iterator[tuple[str | None, str, type]]:
     """Yield group, name and class of every schema."""
     yield None, "launch", Launch
     yield None, "framework", Framework
     for group, table in (
-        ("compute", getattr(launcher.compute, "CHOICES", {"local": _Local})),
+        ("compute", launcher.compute.CHOICES),
         ("distribution", launcher.distribution.CHOICES),
-        (
-            "environment",
-            getattr(launcher.environment, "CHOICES", {"current": _Current, "packages": _Packages}),
-        ),
+        ("environment", {choice.kind: choice for choice in (Current, Packages)}),
         ("data", launcher.data.CHOICES),
     ):
         for name, option in table.items():
@@ -101,8 +82,8 @@ def _node(option: type) -> Any:
     # OmegaConf makes a frozen class read-only and Hydra then refuses the YAML on top.
     OmegaConf.set_readonly(node, value=None)
     for field in fields(option):
-        child = node._get_node(field.name)  # noqa: SLF001  # the node, also where it has no value yet
-        if isinstance(child, DictConfig) and not is_dataclass(child._metadata.object_type):
+        below = child(node, field.name)  # also where it has no value yet
+        if isinstance(below, DictConfig) and not is_dataclass(object_type(below)):
             # Hydra closes every mapping; these take any key: `env.X=1`, not `+env.X=1`.
-            OmegaConf.set_struct(child, value=False)
+            OmegaConf.set_struct(below, value=False)
     return node

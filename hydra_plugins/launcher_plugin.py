@@ -1,0 +1,71 @@
+"""Launcher and sweeper for Hydra's discovery: `hydra/launcher=launcher`, `hydra/sweeper=launcher`.
+
+Every Hydra app on the machine imports this file, so it imports nothing of launcher at the top.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hydra.core.utils import JobReturn
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+
+HERE = "hydra_plugins.launcher_plugin"
+
+
+class RunLauncher(Launcher):
+    """Makes every job of a sweeper a run."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """See Hydra's `Launcher`."""
+        del task_function  # the script of the run is the task
+        self._context = hydra_context
+        self._config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Launch the jobs side by side; a job's value is its objective, a failed run is a failed job."""
+        from launcher.plugin import launch_jobs  # noqa: PLC0415  # see above
+
+        return launch_jobs(self._context.config_loader, self._config, job_overrides, initial_job_idx)
+
+
+class RunSweeper(Sweeper):
+    """Hands all combinations to the launcher at once."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """See Hydra's `Sweeper`."""
+        from hydra.core.plugins import Plugins  # noqa: PLC0415  # it imports this file
+
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Launch every combination, in the order of Hydra's basic sweeper."""
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: PLC0415  # seldom needed
+
+        assert self.hydra_context is not None  # noqa: S101  # set up
+        assert self.launcher is not None  # noqa: S101  # set up
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        [jobs] = BasicSweeper.split_arguments(parser.parse_overrides(arguments), None)
+        return [self.launcher.launch(jobs, initial_job_idx=0)]
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="launcher", node={"_target_": f"{HERE}.RunLauncher"}, provider="launcher"
+)
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="launcher", node={"_target_": f"{HERE}.RunSweeper"}, provider="launcher"
+)

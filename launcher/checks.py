@@ -1,0 +1,143 @@
+"""Everything that is wrong with a run, found before anything is written or started. Pure but for `stat`."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Final
+
+from launcher.errors import Problem, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launcher.spec import Facts, RunSpec
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+RESERVED: Final = "LAUNCHER_"
+"""Variables with this prefix are the launcher's own."""
+TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}")
+WORK: Final = ("link", "copy")
+DATA: Final = re.compile(r"@\{data\.([^}]*)\}")
+
+NAME_WORDS: Final = "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100 of them"
+
+
+def check(spec: RunSpec, facts: Facts) -> list[Problem]:
+    """Return every problem of a spec on a machine with these facts."""
+    return [
+        *_names(spec),
+        *_program(spec),
+        *_counts(spec),
+        *_environment_variables(spec),
+        *_inputs(spec),
+        *spec.distribution.check(spec, facts),
+        *spec.environment.check(spec, facts),
+        *spec.data.check(spec, facts),
+        *spec.compute.check(spec, facts),
+    ]
+
+
+def _names(spec: RunSpec) -> Iterator[Problem]:
+    if not NAME.fullmatch(spec.name):
+        yield Problem("name", spec.name, NAME_WORDS)
+    for key, value in spec.tags.items():
+        if not TAG.fullmatch(key):
+            yield Problem(f"tags.{key}", value, "a tag named with letters, digits, '_', '.', '/' and '-'")
+        if "\n" in value or "\0" in value:
+            yield Problem(f"tags.{key}", value, "a text of one line")
+    if spec.work not in WORK:
+        yield Problem("work", spec.work, "link or copy", nearest(spec.work, WORK))
+
+
+def _program(spec: RunSpec) -> Iterator[Problem]:
+    """Check what runs: a script inside the source folder, or a command; not both, not neither."""
+    for index, element in enumerate((*spec.command, *spec.args)):
+        if "\0" in element:
+            key = f"command[{index}]" if index < len(spec.command) else "args"
+            yield Problem(key, element, "a text without a zero byte: no program can be given one")
+    if not spec.source.is_dir():
+        found = "a file" if spec.source.exists() else "nothing there"
+        hint = "Run it inside a project, or make one: python -m launcher init DIR"
+        yield Problem(
+            "source",
+            str(spec.source),
+            f"a folder; there is {found}" if found == "a file" else "a folder that exists",
+            hint,
+        )
+    if spec.command and spec.script is not None:
+        yield Problem("command", list(spec.command), "either command or script", "Try script=null")
+    elif spec.script is not None:
+        yield from _script(spec, spec.script)
+    elif not spec.command:
+        chosen = f"framework={spec.framework.name} distribution={spec.distribution.kind}"
+        yield Problem(
+            "script", None, "a script in the source folder, or a command", f"{chosen} has no example"
+        )
+    elif not spec.command[0]:
+        yield Problem("command[0]", "", "a program")
+
+
+def _script(spec: RunSpec, script: str) -> Iterator[Problem]:
+    if not script or "\0" in script:
+        yield Problem("script", script, "a file in the source folder")
+        return
+    path = spec.source / script
+    source = spec.source.resolve()
+    if not path.resolve().is_relative_to(source):
+        yield Problem(
+            "script", script, f"a file inside {spec.source}", "Set source to the folder that holds it"
+        )
+    elif path.is_dir():
+        yield Problem("script", script, "a file; this is a folder")
+    elif not path.is_file() and spec.source.is_dir():
+        scripts = sorted(str(file.relative_to(spec.source)) for file in spec.source.glob("*.py"))
+        listed = (
+            f"a file in {spec.source}: {', '.join(scripts[:10])}" if scripts else f"a file in {spec.source}"
+        )
+        yield Problem("script", script, listed, nearest(script, scripts))
+
+
+def _counts(spec: RunSpec) -> Iterator[Problem]:
+    resources = spec.resources
+    for key, value, least in (
+        ("nodes", resources.nodes, 1),
+        ("processes_per_node", resources.processes_per_node, 1),
+        ("gpus_per_node", resources.gpus_per_node, 0),
+        ("cpus_per_process", resources.cpus_per_process, 1),
+        ("retries", spec.retries, 0),
+    ):
+        if value is not None and value < least:
+            yield Problem(key, value, f"a whole number from {least}")
+    for key, amount in (
+        ("memory_gib", resources.memory_gib),
+        ("time_limit_min", resources.time_limit_min),
+        ("snapshot_limit_mib", spec.snapshot_limit_mib),
+    ):
+        if amount is not None and not (amount > 0 and math.isfinite(amount)):
+            yield Problem(key, amount, "a number greater than 0")
+
+
+def _environment_variables(spec: RunSpec) -> Iterator[Problem]:
+    for name, value in spec.env.items():
+        key = f"env.{name}"
+        if not VARIABLE.fullmatch(name):
+            yield Problem(
+                key, value, "a variable named with letters, digits and '_', not beginning with a digit"
+            )
+        elif name.startswith(RESERVED):
+            yield Problem(key, value, f"another name: {RESERVED}… are the launcher's own")
+        if "\0" in value:
+            yield Problem(key, value, "a text without a zero byte")
+
+
+def _inputs(spec: RunSpec) -> Iterator[Problem]:
+    """Check that the inputs that arguments and variables name are there."""
+    names = spec.data.names()
+    for text in (*spec.command, *spec.args, *spec.env.values()):
+        for name in DATA.findall(text):
+            if name not in names:
+                given = f"${{data:{name}}}"
+                known = f"one of {', '.join(names)}" if names else "an input; this data has none"
+                yield Problem("args", given, known, nearest(name, names) or "See data.inputs")

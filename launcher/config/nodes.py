@@ -1,0 +1,80 @@
+"""What OmegaConf knows of a node without resolving it; it has no public names for these."""
+# ruff: noqa: SLF001
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, ListConfig
+from omegaconf._utils import split_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from omegaconf import StringNode
+
+__all__ = [
+    "child",
+    "children",
+    "element_type",
+    "find",
+    "is_optional",
+    "object_type",
+    "set_text",
+    "split_key",
+    "stored",
+]
+
+
+def stored(node: Any) -> Any:
+    """Return what a node holds as it stands there: nodes by key, `${…}` or `???` as texts."""
+    return node._value()
+
+
+def child(node: DictConfig | ListConfig, name: Any) -> Any:
+    """Return a child, or None."""
+    if isinstance(node, ListConfig):
+        return node._get_node(name)
+    return node._get_node(name, validate_access=False)
+
+
+def children(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the children of a mapping or list with their keys; nothing where there is no value."""
+    value = stored(node)
+    if isinstance(node, DictConfig) and isinstance(value, dict):
+        yield from value.items()  # pyright: ignore[reportUnknownVariableType]  # untyped there
+    elif isinstance(node, ListConfig) and isinstance(value, list):
+        yield from enumerate(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # untyped there
+
+
+def find(config: DictConfig, key: str) -> Any:
+    """Return the node of a key such as `a.b[0]`, not following interpolations, or None."""
+    node: Any = config
+    for part in split_key(key):
+        node = dict(children(node)).get(
+            int(part) if isinstance(node, ListConfig) and part.isdigit() else part
+        )
+        if node is None:
+            return None
+    return node
+
+
+def is_optional(node: Any) -> bool:
+    """Tell whether a node may be null."""
+    return bool(node._is_optional())
+
+
+def element_type(node: Any) -> Any:
+    """Return the type of what a mapping or list takes, or None."""
+    return getattr(node._metadata, "element_type", None) if node is not None else None
+
+
+def object_type(node: Any) -> Any:
+    """Return the class that a node stands for."""
+    return node._metadata.object_type
+
+
+def set_text(node: StringNode, text: str) -> None:
+    """Set a text in place of another; a read-only flag is no hindrance."""
+    node._val = text

@@ -1,0 +1,164 @@
+"""Brings inputs to this machine: each once, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from hashlib import sha256
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from launcher.data import digits
+from launcher.data.inputs import Input, found_files
+from launcher.errors import LauncherError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from launcher.spec import Progress
+
+STALE_S: Final = 60.0
+"""A lock that was not renewed for this long is nobody's."""
+POLL_S: Final = 0.5
+
+
+def bring(each: Input, cache: Path, progress: Progress) -> Path:
+    """Return the absolute path of an input, fetched if need be.
+
+    Raises:
+        LauncherError: it cannot be had.
+    """
+    folder = cache / "data"
+    if each.scheme == "launcher":
+        target = folder / f"digits-{digits.CSV_SHA256[:12]}"
+        if not target.is_dir():
+            progress.step("fetching digits")
+        digits.fetch(target, _uv())
+        return target
+    if each.scheme == "file":
+        if each.mode == "mount":
+            return each.path.absolute()
+        progress.step(f"copying {each.name}")
+        target = folder / f"{each.name}-{_digest(each.path)}"
+        return _once(target, lambda draft: _copy(each.path, draft))
+    target = folder / f"{each.name}-{sha256(repr((each.uri, each.files)).encode()).hexdigest()[:16]}"
+    return _once(target, lambda draft: _download(each, draft, progress))
+
+
+def _once(target: Path, make: Callable[[Path], None]) -> Path:
+    """Let one process of all make `target`; the others wait for it. A lock's owner renews it by its draft."""
+    lock = target.with_name(f".{target.name}.lock")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    while not target.exists():
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            _wait(lock)
+            continue
+        draft = target.with_name(f".{target.name}.{uuid4().hex}")
+        try:
+            if not target.exists():
+                make(draft)
+                _publish(draft, target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+    return target
+
+
+def _publish(draft: Path, target: Path) -> None:
+    try:
+        draft.rename(target)
+    except OSError:
+        if not target.exists():  # somebody else's, finished first, is as good
+            raise
+
+
+def _wait(lock: Path) -> None:
+    """Wait a moment; take away the lock of a process that died."""
+    try:
+        newest = max(path.stat().st_mtime for path in _growing(lock))
+    except (ValueError, FileNotFoundError):
+        return
+    if time.time() - newest > STALE_S:
+        lock.unlink(missing_ok=True)
+    else:
+        time.sleep(POLL_S)
+
+
+def _growing(lock: Path) -> Iterator[Path]:
+    """Yield a lock and everything that is being written under it."""
+    yield lock
+    name = lock.name.removesuffix(".lock")
+    for draft in lock.parent.glob(f"{name}.*"):
+        yield draft
+        yield from draft.rglob("*")
+
+
+def _copy(source: Path, draft: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, draft)
+    else:
+        draft.mkdir()
+        shutil.copy2(source, draft / source.name)
+
+
+def _digest(source: Path) -> str:
+    """Return a hash of the names and contents of everything in a folder, or of one file."""
+    digest = sha256()
+    files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+    for path in files:
+        digest.update(os.fsencode(path.relative_to(source.parent)) + b"\0")
+        with path.open("rb") as content:
+            while block := content.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _download(each: Input, draft: Path, progress: Progress) -> None:
+    try:
+        fsspec: Any = import_module("fsspec")  # an extra
+    except ImportError as error:
+        raise LauncherError(
+            f"data.inputs.{each.name}.uri: {each.uri} needs: pip install 'launcher[data]'"
+        ) from error
+    try:
+        system, path = fsspec.core.url_to_fs(each.uri)
+        draft.mkdir()
+        _get(system, str(path), each, draft, progress)
+    except ImportError as error:
+        raise LauncherError(f"data.inputs.{each.name}.uri: {each.uri}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise LauncherError(f"data.inputs.{each.name}.uri: cannot fetch {each.uri}: {error}") from error
+
+
+def _get(system: Any, path: str, each: Input, draft: Path, progress: Progress) -> None:
+    if not each.files:
+        progress.step(f"fetching {each.name}")
+        if each.uri.endswith("/") or (each.scheme not in {"http", "https"} and system.isdir(path)):
+            system.get(path.rstrip("/") + "/", f"{draft}/", recursive=True)
+        else:
+            system.get_file(path, str(draft / path.rpartition("/")[2]))
+        return
+    for number, names in enumerate(each.files):
+        progress.step(f"fetching {each.name}: {names[0]}", number / len(each.files))
+        for name in names:
+            if system.exists(f"{path.rstrip('/')}/{name}"):
+                system.get_file(f"{path.rstrip('/')}/{name}", str(draft / name))
+                break
+    missing = found_files(draft, each.files)[1]
+    if missing:
+        raise FileNotFoundError(f"it lacks {', '.join(missing)}")
+
+
+def _uv() -> str:
+    """Return the uv that came with this package, or the one on PATH."""
+    try:
+        from uv import find_uv_bin  # noqa: PLC0415
+
+        return str(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        return shutil.which("uv") or "uv"
