@@ -57,9 +57,12 @@ def test_a_dead_holder_is_succeeded_and_leaves_nothing(tmp_path: Path) -> None:
         process.wait()
     heirs = [Lease(tmp_path, "x") for _ in range(8)]
     taken: list[Lease] = []
-    threads = [
-        threading.Thread(target=lambda heir=heir: heir.try_take() and taken.append(heir)) for heir in heirs
-    ]
+
+    def attempt(heir: Lease) -> None:
+        if heir.try_take():
+            taken.append(heir)
+
+    threads = [threading.Thread(target=attempt, args=(heir,)) for heir in heirs]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -96,7 +99,8 @@ def test_a_holder_elsewhere_is_given_up_when_it_stops_beating(
     for _ in range(6):  # it beats: its clock may be far off ours
         assert not lease.try_take()
         time.sleep(0.05)
-        os.utime(path, (path.stat().st_mtime + 1000,) * 2)
+        changed = path.stat().st_mtime + 1000
+        os.utime(path, (changed, changed))
     assert not lease.try_take()
     time.sleep(0.25)
     assert lease.try_take()

@@ -1,0 +1,417 @@
+"""Environments that are really built, from an index and a channel that the tests make."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import textwrap
+import time
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from launcher.environment import Packages, environments, prepared, remove
+from launcher.environment.conda import solver
+from launcher.environment.interpreters import mine
+from launcher.errors import BuildError
+from launcher.spec import Facts, Framework, Prepared, RunSpec
+
+pytestmark = pytest.mark.slow
+
+SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+
+BACKEND = """
+import os, subprocess, sys, time, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    # like a compiler: a tree of processes, one of them in a session of its own
+    subprocess.Popen(["sleep", "SECONDS"], start_new_session=True)
+    subprocess.run(["sh", "-c", "sleep SECONDS & wait"])
+    name = "slowdemo-1-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr("slowdemo.py", "")
+        wheel.writestr("slowdemo-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: slowdemo\\nVersion: 1\\n")
+        wheel.writestr("slowdemo-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("slowdemo-1.dist-info/RECORD", "")
+    return name
+"""
+
+
+@dataclass(frozen=True)
+class Single:
+    kind: ClassVar[str] = "single"
+
+
+@dataclass
+class Told:
+    """Keeps what is told."""
+
+    steps: list[str] = field(default_factory=list[str])
+
+    def step(self, text: str, done: float | None = None) -> None:
+        assert done is None or 0 <= done <= 1
+        self.steps.append(text)
+
+
+def spec(environment: Packages, framework: str = "python") -> RunSpec:
+    return RunSpec(
+        name="test",
+        source=Path(),
+        script="train.py",
+        framework=Framework(name=framework),
+        distribution=cast("Any", Single()),
+        environment=environment,
+        data=cast("Any", None),
+        compute=cast("Any", None),
+    )
+
+
+def prepare(
+    environment: Packages, cache: Path, progress: Told | None = None, framework: str = "python"
+) -> Prepared:
+    return environment.prepare(spec(environment, framework), Facts(), cache, progress or Told())
+
+
+def put_wheel(index: Path, name: str, version: str, requires: str = "") -> None:
+    """Put a wheel of one module into an index."""
+    folder = index / name
+    folder.mkdir(parents=True, exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    need = f"Requires-Dist: {requires}\n" if requires else ""
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", f"version = {version!r}\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{need}")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    links = "".join(
+        f'<a href="{path.name}">{path.name}</a>\n'
+        for path in sorted(folder.iterdir())
+        if path.suffix in {".whl", ".gz"}
+    )
+    (folder / "index.html").write_text(links)
+
+
+def put_slow_source(index: Path, seconds: float) -> None:
+    """Put a source distribution that takes its time to build."""
+    folder = index / "slowdemo"
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "PKG-INFO": "Metadata-Version: 2.2\nName: slowdemo\nVersion: 1\n",
+        "backend.py": BACKEND.replace("SECONDS", str(seconds)),
+    }
+    with tarfile.open(folder / "slowdemo-1.tar.gz", "w:gz") as archive:
+        for name, text in files.items():
+            add(archive, f"slowdemo-1/{name}", text.encode())
+    (folder / "index.html").write_text('<a href="slowdemo-1.tar.gz">slowdemo-1.tar.gz</a>\n')
+
+
+def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    info.mode = 0o644
+    archive.addfile(info, io.BytesIO(data))
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An index of our own, told to pip as users do; what this machine has is left out."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", folder.as_uri())
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    put_wheel(folder, "demo", "1.0")
+    put_wheel(folder, "demo", "2.0", requires="inner")
+    put_wheel(folder, "inner", "0.5")
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def output(made: Prepared, code: str) -> str:
+    done = subprocess.run([made.python, "-I", "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.usefixtures("index")
+def test_packages_are_installed_once_and_found_at_once(cache: Path) -> None:
+    told = Told()
+    made = prepare(Packages(pip_packages=["Demo"]), cache, told)
+    assert output(made, "import demo, inner; print(demo.version, inner.version)") == "2.0 0.5"
+    assert made.packages == ("demo==2.0", "inner==0.5")
+    assert any("2 packages" in step for step in told.steps)
+    assert prepared(cache, made.key) == made
+    assert list(environments(cache)) == [made]
+    again = Told()
+    begin = time.perf_counter()
+    assert prepare(Packages(pip_packages=[" demo "]), cache, again) == made
+    assert time.perf_counter() - begin < 0.1  # 1 ms on an idle machine
+    assert again.steps == []
+    assert list((cache / "leases").iterdir()) == []
+    assert remove(cache, made.key)
+    assert prepared(cache, made.key) is None
+    assert not remove(cache, made.key)
+
+
+def test_requirement_files_and_constraints(
+    index: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del index
+    (tmp_path / "inner.txt").write_text("demo\n")
+    (tmp_path / "requirements.txt").write_text("-r inner.txt\n")
+    option = Packages(requirements_file=str(tmp_path / "requirements.txt"))
+    newest = prepare(option, cache)
+    (tmp_path / "constraints.txt").write_text("demo<2\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "constraints.txt"))
+    held = prepare(option, cache)
+    assert (newest.packages[0], held.packages) == ("demo==2.0", ("demo==1.0",))
+
+
+def test_a_package_that_does_not_exist(index: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "http://name:hunter2@127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(BuildError) as caught:
+        prepare(Packages(pip_packages=["demo==99"]), cache)
+    text = str(caught.value)
+    assert "Installing packages failed" in text
+    assert "environment.pip_packages" in text
+    logs = "".join(path.read_text() for path in cache.rglob("build.log"))
+    assert "hunter2" not in text + logs
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL")
+    with pytest.raises(BuildError, match="demo==99"):
+        prepare(Packages(pip_packages=["demo==99"]), cache)
+    assert list(environments(cache)) == []
+    assert not [path for path in (cache / "environments").glob("*/*") if path.is_dir()]
+    put_wheel(index, "demo", "99")
+    assert prepare(Packages(pip_packages=["demo==99"]), cache).packages == ("demo==99",)
+
+
+def test_ready_means_that_the_import_ran(index: Path, cache: Path) -> None:
+    put_wheel(index, "scikit_learn", "1.7.2")  # a wheel without the module that it is for
+    put_wheel(index, "numpy", "2.0")
+    (index / "scikit_learn").rename(index / "scikit-learn")
+    with pytest.raises(BuildError, match="sklearn does not import"):
+        prepare(Packages(), cache, framework="sklearn")
+    assert list(environments(cache)) == []
+
+
+LAUNCH = textwrap.dedent("""
+    import importlib.util, sys
+    from pathlib import Path
+    module = importlib.util.spec_from_file_location("shared", sys.argv[1])
+    shared = importlib.util.module_from_spec(module)
+    sys.modules["shared"] = shared
+    module.loader.exec_module(shared)
+    told = shared.Told()
+    print("begun", flush=True)
+    made = shared.prepare(shared.Packages(pip_packages=[sys.argv[3]]), Path(sys.argv[2]), told)
+    print(made.prefix)
+    print(*told.steps, sep="\\n")
+""")
+
+
+def launch(cache: Path, package: str) -> subprocess.Popen[str]:
+    """Start another launcher."""
+    argv = [sys.executable, "-c", LAUNCH, __file__, str(cache), package]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_twenty_launches_build_once(index: Path, cache: Path) -> None:
+    put_slow_source(index, 1.5)
+    launched = [launch(cache, "slowdemo") for _ in range(20)]
+    said = [process.communicate(timeout=120)[0].splitlines() for process in launched]
+    assert [process.returncode for process in launched] == [0] * 20, said
+    assert len({lines[1] for lines in said}) == 1
+    built = [lines for lines in said if any(line.startswith("Creating") for line in lines)]
+    assert len(built) == 1
+    for lines in said:
+        assert (
+            lines in built
+            or len(lines) == 2
+            or all("Waiting for another launch" in line for line in lines[2:])
+        )
+    assert any("Waiting" in lines[-1] for lines in said)
+    assert list((cache / "leases").iterdir()) == []
+
+
+def of_this_build(cache: Path) -> list[int]:
+    """Return the processes that a build into this cache started."""
+    found: list[int] = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if state not in "ZX" and str(cache).encode() in text:
+            found.append(int(folder.name))
+    return found
+
+
+def wait_until(true: Any, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("after_s", [0.0, 0.15, 0.6])
+def test_a_killed_build_leaves_nothing_and_the_next_succeeds(
+    index: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, number: int, after_s: float
+) -> None:
+    put_slow_source(index, 1.0)
+    monkeypatch.setenv("BUILD_OF", str(cache))  # marks every process below
+    process = launch(cache, "slowdemo")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(after_s)
+    process.send_signal(number)
+    process.wait(10)
+    process.stdout.close()
+    wait_until(lambda: not of_this_build(cache), 5)
+    assert list(environments(cache)) == []
+    made = prepare(Packages(pip_packages=["slowdemo"]), cache)
+    assert output(made, "import slowdemo; print(1)") == "1"
+    assert list((cache / "leases").iterdir()) == []
+    assert [path.name for path in Path(made.prefix).parent.iterdir() if path.is_dir()] == [
+        Path(made.prefix).name
+    ]
+
+
+def put_conda(
+    channel: Path, subdir: str, index: dict[str, Any], files: dict[str, bytes], links: dict[str, str]
+) -> None:
+    """Put a package into a channel, as conda-build would."""
+    folder = channel / subdir
+    folder.mkdir(parents=True, exist_ok=True)
+    index = {"build_number": 0, "depends": [], "subdir": subdir, **index}
+    name = f"{index['name']}-{index['version']}-{index['build']}.tar.bz2"
+    paths: list[dict[str, Any]] = [
+        {
+            "_path": path,
+            "path_type": "hardlink",
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "size_in_bytes": len(data),
+        }
+        for path, data in files.items()
+    ]
+    paths += [{"_path": path, "path_type": "softlink"} for path in links]
+    with tarfile.open(folder / name, "w:bz2") as archive:
+        add(archive, "info/index.json", json.dumps(index).encode())
+        add(archive, "info/paths.json", json.dumps({"paths": paths, "paths_version": 1}).encode())
+        for path, data in files.items():
+            add(archive, path, data)
+        for path, target in links.items():
+            link = tarfile.TarInfo(path)
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            archive.addfile(link)
+    data = (folder / name).read_bytes()
+    repodata = folder / "repodata.json"
+    known = (
+        json.loads(repodata.read_text())
+        if repodata.exists()
+        else {"info": {"subdir": subdir}, "packages": {}}
+    )
+    known["packages"][name] = {**index, "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+    repodata.write_text(json.dumps(known))
+
+
+@pytest.fixture
+def channel(tmp_path: Path) -> Path:
+    """A channel with a Python (this one, behind a prefix of its own) and a package for it."""
+    folder = tmp_path / "channel"
+    (folder / "linux-64").mkdir(parents=True)
+    version = ".".join(map(str, sys.version_info[:3]))
+    python = mine()[1]
+    put_conda(
+        folder,
+        "linux-64",
+        {"name": "python", "version": version, "build": "0"},
+        {"pyvenv.cfg": f"home = {Path(python).parent}\n".encode()},
+        {"bin/python": python, f"bin/python{sys.version_info.major}.{sys.version_info.minor}": "python"},
+    )
+    put_conda(
+        folder,
+        "noarch",
+        {
+            "name": "condademo",
+            "version": "3.1",
+            "build": "py_0",
+            "noarch": "python",
+            "depends": ["python >=3.8"],
+        },
+        {"site-packages/condademo.py": b"version = '3.1'\n"},
+        {},
+    )
+    return folder
+
+
+@pytest.mark.skipif(solver() is None, reason="needs py-rattler")
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the channel is made for linux-64")
+def test_conda_packages(channel: Path, index: Path, cache: Path) -> None:
+    del index
+    told = Told()
+    option = Packages(conda_packages=["condademo>=3"], channels=[channel.as_uri()], pip_packages=["demo"])
+    assert list(option.check(spec(option), Facts())) == []
+    made = prepare(option, cache, told)
+    assert output(
+        made, "import condademo, demo, sys; print(condademo.version, demo.version, sys.prefix)"
+    ) == (f"3.1 2.0 {made.prefix}")
+    assert "condademo==3.1" in made.packages or (Path(made.prefix) / SITE / "condademo.py").is_file()
+    assert made.env["CONDA_PREFIX"] == made.prefix
+    assert any("from conda" in step for step in told.steps)
+    again = Told()
+    assert prepare(option, cache, again) == made
+    assert again.steps == []
+
+
+@pytest.mark.skipif(solver() is None, reason="needs py-rattler")
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the channel is made for linux-64")
+def test_an_environment_file(channel: Path, index: Path, cache: Path, tmp_path: Path) -> None:
+    del index
+    path = tmp_path / "environment.yaml"
+    path.write_text(f"channels: [{channel}]\ndependencies: [condademo, {{pip: [demo<2]}}]\n")
+    made = prepare(Packages(environment_file=str(path)), cache)
+    assert output(made, "import condademo, demo; print(condademo.version, demo.version)") == "3.1 1.0"
+    missing = Packages(conda_packages=["nonesuch"], channels=[str(channel)])
+    with pytest.raises(BuildError, match="nonesuch"):
+        prepare(missing, cache)
+
+
+def test_another_python(index: Path, cache: Path) -> None:
+    del index
+    other = next((name for name in ("3.8", "3.9", "3.10", "3.12") if not list(spec_problems(name))), None)
+    if other is None:
+        pytest.skip("no other Python on this machine")
+    made = prepare(Packages(python=other, pip_packages=["demo"]), cache)
+    assert output(made, "import demo, sys; print('%d.%d' % sys.version_info[:2])") == other
+
+
+def spec_problems(python: str) -> list[str]:
+    option = Packages(python=python)
+    return [str(problem) for problem in option.check(spec(option), Facts())]
+
+
+def test_the_index_that_this_machine_uses(cache: Path) -> None:
+    made = prepare(Packages(pip_packages=["six==1.16.0"]), cache)
+    assert made.packages == ("six==1.16.0",)
+    assert shutil.which("six") is None
+    assert made.env == {"VIRTUAL_ENV": made.prefix}
