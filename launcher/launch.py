@@ -17,7 +17,7 @@ from launcher.probe import probe
 from launcher.spec import Facts, LaunchRequest, Plan, Prepared, RunSpec, State, plain
 from launcher.store.git import read_git
 from launcher.store.metrics import last_values
-from launcher.store.runs import create_run, enter, finish, reserve
+from launcher.store.runs import create_run, enter, finish, reserve, update_submit
 from launcher.store.snapshots import snapshot
 from launcher.view import View, duration, table
 
@@ -158,7 +158,7 @@ def _prepare(members: Sequence[_Member], view: View) -> None:
             cause = {"kind": "environment", "phase": str(State.PREPARING), "message": str(result)}
             finish(folder, State.FAILED, cause)
         else:
-            enter(folder, State.STARTING, environment=plain(result[0]), data=dict(result[1]))
+            update_submit(folder, environment=plain(result[0]), data=dict(result[1]))
             member.ready = True
 
 
