@@ -1,0 +1,155 @@
+"""Logs of a run's processes: where they are, and their bytes as they arrive.
+
+Polling and not inotify, which sees nothing of what other hosts write over NFS.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from launcher.store import records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from launcher.paths import RunFolder
+    from launcher.store.records import Record
+
+QUICK_S, SLOW_S = 0.01, 0.05
+"""Pauses between two looks: quick while lines come, slow when it is quiet."""
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """The log of one process in one attempt."""
+
+    process: str
+    """`worker-0`."""
+    attempt: int
+    path: Path
+    rank: int | None
+    """None for a process that has none, such as mpirun."""
+
+
+def tail(path: Path, follow: Callable[[], bool]) -> Iterator[bytes]:
+    """Yield whole lines as they are written, from the start of a file that need not exist yet.
+
+    Ends when `follow()` was false and all that had been written by then is read; what is left without
+    an end of line comes last. A file that was cut or replaced is read anew.
+    """
+    reader = Reader(path)
+    pause = QUICK_S
+    on = True
+    try:
+        while True:
+            on = on and follow()  # asked before the look: nothing written until its "no" is missed
+            lines = reader.read()
+            if lines:
+                yield lines
+                pause = QUICK_S
+                continue
+            if not on:
+                rest = reader.rest()
+                if rest:
+                    yield rest
+                return
+            time.sleep(pause)
+            pause = min(SLOW_S, pause * 1.25)
+    finally:
+        reader.close()
+
+
+class Reader:
+    """What was added to a file since the last look, in whole lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._partial = b""
+
+    def read(self) -> bytes:
+        """Return new whole lines, none while there are none."""
+        data = self._bytes()
+        if not data:
+            return b""
+        head, newline, self._partial = (self._partial + data).rpartition(b"\n")
+        if not newline and len(self._partial) > CHUNK:  # a progress bar of megabytes: do not wait for its end
+            return self.rest()
+        return head + newline
+
+    def rest(self) -> bytes:
+        """Return what has no end of line yet."""
+        rest, self._partial = self._partial, b""
+        return rest
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _bytes(self) -> bytes:
+        if self._file is None:
+            try:
+                self._file = self._path.open("rb", buffering=0)
+            except OSError:
+                return b""
+        data = self._file.read(CHUNK)
+        if data:
+            return data
+        if self._replaced(self._file):
+            self.close()
+            self._partial = b""
+        return b""
+
+    def _replaced(self, file: BinaryIO) -> bool:
+        try:
+            now, ours = self._path.stat(), os.fstat(file.fileno())
+        except OSError:
+            return False
+        return now.st_ino != ours.st_ino or now.st_size < file.tell()
+
+
+def logs(folder: RunFolder, attempt: int | None = None) -> list[Log]:
+    """Return the logs of an attempt, by default the newest, rank 0 first and mpirun's own last.
+
+    They are those that the attempt's record names, before it has one those of the plan, so a file need
+    not exist yet.
+    """
+    taken = folder.attempts()
+    number = attempt if attempt is not None else (taken[-1] if taken else 0)
+    state = records.read(folder.attempt_state(number)) or {}
+    processes = state.get("processes") or _planned((records.read(folder.spec) or {}).get("plan") or {})
+    place = folder.attempt_logs(number)
+    found: list[Log] = []
+    for process in processes:
+        name = f"{process['role']}-{process['index']}"
+        rank = process["rank"] if process["rank"] >= 0 else None
+        found.append(Log(process=name, attempt=number, path=place / f"{name}.log", rank=rank))
+    return sorted(found, key=lambda log: (log.rank is None, log.rank or 0))
+
+
+def _planned(plan: Record) -> list[Record]:
+    if plan.get("mpi") is None:
+        return list(plan.get("processes") or ())
+    ranks = range(plan["nodes"] * plan["processes_per_node"])
+    workers: list[Record] = [{"role": "worker", "index": rank, "rank": rank} for rank in ranks]
+    return [*workers, {"role": "mpirun", "index": 0, "rank": -1}]
+
+
+def last_lines(path: Path, count: int, limit: int = 1 << 16) -> list[str]:
+    """Return the last lines of a log, as far as they are within its last `limit` bytes."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - limit))
+            return file.read().decode("utf-8", "replace").splitlines()[-count:]
+    except OSError:
+        return []

@@ -1,0 +1,113 @@
+import json
+import statistics
+import threading
+import time
+from pathlib import Path
+
+from launcher.paths import RunFolder
+from launcher.store.logs import Reader, last_lines, logs, tail
+
+
+def never() -> bool:
+    return False
+
+
+def test_what_is_there_is_read_to_the_end_also_without_a_newline(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    file.write_bytes(b"one\ntwo\nthr")
+    assert list(tail(file, never)) == [b"one\ntwo\n", b"thr"]
+
+
+def test_a_file_that_never_comes_is_empty(tmp_path: Path) -> None:
+    assert list(tail(tmp_path / "none.log", never)) == []
+
+
+def test_lines_arrive_whole_and_within_a_tenth_of_a_second(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    over = threading.Event()
+
+    def write() -> None:
+        time.sleep(0.3)
+        with file.open("wb", buffering=0) as log:
+            for _ in range(30):
+                line = b"%.6f\n" % time.monotonic()
+                log.write(line[:3])
+                log.write(line[3:])
+                time.sleep(0.04)
+        over.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    delays: list[float] = []
+    for chunk in tail(file, lambda: not over.is_set()):
+        assert chunk.endswith(b"\n")
+        delays += [time.monotonic() - float(line) for line in chunk.split()]
+    writer.join()
+    assert len(delays) == 30
+    assert statistics.quantiles(delays, n=20)[-1] <= 0.1
+
+
+def test_nothing_written_before_the_end_is_missed(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    asked = 0
+
+    def follow() -> bool:
+        nonlocal asked
+        asked += 1
+        with file.open("ab") as log:
+            log.write(b"line %d\n" % asked)
+        return asked < 5
+
+    assert b"".join(tail(file, follow)) == b"line 1\nline 2\nline 3\nline 4\nline 5\n"
+
+
+def test_a_cut_and_a_replaced_file_are_read_anew(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    file.write_bytes(b"long first\npart")
+    reader = Reader(file)
+    assert reader.read() == b"long first\n"
+    file.write_bytes(b"cut\n")
+    assert reader.read() + reader.read() == b"cut\n"
+    new = tmp_path / "new"
+    new.write_bytes(b"replaced\n")
+    new.rename(file)
+    assert reader.read() + reader.read() == b"replaced\n"
+    file.unlink()
+    assert reader.read() == b""
+    reader.close()
+
+
+def test_a_line_without_an_end_is_not_kept_back_for_ever(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    file.write_bytes(b"\r50%" * (1 << 19))
+    reader = Reader(file)
+    seen = len(reader.read()) + len(reader.read())
+    assert seen + len(reader.rest()) == 4 << 19
+    assert seen > 0
+    reader.close()
+
+
+def test_logs_are_those_of_the_record_before_it_exists_of_the_plan(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.spec.write_text('{"plan": {"mpi": {}, "nodes": 2, "processes_per_node": 1}}')
+    found = logs(folder)
+    assert [(log.process, log.rank) for log in found] == [
+        ("worker-0", 0),
+        ("worker-1", 1),
+        ("mpirun-0", None),
+    ]
+    assert found[0].path == folder.logs / "worker-0.log"
+    folder.attempt(2).mkdir(parents=True)
+    processes = [{"role": "ps", "index": 0, "rank": 1}, {"role": "chief", "index": 0, "rank": 0}]
+    folder.attempt_state(2).write_text(json.dumps({"processes": processes}))
+    found = logs(folder)
+    assert [(log.process, log.attempt) for log in found] == [("chief-0", 2), ("ps-0", 2)]
+    assert found[0].path == folder.logs / "attempt-2" / "chief-0.log"
+
+
+def test_last_lines(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    assert last_lines(file, 2) == []
+    file.write_bytes(b"a\nb\n\xff\n")
+    assert last_lines(file, 2) == ["b", "\ufffd"]
+    assert last_lines(file, 9, limit=3) == ["", "\ufffd"]
