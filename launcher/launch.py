@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -22,6 +21,7 @@ from launcher.store.snapshots import snapshot
 from launcher.view import View, duration, table
 
 if TYPE_CHECKING:
+    from launcher.spec import Progress
     from launcher.store.fold import Run
 
 STOPPED_WATCHING = 130
@@ -29,13 +29,15 @@ STOPPED_WATCHING = 130
 
 
 @dataclass(slots=True)
-class _Member:
+class Member:
     """One run on its way from request to end."""
 
     request: LaunchRequest
     facts: Facts
     plan: Plan
     folder: RunFolder | None = None
+    prepare: Callable[[Progress], Prepared] | None = None
+    """Another way to its environment than that of its spec."""
     ready: bool = False
     run: Run | None = None
 
@@ -48,7 +50,6 @@ class SweepResult:
     """None for a member that was only described (dry run)."""
     objectives: tuple[float | None, ...]
     exit_code: int
-    causes: tuple[str, ...] = field(default=())
 
 
 def launch(request: LaunchRequest) -> int:
@@ -75,12 +76,21 @@ def _launch(requests: Sequence[LaunchRequest], sweep: str | None) -> SweepResult
         for member in members:
             print("\n".join(describe(member.request, member.plan)))  # noqa: T201  # the answer
         return SweepResult((None,) * len(members), (None,) * len(members), 0)
+    try:
+        _record(members, sweep)
+    except KeyboardInterrupt:
+        _abandon(members)
+        raise
+    return run_members(members, sweep)
+
+
+def run_members(members: Sequence[Member], sweep: str | None) -> SweepResult:
+    """Prepare, submit and follow members that are recorded."""
     with View() as view:
         try:
-            _record(members, sweep)
             _prepare(members, view)
             _submit(members)
-            if not requests[0].wait:
+            if not members[0].request.wait:
                 _detached(members, view)
                 return SweepResult((None,) * len(members), (None,) * len(members), 0)
             _follow(members, view, sweep)
@@ -96,22 +106,22 @@ def _launch(requests: Sequence[LaunchRequest], sweep: str | None) -> SweepResult
     return SweepResult(runs, objectives, int(failed))
 
 
-def _checked(requests: Sequence[LaunchRequest]) -> list[_Member]:
+def _checked(requests: Sequence[LaunchRequest]) -> list[Member]:
     """Return the members with their facts and plans; everything that is wrong is raised at once."""
-    members: list[_Member] = []
+    members: list[Member] = []
     problems: dict[str, Problem | str] = {}
     for request in requests:
         facts = probe(request.spec)
         found = list(check(request.spec, facts))
         problems.update((str(problem), problem) for problem in found)
         if not found:
-            members.append(_Member(request, facts, request.spec.distribution.plan(request.spec, facts)))
+            members.append(Member(request, facts, request.spec.distribution.plan(request.spec, facts)))
     if problems:
         raise ConfigError(list(problems.values()))
     return members
 
 
-def _record(members: Sequence[_Member], sweep: str | None) -> None:
+def _record(members: Sequence[Member], sweep: str | None) -> None:
     """Freeze source, config and plan of every member in its run folder."""
     sources: dict[tuple[str, str], Any] = {}
     free: dict[tuple[str, str], list[RunFolder]] = {}
@@ -138,7 +148,7 @@ def _record(members: Sequence[_Member], sweep: str | None) -> None:
         )
 
 
-def _prepare(members: Sequence[_Member], view: View) -> None:
+def _prepare(members: Sequence[Member], view: View) -> None:
     """Build what the members need, each environment and data set once; a failure ends its members."""
     done: dict[str, tuple[Prepared, Mapping[str, str]] | LauncherError] = {}
     for member in members:
@@ -149,7 +159,10 @@ def _prepare(members: Sequence[_Member], view: View) -> None:
             if len(members) == 1:
                 view.phase(folder.id, State.PREPARING)
             try:
-                prepared = spec.environment.prepare(spec, member.facts, cache_root(), view)
+                if member.prepare is not None:
+                    prepared = member.prepare(view)
+                else:
+                    prepared = spec.environment.prepare(spec, member.facts, cache_root(), view)
                 done[need] = prepared, spec.data.prepare(cache_root(), view)
             except LauncherError as error:
                 done[need] = error
@@ -168,9 +181,9 @@ def _need(spec: RunSpec, facts: Facts) -> tuple[Any, ...]:
     return spec.environment, spec.framework, spec.distribution.kind, gpus, spec.data, facts, spec.source
 
 
-def _submit(members: Sequence[_Member]) -> None:
+def _submit(members: Sequence[Member]) -> None:
     """Hand the ready members over, those of one target and store together."""
-    groups: dict[tuple[str, str], list[_Member]] = {}
+    groups: dict[tuple[str, str], list[Member]] = {}
     for member in members:
         if member.ready:
             key = (repr(member.request.spec.compute), str(member.request.store))
@@ -181,7 +194,7 @@ def _submit(members: Sequence[_Member]) -> None:
         first.request.spec.compute.submit(folders, first.request.store, first.facts)
 
 
-def _follow(members: Sequence[_Member], view: View, sweep: str | None) -> None:
+def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
     by_folder = {_folder(member): member for member in members}
     followers: list[Follower] = []
     if sweep is None:
@@ -206,7 +219,7 @@ def _follow(members: Sequence[_Member], view: View, sweep: str | None) -> None:
         _tell_sweep(members, view, sweep)
 
 
-def _tell_sweep(members: Sequence[_Member], view: View, sweep: str) -> None:
+def _tell_sweep(members: Sequence[Member], view: View, sweep: str) -> None:
     rows = [("run", "state", "time", "objective", "overrides")]
     for member in members:
         run = member.run
@@ -224,7 +237,7 @@ def _tell_sweep(members: Sequence[_Member], view: View, sweep: str) -> None:
     view.say(f"sweep {sweep}")
 
 
-def _detached(members: Sequence[_Member], view: View) -> None:
+def _detached(members: Sequence[Member], view: View) -> None:
     for member in members:
         view.say(f"{_folder(member).id}  submitted")
     first = _folder(members[0]).id
@@ -232,7 +245,7 @@ def _detached(members: Sequence[_Member], view: View) -> None:
     view.say(f"           python -m launcher runs cancel {first}")
 
 
-def _abandon(members: Sequence[_Member]) -> None:
+def _abandon(members: Sequence[Member]) -> None:
     """End what was interrupted before it was handed over."""
     for member in members:
         if member.folder is not None:
@@ -240,21 +253,15 @@ def _abandon(members: Sequence[_Member]) -> None:
             finish(member.folder, State.CANCELED, cause)
 
 
-def _label(member: _Member) -> str:
+def _label(member: Member) -> str:
     return " ".join(member.request.overrides)
 
 
-def _objective(member: _Member) -> float | None:
+def _objective(member: Member) -> float | None:
     name = member.request.spec.objective
     return last_values(member.folder).get(name) if name and member.folder else None
 
 
-def _folder(member: _Member) -> RunFolder:
+def _folder(member: Member) -> RunFolder:
     assert member.folder is not None, "recorded"  # noqa: S101
     return member.folder
-
-
-def tell_error(error: LauncherError) -> int:
-    """Print an error for a user; return its exit code."""
-    print(error, file=sys.stderr)  # noqa: T201
-    return error.exit_code

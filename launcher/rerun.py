@@ -1,0 +1,69 @@
+"""A run again, from its record alone: frozen source, config, plan and environment key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import BuildError, NotFoundError
+from launcher.launch import Member, run_members
+from launcher.paths import RunFolder, StoreFolder, cache_root
+from launcher.probe import probe
+from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec
+from launcher.store import records
+from launcher.store.runs import create_run
+from launcher.store.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from launcher.spec import Progress
+
+
+def rerun(folder: RunFolder, *, wait: bool) -> int:
+    """Launch a run like an earlier one, under the next number; return the exit code.
+
+    Raises:
+        NotFoundError: the run or its source is no longer there.
+    """
+    from launcher.config.frozen import thaw  # noqa: PLC0415  # only this command of `runs` needs OmegaConf
+
+    submit, frozen = records.read(folder.submit), records.read(folder.spec)
+    if submit is None or frozen is None:
+        raise NotFoundError(f"{folder.id}: there is no such run in the store {folder.root.parents[2]}")
+    if not folder.source.is_dir():
+        raise NotFoundError(f"{folder.id}: its snapshot of the source is gone from the store")
+    store = folder.root.parents[2]
+    spec = thaw(frozen)
+    facts = probe(spec)
+    request = LaunchRequest(
+        spec=spec, store=store, config=folder.config.read_text("utf-8", "surrogateescape"),
+        overrides=tuple(submit["overrides"]), wait=wait,
+    )  # fmt: skip
+    plan = spec.distribution.plan(spec, facts)
+    new = create_run(
+        StoreFolder(store), spec, plan, config=request.config, snapshot=_snapshot(folder, submit),
+        overrides=request.overrides, rerun_of=folder.id,
+    )  # fmt: skip
+    member = Member(request, facts, plan, folder=new, prepare=lambda progress: _environment(submit, spec, facts, progress))
+    return run_members([member], sweep=None).exit_code
+
+
+def _snapshot(folder: RunFolder, submit: dict[str, Any]) -> Snapshot:
+    return Snapshot(path=folder.source.resolve(), **submit["snapshot"])
+
+
+def _environment(submit: dict[str, Any], spec: RunSpec, facts: Facts, progress: Progress) -> Prepared:
+    """Return the run's own environment; built again where it is gone, if the same can still be built.
+
+    Raises:
+        BuildError: what would be built today is not what the run had.
+    """
+    then = submit["environment"]
+    if then is not None and Path(then["python"]).exists():
+        return Prepared(**{**then, "packages": tuple(then["packages"])})
+    now = spec.environment.prepare(spec, facts, cache_root(), progress)
+    if then is not None and now.key != then["key"]:
+        raise BuildError(
+            f"environment: the run had {then['key']}, which is gone, and its packages give {now.key} today "
+            "(a requirements file, Python or MPI has changed). Launch anew instead of rerunning"
+        )
+    return now
