@@ -1,0 +1,30 @@
+#!/bin/sh
+# Install what the tests need and run them all: checks first, then the suite with its coverage.
+# Usage: sh tests/run.sh [pytest arguments]. PYTHON names the interpreter (3.11 or newer).
+set -eu
+cd "$(dirname "$0")/.."
+
+# A compiler and MPI for Horovod and mpi4py; git for the tests of snapshots.
+missing=""
+for pair in g++:g++ cmake:cmake make:make mpicxx:libopenmpi-dev mpirun:openmpi-bin git:git; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+done
+if [ -n "$missing" ]; then
+    [ "$(id -u)" = 0 ] || { echo "install these packages first:$missing" >&2; exit 2; }
+    apt-get -o DPkg::Lock::Timeout=600 -qq update
+    # shellcheck disable=SC2086  # a list of names
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq install -y --no-install-recommends $missing
+fi
+
+[ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
+.venv/bin/python -m pip install --quiet --require-hashes -r requirements/test.txt
+.venv/bin/python -m pip install --quiet --no-deps -e .
+
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/pyright
+.venv/bin/lint-imports
+.venv/bin/coverage erase
+.venv/bin/coverage run -m pytest "$@"
+.venv/bin/coverage combine --quiet
+.venv/bin/coverage report --fail-under=90 --skip-covered --sort=cover
