@@ -134,12 +134,14 @@ class _Build:
 
     def try_imports(self, python: Path) -> None:
         """Import what the environment is for: ready means that this ran."""
-        for module in self.recipe.modules:
-            self.progress.step(f"Importing {module}", 0.9)
-            code = _IMPORT.get(module, f"import {module}")
-            hint = f"The packages installed, but {module} does not import: one of them does not fit"
-            tools = Tools(log=self.tools.log, env=dict(self.recipe.env))
-            tools.run([str(python), "-I", "-c", code], f"Importing {module}", cwd=self.prefix, hint=hint)
+        if not self.recipe.modules:
+            return
+        names = ", ".join(self.recipe.modules)
+        self.progress.step(f"Importing {names}", 0.9)
+        code = "\n".join(_IMPORT.get(module, f"import {module}") for module in self.recipe.modules)
+        hint = f"The packages were installed, but {names} could not be imported: one of them does not fit"
+        tools = Tools(log=self.tools.log, env=dict(self.recipe.env))
+        tools.run([str(python), "-I", "-c", code], f"Importing {names}", cwd=self.prefix, hint=hint)
 
     def variables(self) -> dict[str, str]:
         """Return the variables that processes in this environment need."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from launcher.agent import record
+from launcher.environment.indexes import redact
 from launcher.errors import BuildError
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def install(wish: CondaWish, prefix: Path, tools: Tools, cache: Path, progress: 
         _run([*argv, "--override-channels", *channels, *wish.packages], tools, _listener(progress))
     python = prefix / "bin" / "python"
     if not os.access(python, os.X_OK):
-        raise BuildError(f"The channels {', '.join(wish.channels)} gave no Python. {_HINT}")
+        raise BuildError(f"The channels {redact(', '.join(wish.channels))} gave no Python. {_HINT}")
     return python
 
 

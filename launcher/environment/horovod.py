@@ -76,6 +76,9 @@ class HorovodWish:
             path.insert(1, str(Path(self.mpi.compiler).parent))
         if self.cxx is not None:
             env["CXX"] = self.cxx
+        index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
+        if index and "PIP_INDEX_URL" not in os.environ:
+            env["PIP_INDEX_URL"] = index  # its source is brought by pip
         if self.gpu:
             env |= {"HOROVOD_GPU_OPERATIONS": "NCCL", **_nccl(prefix)}
         return {**env, "PATH": os.pathsep.join(path)}

@@ -83,8 +83,8 @@ def ensure_wheel(wish: HorovodWish, interpreter: Interpreter, cache: Path, progr
 
 def _build(wish: HorovodWish, interpreter: Interpreter, place: Path, progress: Progress) -> Path:
     place.mkdir(parents=True, exist_ok=True)
-    for old in place.iterdir():
-        shutil.rmtree(old, ignore_errors=True)
+    for old in list(place.iterdir()):
+        old.unlink() if old.is_file() else shutil.rmtree(old, ignore_errors=True)
     work = place / uuid.uuid4().hex[:8]
     work.mkdir()
     try:

@@ -22,6 +22,7 @@ _TO_UV = {  # option of pip -> variable of uv (https://docs.astral.sh/uv/referen
     "find-links": "UV_FIND_LINKS",
     "constraint": "UV_CONSTRAINT",
     "cert": "SSL_CERT_FILE",
+    "trusted-host": "UV_INSECURE_HOST",
 }
 _OLDER = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}
 SYSTEM = Path("/etc/pip.conf")
@@ -100,7 +101,7 @@ def builder_variables(environ: Mapping[str, str]) -> dict[str, str]:
         name = _TO_UV[option]
         if name in environ or _OLDER.get(name, name) in environ:
             continue
-        words = _present(value.split())
+        words = value.split() if option == "trusted-host" else _present(value.split())
         if words:
             # uv takes several places of wheels between commas, everything else between blanks
             given[name] = ("," if name == "UV_FIND_LINKS" else " ").join(words)

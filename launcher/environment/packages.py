@@ -13,6 +13,7 @@ from launcher.environment.horovod import HorovodWish, supports_mpi
 from launcher.environment.interpreters import choose_interpreter
 from launcher.environment.problems import problems
 from launcher.environment.recipe import Recipe
+from launcher.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,6 +90,13 @@ class Packages:
 
     def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
         """See `Environment.prepare`."""
+        try:
+            return self._prepare(spec, facts, cache, progress)
+        except OSError as error:  # a full disk, a cache that cannot be written
+            hint = "LAUNCHER_CACHE names another folder for environments"
+            raise BuildError(f"The environment could not be built in {cache}: {error}. {hint}") from error
+
+    def _prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
         recipe = self.recipe(spec, facts, cache)
         key = recipe.key()
         there = prepared(cache, key)

@@ -58,4 +58,5 @@ def main(path: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    # Not sys.exit: rattler's threads now and then crash an interpreter that is being taken down.
+    os._exit(main(sys.argv[1]))

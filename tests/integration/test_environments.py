@@ -39,9 +39,10 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     name = "slowdemo-1-py3-none-any.whl"
     with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
         wheel.writestr("slowdemo.py", "")
-        wheel.writestr("slowdemo-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: slowdemo\\nVersion: 1\\n")
-        wheel.writestr("slowdemo-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        wheel.writestr("slowdemo-1.dist-info/RECORD", "")
+        info = "slowdemo-1.dist-info/"
+        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: slowdemo\\nVersion: 1\\n")
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "RECORD", "")
     return name
 """
 
@@ -205,7 +206,7 @@ def test_ready_means_that_the_import_ran(index: Path, cache: Path) -> None:
     put_wheel(index, "scikit_learn", "1.7.2")  # a wheel without the module that it is for
     put_wheel(index, "numpy", "2.0")
     (index / "scikit_learn").rename(index / "scikit-learn")
-    with pytest.raises(BuildError, match="sklearn does not import"):
+    with pytest.raises(BuildError, match="sklearn, numpy could not be imported"):
         prepare(Packages(), cache, framework="sklearn")
     assert list(environments(cache)) == []
 
@@ -325,11 +326,8 @@ def put_conda(
             archive.addfile(link)
     data = (folder / name).read_bytes()
     repodata = folder / "repodata.json"
-    known = (
-        json.loads(repodata.read_text())
-        if repodata.exists()
-        else {"info": {"subdir": subdir}, "packages": {}}
-    )
+    empty: dict[str, Any] = {"info": {"subdir": subdir}, "packages": {}}
+    known: dict[str, Any] = json.loads(repodata.read_text()) if repodata.exists() else empty
     known["packages"][name] = {**index, "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
     repodata.write_text(json.dumps(known))
 
@@ -394,6 +392,13 @@ def test_an_environment_file(channel: Path, index: Path, cache: Path, tmp_path: 
     missing = Packages(conda_packages=["nonesuch"], channels=[str(channel)])
     with pytest.raises(BuildError, match="nonesuch"):
         prepare(missing, cache)
+
+
+def test_a_cache_that_cannot_be_written(index: Path, tmp_path: Path) -> None:
+    del index
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BuildError, match="LAUNCHER_CACHE"):
+        prepare(Packages(pip_packages=["demo"]), tmp_path / "file" / "cache")
 
 
 def test_another_python(index: Path, cache: Path) -> None:

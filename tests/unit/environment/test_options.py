@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -102,6 +103,19 @@ def test_current_is_the_python_of_the_launcher(tmp_path: Path) -> None:
     assert made.python == sys.executable
     assert current.horovod_controllers(Facts(horovod_controllers=("gloo",))) == ("gloo",)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_controllers_of_an_installed_horovod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Current().horovod_controllers(Facts()) == ()
+    library = tmp_path / "horovod" / "torch" / "mpi_lib_v2.cpython-311.so"
+    library.parent.mkdir(parents=True)
+    (tmp_path / "horovod" / "__init__.py").write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    importlib.invalidate_caches()
+    library.write_bytes(b"\x7fELF gloo libmpi.so.40 \0")
+    assert Current().horovod_controllers(Facts()) == ("mpi", "gloo")
+    library.write_bytes(b"\x7fELF gloo \0")
+    assert Current().horovod_controllers(Facts()) == ("gloo",)
 
 
 def test_packages_without_options_are_fine() -> None:
