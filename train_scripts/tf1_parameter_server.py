@@ -29,11 +29,11 @@ from metrics import describe_process, log_metric
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--data-folder", required=True, help="folder with the four idx files")
-parser.add_argument("--batch-size", type=int, default=80, help="images a step, on one worker")
+parser.add_argument("--batch-size", type=int, default=100, help="images a step, on one worker")
 parser.add_argument("--first-layer-neurons", type=int, default=300)
 parser.add_argument("--second-layer-neurons", type=int, default=100)
-parser.add_argument("--learning-rate", type=float, default=0.2)
-parser.add_argument("--epochs", type=int, default=30, help="passes over the images, by all workers together")
+parser.add_argument("--learning-rate", type=float, default=0.3)
+parser.add_argument("--epochs", type=int, default=25, help="passes over the images, by all workers together")
 args = parser.parse_args()
 
 tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)  # 1.15 calls its own API deprecated
@@ -52,7 +52,7 @@ if role == "ps":
     server.join()  # never returns
 
 train_images, train_labels = mnist_data.load(args.data_folder, "train")
-steps_an_epoch = len(train_images) // args.batch_size  # 4,000 images / 80 = 50
+steps_an_epoch = len(train_images) // args.batch_size  # 4,000 images / 100 = 40
 rng = np.random.RandomState(42 + index)  # every worker draws from all images, in an order of its own
 tf.set_random_seed(42)
 

@@ -1,6 +1,6 @@
 """Train a small network on handwritten digits with TensorFlow: at least 0.95 of the test images right.
 
-With the launcher:  python -m launcher args.learning-rate=0.002
+With the launcher:  python -m launcher args.learning-rate=0.001
 By hand:            python tf_mnist.py --data-folder DIGITS --epochs 20
 Needs:              tensorflow-cpu==2.15.1 (or tensorflow==2.15.1 on GPUs)
 
@@ -18,10 +18,10 @@ from metrics import log_metric
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--data-folder", required=True, help="folder with the four idx files")
-parser.add_argument("--batch-size", type=int, default=80)
+parser.add_argument("--batch-size", type=int, default=200)
 parser.add_argument("--first-layer-neurons", type=int, default=300)
 parser.add_argument("--second-layer-neurons", type=int, default=100)
-parser.add_argument("--learning-rate", type=float, default=0.001)
+parser.add_argument("--learning-rate", type=float, default=0.003)
 parser.add_argument("--epochs", type=int, default=20)
 args = parser.parse_args()
 
@@ -29,7 +29,7 @@ tf.keras.utils.set_random_seed(42)
 rng = np.random.RandomState(42)
 train_images, train_labels = mnist_data.load(args.data_folder, "train")
 test_images, test_labels = mnist_data.load(args.data_folder, "test")
-steps = len(train_images) // args.batch_size  # 4,000 images / 80 = 50 an epoch
+steps = len(train_images) // args.batch_size  # 4,000 images / 200 = 20 an epoch
 
 # Each pass over the generator is a new epoch, with the images in another order and moved a little.
 train = tf.data.Dataset.from_generator(

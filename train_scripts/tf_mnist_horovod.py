@@ -22,10 +22,10 @@ from metrics import describe_process, log_metric
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--data-folder", required=True, help="folder with the four idx files")
-parser.add_argument("--batch-size", type=int, default=80, help="images a step, over all ranks")
+parser.add_argument("--batch-size", type=int, default=200, help="images a step, over all ranks")
 parser.add_argument("--first-layer-neurons", type=int, default=300)
 parser.add_argument("--second-layer-neurons", type=int, default=100)
-parser.add_argument("--learning-rate", type=float, default=0.001)
+parser.add_argument("--learning-rate", type=float, default=0.003)
 parser.add_argument("--epochs", type=int, default=20)
 args = parser.parse_args()
 

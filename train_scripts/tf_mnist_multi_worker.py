@@ -24,10 +24,10 @@ from metrics import describe_process, log_metric
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--data-folder", required=True, help="folder with the four idx files")
-parser.add_argument("--batch-size", type=int, default=80, help="images a step, over all workers")
+parser.add_argument("--batch-size", type=int, default=200, help="images a step, over all workers")
 parser.add_argument("--first-layer-neurons", type=int, default=300)
 parser.add_argument("--second-layer-neurons", type=int, default=100)
-parser.add_argument("--learning-rate", type=float, default=0.001)
+parser.add_argument("--learning-rate", type=float, default=0.003)
 parser.add_argument("--epochs", type=int, default=20)
 args = parser.parse_args()
 
@@ -40,7 +40,7 @@ is_first = index == 0
 tf.keras.utils.set_random_seed(42)
 rng = np.random.RandomState(42)  # the same on all workers, see mnist_data.batches
 train_images, train_labels = mnist_data.load(args.data_folder, "train")
-steps = len(train_images) // args.batch_size  # 4,000 images / 80 = 50 an epoch
+steps = len(train_images) // args.batch_size  # 4,000 images / 200 = 20 an epoch
 
 
 def build_model() -> tf.keras.Model:

@@ -25,11 +25,11 @@ from metrics import describe_process, log_metric
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--data-folder", required=True, help="folder with the four idx files")
-parser.add_argument("--batch-size", type=int, default=80, help="images a step, on one worker")
+parser.add_argument("--batch-size", type=int, default=100, help="images a step, on one worker")
 parser.add_argument("--first-layer-neurons", type=int, default=300)
 parser.add_argument("--second-layer-neurons", type=int, default=100)
-parser.add_argument("--learning-rate", type=float, default=0.001)
-parser.add_argument("--epochs", type=int, default=15)
+parser.add_argument("--learning-rate", type=float, default=0.002)
+parser.add_argument("--epochs", type=int, default=20)
 args = parser.parse_args()
 
 resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
@@ -50,7 +50,7 @@ train_images, train_labels = mnist_data.load(args.data_folder, "train")
 train_pixels = np.rint(train_images * 255).astype(
     np.uint8
 )  # travels to the workers inside the graph: 4,000 * 784 = 3 MB
-steps = len(train_images) // args.batch_size  # 4,000 images / 80 = 50 an epoch
+steps = len(train_images) // args.batch_size  # 4,000 images / 100 = 40 an epoch
 
 strategy = tf.distribute.ParameterServerStrategy(resolver)
 coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
