@@ -1,0 +1,52 @@
+"""The commands beside launching: one file a noun."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from launcher.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "completion": "print a script that completes commands, run ids and overrides in your shell",
+    "init": "write a small project that runs at once",
+    "runs": "list, show, follow, cancel, rerun and delete runs",
+}
+"""Each with its help; the module of the same name here has `main(argv)`."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command, `argv[0]`, and return its exit code.
+
+    Raises:
+        LauncherError: what a user can mend.
+    """
+    name = argv[0]
+    if name == "help":
+        print(overview())  # noqa: T201  # the answer
+        return 0
+    if name not in COMMANDS:
+        hint = nearest(name, list(COMMANDS)) or "An override has a '=', as in nodes=2"
+        raise ConfigError([f"{name}: no such command; expected one of {', '.join(COMMANDS)}. {hint}"])
+    try:
+        code = int(import_module(f"launcher.cli.{name}").main(argv[1:]))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `runs list | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def overview() -> str:
+    """Return what `launcher help` prints."""
+    width = max(len(name) for name in COMMANDS)
+    commands = "\n".join(f"  {name.ljust(width)}  {text}" for name, text in COMMANDS.items())
+    return (
+        "usage: launcher KEY=VALUE …      launch a run (`launcher --help` lists the keys)\n"
+        f"       launcher COMMAND …\n\ncommands:\n{commands}"
+    )

@@ -1,0 +1,97 @@
+"""`launcher runs …`: what has run, is running and shall no longer run."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.paths import StoreFolder
+from launcher.project import find_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+VERBS = {
+    "list": "the newest runs; filters: state=failed name=mnist tag=KEY[=VALUE] since=2h|3d|DATE sweep=ID",
+    "show": "all about one run",
+    "logs": "what a process of a run printed",
+    "files": "the files that a run left",
+    "download": "copy files of a run",
+    "wait": "wait until runs are over; exit code 1 if one did not complete",
+    "cancel": "end runs",
+    "rerun": "run the frozen source, config and environment of a run again",
+    "delete": "remove runs that are over; their numbers are never used again",
+}
+
+MODULES = {
+    "list": "list",
+    "show": "show",
+    "logs": "watch",
+    "files": "files",
+    "download": "files",
+    "wait": "watch",
+    "cancel": "change",
+    "rerun": "change",
+    "delete": "change",
+}
+"""Where the function of each verb is, `launcher.cli.runs_*`."""
+
+RUN_HELP = "NAME/NUMBER, NAME/latest or latest"
+RUNS_HELP = f"{RUN_HELP}; the id of a sweep means all its runs"
+LIMIT = 50
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one verb.
+
+    Raises:
+        LauncherError: what a user can mend.
+    """
+    options = parser().parse_args(argv)
+    store = StoreFolder(find_store(options.store))
+    # Each verb imports what it needs: a list is there in the time that the others take to start.
+    verb: Callable[[StoreFolder, argparse.Namespace], int]
+    verb = getattr(import_module(f"launcher.cli.runs_{MODULES[options.verb]}"), f"{options.verb}_command")
+    return verb(store, options)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of all verbs."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--store", help="folder of the run store (else LAUNCHER_STORE, the project's, ./store)"
+    )
+    common.add_argument("--json", action="store_true", help="print JSON")
+    whole = argparse.ArgumentParser(prog="launcher runs", description="Runs in the store.")
+    verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
+    of = {
+        name: verbs.add_parser(name, help=text, description=text, parents=[common])
+        for name, text in VERBS.items()
+    }
+    of["list"].add_argument("filters", nargs="*", metavar="FILTER", help="see above")
+    of["list"].add_argument("-n", "--limit", type=int, default=LIMIT, help="how many (default: %(default)s)")
+    of["list"].add_argument("-a", "--all", action="store_true", help="no limit")
+    for name in ("show", "logs", "files", "download", "rerun"):
+        of[name].add_argument("run", help=RUN_HELP)
+    for name in ("wait", "cancel", "delete"):
+        of[name].add_argument("runs", nargs="+", metavar="RUN", help=RUNS_HELP)
+    of["logs"].add_argument("-f", "--follow", action="store_true", help="go on until the run is over")
+    of["logs"].add_argument("--rank", type=int, help="of this process (default: 0)")
+    of["logs"].add_argument("--process", help="of this process by name, such as ps-0 or mpirun-0")
+    of["logs"].add_argument("--attempt", type=int, help="of this attempt (default: the newest)")
+    of["files"].add_argument(
+        "prefix", nargs="?", default="", help="only those in this folder, such as outputs/model"
+    )
+    of["download"].add_argument(
+        "prefix", nargs="?", default="", help="a file or folder of the run (default: all)"
+    )
+    of["download"].add_argument(
+        "-o", "--output", type=Path, help="folder to copy to (default: . or ./NAME-NUMBER)"
+    )
+    of["download"].add_argument("--force", action="store_true", help="replace files that are there")
+    of["wait"].add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting, with exit code 1")
+    of["rerun"].add_argument("--detach", action="store_true", help="do not wait for its end")
+    of["delete"].add_argument("--force", action="store_true", help="also runs that are not over")
+    return whole

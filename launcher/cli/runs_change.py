@@ -1,0 +1,83 @@
+"""`launcher runs cancel`, `rerun` and `delete`."""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from launcher.cli.output import say, say_json
+from launcher.cli.runs_watch import POLL_S, say_aside
+from launcher.errors import StoreError
+from launcher.store.find import find_run, find_runs
+from launcher.store.runs import delete, read_run, request_cancel
+
+if TYPE_CHECKING:
+    import argparse
+
+    from launcher.paths import StoreFolder
+
+CANCEL_WAIT_S = 10.0
+"""A supervisor sees the request within half a second and gives processes five to end."""
+
+
+def cancel_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Ask for the end of runs, and wait a little for it."""
+    left = [folder for text in options.runs for folder in find_runs(store, text)]
+    states: dict[str, str] = {}
+    for folder in list(left):
+        run = read_run(folder)
+        if run.state.terminal:
+            left.remove(folder)
+            states[run.id] = str(run.state)
+            _tell(options, f"{run.id}  {run.state}, it was over before")
+        else:
+            request_cancel(folder)
+    until = time.monotonic() + CANCEL_WAIT_S
+    while left and time.monotonic() < until:
+        for run in [read_run(folder) for folder in left]:
+            if run.state.terminal:
+                left.remove(run.folder)
+                states[run.id] = str(run.state)
+                _tell(options, f"{run.id}  {run.state}")
+        if left:
+            time.sleep(POLL_S)
+    for folder in left:
+        states[folder.id] = str(read_run(folder).state)
+        _tell(
+            options,
+            f"{folder.id}  {states[folder.id]}: its processes are still ending; `runs wait {folder.id}`",
+        )
+    if options.json:
+        say_json([{"id": name, "state": state} for name, state in states.items()])
+    return 0
+
+
+def rerun_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Run what a run has frozen again."""
+    folder = find_run(store, options.run)
+    launch = import_module("launcher.launch")  # 100 ms that no other verb needs
+    return int(launch.rerun(folder, wait=not options.detach))
+
+
+def delete_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Remove runs; all that can be are, and the others are named."""
+    deleted: list[str] = []
+    problems: list[str] = []
+    for folder in [folder for text in options.runs for folder in find_runs(store, text)]:
+        try:
+            delete(folder, force=options.force)
+            deleted.append(folder.id)
+            _tell(options, f"{folder.id}  deleted")
+        except StoreError as error:
+            problems.append(str(error))
+    if options.json:
+        say_json(deleted)
+    for problem in problems:
+        say_aside(problem)
+    return 2 if problems else 0
+
+
+def _tell(options: argparse.Namespace, text: str) -> None:
+    if not options.json:
+        say(text)

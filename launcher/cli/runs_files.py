@@ -1,0 +1,45 @@
+"""`launcher runs files` and `runs download`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.cli.output import moment, say, say_json, size, table
+from launcher.store.files import download, list_files
+from launcher.store.find import find_run
+
+if TYPE_CHECKING:
+    import argparse
+
+    from launcher.paths import StoreFolder
+
+
+def files_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Print the files that a run left."""
+    folder = find_run(store, options.run)
+    files = list_files(folder, options.prefix)
+    if options.json:
+        say_json([{"name": file.name, "size": file.size, "modified": file.modified} for file in files])
+    elif files:
+        table(
+            ("SIZE", "CHANGED", "NAME"),
+            [(size(file.size), moment(file.modified), file.name) for file in files],
+        )
+        say(f"\n{len(files)} files, {size(sum(file.size for file in files))} in {folder.root}")
+    else:
+        say(f"{folder.id} has no files{f' in {options.prefix}' if options.prefix else ''}")
+    return 0
+
+
+def download_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Copy files of a run."""
+    folder = find_run(store, options.run)
+    named = any(file.name == options.prefix for file in list_files(folder))
+    output = options.output or Path() if named else options.output or Path(folder.id.replace("/", "-"))
+    copies = download(folder, options.prefix, output, force=options.force)
+    if options.json:
+        say_json([str(copy) for copy in copies])
+    else:
+        say(f"{len(copies)} file{'s' * (len(copies) != 1)} copied to {copies[0] if named else output}")
+    return 0

@@ -1,0 +1,48 @@
+"""`launcher runs list`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from launcher.cli.output import moment, pairs, say, say_json, table
+from launcher.store.filters import parse_filters
+from launcher.store.index import list_runs
+from launcher.view import duration
+
+if TYPE_CHECKING:
+    import argparse
+
+    from launcher.paths import StoreFolder
+    from launcher.store.index import Row
+
+
+def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Print the newest runs that pass the filters."""
+    filters = parse_filters(options.filters, time.time())
+    rows = list_runs(store, filters, None if options.all else options.limit)
+    if options.json:
+        say_json(rows)
+        return 0
+    if not rows:
+        say(_nothing(store, filtered=bool(options.filters)))
+        return 0
+    table(("RUN", "STATE", "CREATED", "TIME", "METRICS", "TAGS", "OVERRIDES"), [_row(row) for row in rows])
+    if not options.all and len(rows) == options.limit:
+        say(f"\nThe newest {options.limit}; -n NUMBER or --all shows more")
+    return 0
+
+
+def _row(row: Row) -> tuple[str, ...]:
+    took = "-" if row["started"] is None else duration((row["ended"] or time.time()) - row["started"])
+    texts = (pairs(row["metrics"]), pairs(row["tags"]), " ".join(row["overrides"]))
+    return (row["id"], row["state"], moment(row["created"]), took, *texts)
+
+
+def _nothing(store: StoreFolder, *, filtered: bool) -> str:
+    if filtered:
+        return f"No run in {store.root} passes these filters; `python -m launcher runs list` shows all"
+    return (
+        f"No runs in {store.root} yet. `python -m launcher` starts one; "
+        "another store is given by --store or LAUNCHER_STORE"
+    )

@@ -1,0 +1,166 @@
+"""`launcher runs show`: all about one run."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from launcher.cli.output import moment, pairs, say, say_json, size
+from launcher.spec import State
+from launcher.store.find import find_run
+from launcher.store.index import summarize
+from launcher.store.metrics import last_values
+from launcher.store.runs import Cause, Run, read_run
+from launcher.view import duration
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from launcher.paths import StoreFolder
+    from launcher.store import records
+
+LABEL = 13
+"""Width of the first column."""
+
+
+def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Print a run."""
+    run = read_run(find_run(store, options.run))
+    if options.json:
+        say_json(_data(run))
+        return 0
+    for label, text in _lines(run):
+        first, *rest = text.split("\n")
+        say(f"{label.ljust(LABEL)}{first}")
+        for line in rest:
+            say(" " * LABEL + line)
+    return 0
+
+
+def _data(run: Run) -> dict[str, Any]:
+    cause = run.cause
+    return {
+        **summarize(run),
+        "cause": None
+        if cause is None
+        else {name: getattr(cause, name) for name in Cause.__dataclass_fields__},
+        "phases": [[str(phase.state), phase.time] for phase in run.phases],
+        "folder": str(run.folder.root),
+        "attempts": list(run.attempts),
+        "nodes": list(run.nodes),
+        "processes": list(run.processes),
+        "submit": dict(run.submit),
+        "spec": dict(run.spec),
+        "config": _config(run),
+    }
+
+
+def _lines(run: Run) -> Iterator[tuple[str, str]]:
+    submit = run.submit
+    yield "run", run.id
+    yield "state", _state(run)
+    if run.cause is not None:
+        yield "cause", "\n".join(_cause(run.cause))
+    if run.spec.get("description"):
+        yield "description", run.spec["description"]
+    yield "created", f"{moment(run.created)} by {submit.get('user')} on {submit.get('host')}"
+    if run.phases:
+        yield "phases", "\n".join(_phases(run))
+    overrides = " ".join(submit.get("overrides") or ())
+    labels = {"overrides": overrides, "sweep": submit.get("sweep"), "rerun of": submit.get("rerun_of")}
+    yield from ((label, value) for label, value in {**labels, "tags": pairs(run.tags)}.items() if value)
+    yield from _frozen(run)
+    if len(run.attempts) > 1:
+        yield "attempts", f"{len(run.attempts)}; `runs logs --attempt K {run.id}` shows the logs of one"
+    if run.processes:
+        yield "processes", "\n".join(_process(process) for process in run.processes)
+    metrics = last_values(run.folder)
+    if metrics:
+        yield "metrics", "\n".join(f"{name} = {value:.6g}" for name, value in sorted(metrics.items()))
+    yield "outputs", str(run.folder.outputs)
+    yield "config", f"{run.folder.config}\n{_config(run).rstrip()}"
+    yield "next", "\n".join(f"python -m launcher runs {words} {run.id}" for words in _next(run))
+
+
+def _frozen(run: Run) -> Iterator[tuple[str, str]]:
+    submit = run.submit
+    tree = submit.get("snapshot")
+    if tree:
+        yield (
+            "source",
+            f"{tree['digest']} ({tree['files']} files, {size(tree['bytes'])})\n{run.folder.source}",
+        )
+    git = submit.get("git")
+    if git:
+        changed = {True: ", with changes", False: "", None: ", perhaps with changes"}[git.get("dirty")]
+        yield "git", f"{git.get('commit') or 'no commit'} on {git.get('branch') or 'no branch'}{changed}"
+    environment = submit.get("environment")
+    if environment:
+        yield "environment", f"{environment.get('key')}\n{environment.get('python')}"
+    if submit.get("data"):
+        yield "data", "\n".join(f"{name}: {path}" for name, path in submit["data"].items())
+
+
+def _state(run: Run) -> str:
+    took = run.seconds(time.time())
+    if run.state is State.CANCEL_REQUESTED and run.canceled_by is not None:
+        return f"{run.state} by {run.canceled_by.get('by')}; its processes are ending"
+    if took is None:
+        return str(run.state)
+    return f"{run.state} {'after' if run.state.terminal else 'for'} {duration(took)}"
+
+
+def _cause(cause: Cause) -> Iterator[str]:
+    """Yield who failed where and how, and what it said last."""
+    who = f"{cause.role} {cause.index}" if cause.role is not None else ""
+    where = f" on {cause.node}" if cause.node else ""
+    rank = f" (rank {cause.rank})" if cause.rank is not None else ""
+    if who and cause.signal:
+        yield f"{who}{rank}{where} was ended by {_signal(cause.signal)}"
+    elif who and cause.exit_code is not None:
+        yield f"{who}{rank}{where} exited with {cause.exit_code}"
+    if cause.message:
+        yield cause.message + (f" (while {cause.phase})" if cause.phase else "")
+    if cause.last_lines:
+        yield "its last lines:"
+        yield from (f"  {line}" for line in cause.last_lines)
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _phases(run: Run) -> Iterator[str]:
+    ends = [phase.time for phase in run.phases[1:]] + [run.ended or time.time()]
+    for phase, end in zip(run.phases, ends, strict=True):
+        yield f"{moment(phase.time)}  {phase.state.ljust(10)}  {duration(max(0.0, end - phase.time))}"
+
+
+def _process(process: records.Record) -> str:
+    name = f"{process.get('role')}-{process.get('index')}".ljust(12)
+    rank = "" if process.get("rank", -1) < 0 else f"rank {process['rank']}, "
+    if process.get("ended") is None:
+        how = "runs" if process.get("started") else "not started"
+    elif process.get("signal"):
+        how = f"ended by {_signal(process['signal'])}"
+    else:
+        how = f"exited with {process.get('exit_code')}"
+    return f"{name}{rank}{process.get('node')}: {how}"
+
+
+def _next(run: Run) -> tuple[str, ...]:
+    if run.state.terminal:
+        return ("logs", "files", "download", "rerun")
+    return ("logs -f", "wait", "cancel")
+
+
+def _config(run: Run) -> str:
+    try:
+        return run.folder.config.read_text("utf-8", "surrogateescape")
+    except OSError:
+        return ""

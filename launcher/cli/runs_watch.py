@@ -1,0 +1,135 @@
+"""`launcher runs logs` and `runs wait`: from any shell, on any host that sees the store."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from launcher.cli.output import say, say_json, say_json_line
+from launcher.errors import NotFoundError
+from launcher.spec import State
+from launcher.store.find import find_run, find_runs
+from launcher.store.index import summarize
+from launcher.store.logs import Log, logs, tail
+from launcher.store.runs import Run, read_run
+from launcher.view import duration
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from launcher.paths import RunFolder, StoreFolder
+
+LIVENESS_S = 2.0
+"""How often it is checked that what runs the run is alive."""
+POLL_S = 0.2
+
+
+def _choose(folder: RunFolder, options: argparse.Namespace, attempt: int | None) -> Log:
+    """Return the log that is meant.
+
+    Raises:
+        NotFoundError: the run has no such process.
+    """
+    found = logs(folder, attempt)
+    for log in found:
+        if (log.process == options.process) if options.process else (log.rank == (options.rank or 0)):
+            return log
+    given = f"--process {options.process}" if options.process else f"--rank {options.rank or 0}"
+    names = ", ".join(
+        log.process if log.rank is None else f"{log.process} (rank {log.rank})" for log in found
+    )
+    raise NotFoundError(f"{folder.id}: {given}: there is no such process; expected {names or 'none'}")
+
+
+def logs_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Print a log, to the end of the run if it is followed."""
+    folder = find_run(store, options.run)
+    taken = folder.attempts()
+    if options.attempt is not None and options.attempt not in taken:
+        expected = ", ".join(map(str, taken)) or "none, it has not started"
+        raise NotFoundError(f"{folder.id}: --attempt {options.attempt}: expected one of {expected}")
+    number = options.attempt
+    if number is None:
+        number = taken[-1] if taken else 0
+    printed = False
+    while True:
+        log = _choose(folder, options, number if taken else None)
+        for lines in tail(log.path, _follow(folder, number) if options.follow else _never):
+            _print(log, lines, as_json=options.json)
+            printed = True
+        later = [attempt for attempt in folder.attempts() if attempt > number]
+        if not (options.follow and later and options.attempt is None):
+            break
+        number = later[0]
+    run = read_run(folder)
+    if not printed and not options.json:
+        say_aside(f"{folder.id} {log.process} has printed nothing ({run.state})")
+    elif options.follow:
+        say_aside(f"{folder.id}  {run.state}")
+    return 0
+
+
+def _follow(folder: RunFolder, number: int) -> Callable[[], bool]:
+    next_check = 0.0
+
+    def follow() -> bool:
+        nonlocal next_check
+        if folder.end.exists() or folder.attempt_state(number + 1).exists():
+            return False
+        if time.monotonic() >= next_check:
+            next_check = time.monotonic() + LIVENESS_S
+            return not read_run(folder).state.terminal
+        return True
+
+    return follow
+
+
+def _never() -> bool:
+    return False
+
+
+def _print(log: Log, lines: bytes, *, as_json: bool) -> None:
+    if not as_json:
+        sys.stdout.buffer.write(lines)
+        sys.stdout.buffer.flush()
+        return
+    for line in lines.decode("utf-8", "replace").splitlines():
+        say_json_line({"process": log.process, "attempt": log.attempt, "line": line})
+
+
+def wait_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Wait for runs to be over."""
+    left = [folder for text in options.runs for folder in find_runs(store, text)]
+    until = None if options.timeout is None else time.monotonic() + options.timeout
+    over: list[Run] = []
+    while True:
+        runs = [read_run(folder) for folder in left]
+        for run in runs:
+            if run.state.terminal:
+                over.append(run)
+                if not options.json:
+                    say(_end(run))
+                    sys.stdout.flush()
+        left = [run.folder for run in runs if not run.state.terminal]
+        late = until is not None and time.monotonic() >= until
+        if not left or late:
+            break
+        time.sleep(POLL_S)
+    if options.json:
+        say_json([summarize(run) for run in over] + [summarize(read_run(folder)) for folder in left])
+    for folder in left:
+        say_aside(f"{folder.id}: still {read_run(folder).state} after {options.timeout:g} s")
+    return int(bool(left) or any(run.state is not State.COMPLETED for run in over))
+
+
+def _end(run: Run) -> str:
+    took = run.seconds(time.time())
+    cause = f": {run.cause.message}" if run.cause is not None else ""
+    return f"{run.id}  {run.state}{'' if took is None else f' in {duration(took)}'}{cause}"
+
+
+def say_aside(text: str) -> None:
+    """Tell something that is not the answer."""
+    print(text, file=sys.stderr)  # noqa: T201

@@ -1,0 +1,207 @@
+"""Lists of runs, quickly: a SQLite cache on local disk, made again at will and never the truth.
+
+Of a run that is over the cache holds all that a list shows; the others are read anew every time. What
+was deleted is noticed when it is about to be shown. Where the cache cannot be used (a read-only home,
+a broken file) the same happens in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+from _blake2 import blake2b  # hashlib loads OpenSSL, 4 ms
+from typing import TYPE_CHECKING, Any, cast
+
+from launcher.errors import NotFoundError
+from launcher.paths import StoreFolder, cache_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from launcher.paths import RunFolder
+    from launcher.store.filters import Filters
+    from launcher.store.fold import Run
+
+VERSION = 1
+"""Of the tables; another one is thrown away."""
+
+SETTLED_S = 2.0
+"""A folder that changed so recently may change again without a new time."""
+
+HOLE_AFTER_S = 3600.0
+"""A number that has been without a run for so long never gets one."""
+
+TABLES = """
+CREATE TABLE experiments (name TEXT PRIMARY KEY, mtime_ns INTEGER);
+CREATE TABLE runs (
+    name TEXT, number INTEGER, state TEXT, created REAL, sweep TEXT, row TEXT, PRIMARY KEY (name, number)
+);
+CREATE INDEX newest ON runs (created DESC, number DESC);
+CREATE INDEX open_runs ON runs (name) WHERE state NOT IN ('Completed', 'Failed', 'Canceled', 'hole');
+CREATE INDEX sweeps ON runs (sweep) WHERE sweep IS NOT NULL;
+"""
+
+OPEN = "state NOT IN ('Completed', 'Failed', 'Canceled', 'hole')"
+
+Row = dict[str, Any]
+"""What a list shows of a run, ready for JSON."""
+
+
+def list_runs(store: StoreFolder, filters: Filters, limit: int | None) -> list[Row]:
+    """Return the newest runs that pass, newest first; no limit where it is None."""
+    path = _path(store)
+    for place in (path, path, None):
+        try:
+            with contextlib.closing(_connect(place)) as base, base:
+                _refresh(base, store)
+                return _select(base, store, filters, limit)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                continue
+            if place is not None:
+                _discard(place)
+    raise AssertionError  # a base in memory does not fail
+
+
+def summarize(run: Run) -> Row:
+    """Return what a list shows of a run."""
+    from launcher.store.metrics import last_values  # noqa: PLC0415  # 10 ms, see `_put`
+
+    submit = run.submit
+    return {
+        "id": run.id,
+        "state": str(run.state),
+        "created": run.created,
+        "started": run.started,
+        "ended": run.ended,
+        "user": submit.get("user"),
+        "host": submit.get("host"),
+        "overrides": submit.get("overrides") or [],
+        "sweep": submit.get("sweep"),
+        "rerun_of": submit.get("rerun_of"),
+        "tags": dict(run.tags),
+        "description": run.spec.get("description") or "",
+        "distribution": cast("Row", run.spec.get("distribution") or {}).get("kind"),
+        "attempts": len(run.attempts),
+        "cause": run.cause.message if run.cause is not None else None,
+        "metrics": last_values(run.folder),
+    }
+
+
+def _path(store: StoreFolder) -> Path:
+    # By host, because a home on NFS is shared and SQLite's log is not made for that.
+    key = f"{os.path.realpath(store.root)}\0{os.uname().nodename}"
+    return cache_root() / "index" / f"{blake2b(os.fsencode(key), digest_size=16).hexdigest()}.db"
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    if path is None:
+        base = sqlite3.connect(":memory:")
+    else:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise sqlite3.DatabaseError(str(error)) from error
+        base = sqlite3.connect(path, timeout=5)
+        base.execute("PRAGMA journal_mode=WAL")
+        base.execute("PRAGMA synchronous=OFF")  # it can be made again
+    if base.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+        base.execute("BEGIN IMMEDIATE")
+        for table in ("experiments", "runs"):
+            base.execute(f"DROP TABLE IF EXISTS {table}")
+        for statement in TABLES.split(";"):
+            base.execute(statement)
+        base.execute(f"PRAGMA user_version={VERSION}")
+        base.commit()
+    return base
+
+
+def _discard(path: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + end).unlink()
+
+
+def _refresh(base: sqlite3.Connection, store: StoreFolder) -> None:
+    """Take in new runs, and look at those again that are not over."""
+    still_open = base.execute(f"SELECT name, number FROM runs WHERE {OPEN}")  # noqa: S608  # fixed words
+    todo = [store.run(name, number) for name, number in still_open]
+    known = dict(
+        cast("list[tuple[str, int]]", base.execute("SELECT name, mtime_ns FROM experiments").fetchall())
+    )
+    seen: list[tuple[str, int]] = []
+    now_ns = time.time_ns()
+    for name in store.experiments():
+        mtime_ns = store.experiment(name).stat().st_mtime_ns
+        if known.get(name) == mtime_ns:
+            continue
+        taken = {number for (number,) in base.execute("SELECT number FROM runs WHERE name = ?", (name,))}
+        todo += [store.run(name, number) for number in store.numbers(name) if number not in taken]
+        settled = now_ns - mtime_ns > SETTLED_S * 1e9
+        seen.append((name, mtime_ns if settled else 0))
+    _put(base, todo)
+    if seen:
+        base.executemany("INSERT OR REPLACE INTO experiments VALUES (?, ?)", seen)
+
+
+def _put(base: sqlite3.Connection, folders: list[RunFolder]) -> None:
+    if not folders:
+        return
+    from launcher.store.runs import read_run  # noqa: PLC0415  # 30 ms that a list of ended runs does not need
+
+    rows: list[tuple[Any, ...]] = []
+    for folder in folders:
+        name, number = folder.root.parent.name, int(folder.root.name)
+        try:
+            row = summarize(read_run(folder))
+        except NotFoundError:
+            state = "hole" if _age(folder) > HOLE_AFTER_S else "Reserved"
+            rows.append((name, number, state, None, None, None))
+            continue
+        rows.append((name, number, row["state"], row["created"], row["sweep"], json.dumps(row)))
+    base.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def _age(folder: RunFolder) -> float:
+    try:
+        return time.time() - folder.root.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _select(base: sqlite3.Connection, store: StoreFolder, filters: Filters, limit: int | None) -> list[Row]:
+    found: list[Row] = []
+    gone: list[tuple[str, int]] = []
+    for name, number, text in _candidates(base, filters):
+        if limit is not None and len(found) >= limit:
+            break
+        row = cast("Row", json.loads(text))
+        if not filters.tagged(row["tags"]):
+            continue
+        if store.run(name, number).submit.exists():
+            found.append(row)
+        else:
+            gone.append((name, number))
+    base.executemany("UPDATE runs SET state = 'hole', row = NULL WHERE name = ? AND number = ?", gone)
+    return found
+
+
+def _candidates(base: sqlite3.Connection, filters: Filters) -> Iterator[tuple[str, int, str]]:
+    clauses, values = ["row IS NOT NULL"], list[Any]()
+    for column, wanted in (("state", filters.states), ("name", filters.names)):
+        if wanted:
+            clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
+            values += sorted(wanted)
+    if filters.since is not None:
+        clauses.append("created >= ?")
+        values.append(filters.since)
+    if filters.sweep is not None:
+        clauses.append("sweep = ?")
+        values.append(filters.sweep)
+    where = " AND ".join(clauses)
+    query = f"SELECT name, number, row FROM runs WHERE {where} ORDER BY created DESC, number DESC"  # noqa: S608  # fixed words
+    yield from base.execute(query, values)
