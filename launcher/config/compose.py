@@ -8,13 +8,14 @@ tests/property compares every result with Hydra's own composition.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.core_plugins.structured_config_source import StructuredConfigSource
@@ -41,6 +42,14 @@ def installed_conf() -> Path:
     package = Path(__file__).resolve().parents[1]
     beside = package / "conf"  # in the wheel
     return beside if beside.is_dir() else package.parent / "conf"
+
+
+class _Repository(CachingConfigRepository):
+    """Hydra's cache of what was read, which copies all schemas, without that copy: nothing writes to them."""
+
+    def __init__(self, delegate: IConfigRepository) -> None:
+        self.delegate = copy(delegate)  # its list of sources is replaced, never changed
+        self.cache = {}
 
 
 class NeedsHydraError(Exception):
@@ -97,7 +106,7 @@ class Composer:
         """Return what the choices of groups make, and the overrides of values that remain."""
         if any(override.is_hydra_override() for override in overrides):
             raise NeedsHydraError
-        repository = CachingConfigRepository(self.loader.repository)
+        repository = _Repository(self.loader.repository)
         self.loader._process_config_searchpath(self.primary, list(overrides), repository)
         try:
             defaults = create_defaults_list(

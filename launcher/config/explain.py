@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from hydra.errors import HydraException
@@ -13,6 +14,7 @@ from yaml import YAMLError
 from launcher.config.compose import Composer, NeedsHydraError
 from launcher.config.describe import unknown_key
 from launcher.config.nodes import children, element_type, find, is_optional, split_key
+from launcher.config.schema import schemas
 from launcher.errors import Problem, nearest
 
 if TYPE_CHECKING:
@@ -136,10 +138,18 @@ def stranger(config: DictConfig, key: str, value: Any, groups: Sequence[str] = (
         path.append(part)
     names = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
     siblings = [".".join([*path, name]) for name in names]
-    hint = unknown_key(key, siblings) or unknown_key(key, [*keys(config), *groups])
+    hint = unknown_key(key, siblings) or _elsewhere(parts) or unknown_key(key, [*keys(config), *groups])
     place = ".".join(path)
     expected_text = f"a key of {place}: {', '.join(names) or 'it has none'}" if place else "a known key"
     return Problem(key, value, expected_text, hint)
+
+
+def _elsewhere(parts: Sequence[str]) -> str:
+    """Return the hint for a key that another choice of its group has."""
+    for group, choice, option in schemas():
+        if group == parts[0] and len(parts) > 1 and parts[1] in {field.name for field in fields(option)}:
+            return f"With {group}={choice} it is one"
+    return ""
 
 
 def keys(config: DictConfig, prefix: str = "") -> list[str]:

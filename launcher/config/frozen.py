@@ -23,7 +23,17 @@ def thaw(frozen: Mapping[str, Any]) -> RunSpec:
         kind = values.pop("kind", None)
         option = classes[(group, kind)] if kind else classes[(None, group)]
         options[group] = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(option), values))
-    same = ("name", "script", "retries", "env", "tags", "description", "work", "objective", "snapshot_limit_mib")
+    same = (
+        "name",
+        "script",
+        "retries",
+        "env",
+        "tags",
+        "description",
+        "work",
+        "objective",
+        "snapshot_limit_mib",
+    )
     return RunSpec(
         source=Path(frozen["source"]),
         command=tuple(frozen["command"]),

@@ -6,6 +6,7 @@ import re
 import sys
 from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -78,9 +79,9 @@ def show(line: CommandLine, cwd: Path | None = None) -> int:
         return _main(line, loader.composer, flags, _nothing)
     with redirect_stdout(StringIO()) as said:
         code = _main(line, loader.composer, flags, _nothing)
-    words = said.getvalue().splitlines()
+    words = said.getvalue().split()
     internal = re.compile(r"(schema|hydra)[./]?$")  # of no use to whoever completes a word
-    print("\n".join(word for word in words if not internal.match(word)))  # noqa: T201  # the answer
+    print(" ".join(word for word in words if not internal.match(word)))  # noqa: T201  # the answer
     return code
 
 

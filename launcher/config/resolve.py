@@ -41,11 +41,15 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
         problems += _unresolved(config)
         raise ConfigError(problems) from None
     arguments = argv(values["args"], problems)
+    if problems:  # no option class takes an unknown key
+        raise ConfigError(problems)
     base = project.root or cwd
     options = {group: _option(config, group, composed.choices.get(group), problems) for group in GROUPS}
     if problems:
         raise ConfigError(problems)
-    options["data"] = options["data"].located(base)
+    for group, option in options.items():
+        if hasattr(option, "located"):  # options that hold paths
+            options[group] = option.located(base)
     return LaunchRequest(
         spec=_spec(values, arguments, options, base),
         store=find_store(values["store"], cwd),

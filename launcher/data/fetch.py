@@ -43,12 +43,12 @@ def bring(each: Input, cache: Path, progress: Progress) -> Path:
             return each.path.absolute()
         progress.step(f"copying {each.name}")
         target = folder / f"{each.name}-{_digest(each.path)}"
-        return _once(target, lambda draft: _copy(each.path, draft))
+        return once(target, lambda draft: _copy(each.path, draft))
     target = folder / f"{each.name}-{sha256(repr((each.uri, each.files)).encode()).hexdigest()[:16]}"
-    return _once(target, lambda draft: _download(each, draft, progress))
+    return once(target, lambda draft: _download(each, draft, progress))
 
 
-def _once(target: Path, make: Callable[[Path], None]) -> Path:
+def once(target: Path, make: Callable[[Path], None]) -> Path:
     """Let one process of all make `target`; the others wait for it. A lock's owner renews it by its draft."""
     lock = target.with_name(f".{target.name}.lock")
     target.parent.mkdir(parents=True, exist_ok=True)

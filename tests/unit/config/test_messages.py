@@ -1,0 +1,167 @@
+"""What people are told, whole; each case is one command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.config.compose import Composer
+from launcher.config.load import load, load_sweep
+from launcher.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUOTED = "the value needs quotes. Write"
+
+ONE = {
+    "nodes=2,4": (
+        "nodes: got '2,4', which is several values. For one text write \"nodes='2,4'\"; "
+        "for one run each: python -m launcher -m nodes=2,4"
+    ),
+    "args.x=range(1,3)": (
+        "args.x: got 'range(1,3)', which is several values. For one text write \"args.x='range(1,3)'\"; "
+        'for one run each: python -m launcher -m "args.x=range(1,3)"'
+    ),
+    "nodes=x": "nodes: got 'x'; expected a whole number",
+    "nodes=2.0": "nodes: got '2.0'; expected a whole number",
+    "nodes=true": "nodes: got 'true'; expected a whole number",
+    "memory_gib=much": "memory_gib: got 'much'; expected a number, or null",
+    "wait=maybe": "wait: got 'maybe'; expected true or false",
+    "name=null": "name: got 'null'; expected a text",
+    "name=[a]": "name: got '[a]'; expected a text",
+    "env.X=null": "env.X: got 'null'; expected a text",
+    "command=foo": "command: got 'foo'; expected a list such as [a,b]",
+    "args=5": "args: got '5'; expected a mapping such as {a: b}",
+    "copmute=local": "copmute: got 'local'; expected a known key. Did you mean compute?",
+    "+foo=1": "foo: got 1; expected a known key",
+    "+nodse=1": "nodse: got 1; expected a known key. Did you mean nodes?",
+    "+compute.max_paralel=1": (
+        "compute.max_paralel: got 1; expected a known key. Did you mean compute.max_parallel?"
+    ),
+    "++zork.a=1": "zork: got {'a': 1}; expected a known key. Did you mean work?",
+    "+nodes=2": "+nodes: this key is there already. Write nodes=2",
+    "~foo": "~foo: there is no such key to delete.",
+    "~tags.a": "~tags.a: there is no such key to delete. Did you mean tags?",
+    "learning-rate=0.1": "learning-rate: got '0.1'; expected a known key. Did you mean args.learning-rate?",
+    "compute=locl": "compute: got 'locl'; expected one of {compute}. Did you mean local?",
+    "distribution=horovd": (
+        "distribution: got 'horovd'; expected one of {distribution}. Did you mean horovod?"
+    ),
+    "compute=3": "compute: got 3; expected one of {compute}",
+    "experiment=foo": "experiment: got 'foo'; expected one of {experiment}",
+    "distribution.parameter_server_count=2": (
+        "distribution.parameter_server_count: got '2'; expected a key of distribution: it has none. "
+        "With distribution=parameter_server it is one"
+    ),
+    "framework.verison=2": (
+        "framework.verison: got '2'; expected a key of framework: name, version. "
+        "Did you mean framework.version?"
+    ),
+    "args.a.b=1": (
+        "args.a: got {'b': 1}; expected a text, a number, true, false, null or a list of these. "
+        "Arguments are flat; try names such as args.a-b"
+    ),
+    "args.a=[[1]]": "args.a: got [1]; expected a text, a number, true, false, null or a list of these",
+    "args.x=${nope}": (
+        "args.x: got '${nope}'; expected a value that can be resolved. Interpolation key 'nope' not found"
+    ),
+    "args.x=${oc.env:LAUNCHER_NOPE}": (
+        "args.x: got '${oc.env:LAUNCHER_NOPE}'; expected a value that can be resolved. "
+        "KeyError raised while resolving interpolation: \"Environment variable 'LAUNCHER_NOPE' not found\""
+    ),
+    "tags.a=${b:}": (
+        "tags.a: got '${b:}'; expected a value that can be resolved. Unsupported interpolation type b"
+    ),
+    "args.x=???": "args.x: got '???'; expected a value. Give it with args.x=…",
+    "description=it's": f"description=it's: {QUOTED} 'description=\"it'\"'\"'s\"'",
+    "args.x=a=b": f"args.x=a=b: {QUOTED} \"args.x='a=b'\"",
+    "args.x={": f"args.x={{: {QUOTED} \"args.x='{{'\"",
+    "args.x=f(": f"args.x=f(: {QUOTED} \"args.x='f('\"",
+    "=3": "=3: expected key=value",
+    "a b=3": "a b: this is no key. Keys are names with dots between them, such as args.batch-size=50",
+    "a@b=3": "Override a@b=3 looks like a config group override, but config group 'a' does not exist.",
+    "--cofnig-dir": "--cofnig-dir: this flag is unknown. Did you mean --config-dir?",
+    "--config-dir": "--config-dir: a value must follow",
+    "--config-dir=nope": "--config-dir: got '{place}/nope'; expected an existing folder",
+    "--config-name=nope": "Cannot find primary config 'nope'. Check that it's in your config search path.",
+}
+
+
+def fill(text: str, place: Path) -> str:
+    composer = Composer()
+    for group in ("compute", "distribution", "experiment"):
+        text = text.replace(f"{{{group}}}", ", ".join(composer.options(group)))
+    return text.replace("{place}", str(place))
+
+
+@pytest.mark.parametrize("word", ONE)
+def test_one_problem(word: str, place: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load([word], place)
+    assert str(raised.value) == fill(ONE[word], place)
+    assert raised.value.exit_code == 2
+
+
+def test_all_problems_of_a_command_line_at_once(place: Path) -> None:
+    words = [
+        "distribution=parameter_server",
+        "distribution.chief=boss",
+        "nodes=x",
+        "wait=1,2",
+        "compute=locl",
+        "foo='",
+    ]
+    with pytest.raises(ConfigError) as raised:
+        load(words, place)
+    assert [str(problem).split(":")[0] for problem in raised.value.problems] == [
+        "foo='",
+        "wait",
+        "compute",
+        "distribution.chief",
+        "nodes",
+    ]
+
+
+def test_the_checks_are_told_with_the_rest(place: Path) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)wait: got '1,2'.*the checks"):
+        load(["wait=1,2"], place, check=lambda spec: [f"the checks of {spec.name}"])  # pyright: ignore[reportArgumentType]  # a text will do
+
+
+def test_a_broken_file_is_told_without_a_traceback(place: Path) -> None:
+    (place / "conf" / "experiment").mkdir(parents=True)
+    for name, text in (
+        ("broken", "a: ["),
+        ("typed", "# @package _global_\nnodes: many\n"),
+        ("lost", "defaults:\n - /compute/x\n"),
+    ):
+        (place / "conf" / "experiment" / f"{name}.yaml").write_text(text)
+    for name, told in (
+        ("broken", "while parsing a flow node"),
+        ("typed", "In 'experiment/typed': ValidationError raised while composing config:"),
+        ("lost", "In 'experiment/lost': Could not load 'compute/x'."),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            load(["--config-dir", "conf", f"experiment={name}"], place)
+        assert str(raised.value).startswith(told)
+        assert "Traceback" not in str(raised.value)
+
+
+SWEEPS = {
+    "args.x=interval(1,3)": (
+        "args.x: got 'interval(1,3)'; "
+        "expected values that can be counted: a,b,c or range(1,4) or choice(a,b). "
+        "interval() needs a sweeper that searches, such as hydra/sweeper=optuna"
+    ),
+    "compute=glob(zz*)": "compute: got 'glob(zz*)'; expected at least one value",
+    "nodes=1,x": "nodes: got 'x'; expected a whole number",
+    "distribution=single,mpy": "distribution: got 'mpy'; expected one of {distribution}. Did you mean mpi?",
+}
+
+
+@pytest.mark.parametrize("word", SWEEPS)
+def test_problems_of_a_sweep(word: str, place: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_sweep([word, "args.y=1,2"], place)
+    assert str(raised.value) == fill(SWEEPS[word], place)

@@ -1,0 +1,85 @@
+"""Members of a multirun: which, in what order, and how soon."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.config.load import load_sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BASE = ["framework=python", "data=none", "source=src", "script=x.py"]
+
+
+def told(words: list[str], place: Path) -> list[tuple[str, ...]]:
+    return [member.overrides[len(BASE) :] for member in load_sweep([*BASE, *words], place)]
+
+
+def test_the_first_sweep_varies_slowest(place: Path) -> None:
+    assert told(["args.a=1,2", "args.c=0", "args.b=x,y"], place) == [
+        ("args.a=1", "args.c=0", "args.b=x"),
+        ("args.a=1", "args.c=0", "args.b=y"),
+        ("args.a=2", "args.c=0", "args.b=x"),
+        ("args.a=2", "args.c=0", "args.b=y"),
+    ]
+
+
+def test_ranges_choices_and_globs_are_counted_out(place: Path) -> None:
+    assert told(["args.a=range(1,2,0.5)"], place) == [("args.a=1.0",), ("args.a=1.5",)]
+    assert told(["args.a=choice(2.10,'b c')"], place) == [("args.a=2.10",), ("args.a=b\\ c",)]
+    assert told(["experiment=glob(mnist_h*)"], place) == [("experiment=mnist_horovod",)]
+
+
+def test_members_may_differ_in_everything(place: Path) -> None:
+    members = load_sweep(
+        [*BASE[1:], "framework=python,tensorflow", "distribution=mpi,horovod", "nodes=2"], place
+    )
+    kinds = [
+        (each.spec.framework.name, each.spec.distribution.kind, each.spec.environment.kind)
+        for each in members
+    ]
+    assert kinds == [
+        ("python", "mpi", "current"),
+        ("python", "horovod", "current"),
+        ("tensorflow", "mpi", "packages"),
+        ("tensorflow", "horovod", "packages"),
+    ]
+
+
+def test_members_share_the_moment(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter(range(100))
+    monkeypatch.setattr(
+        "hydra.core.utils.datetime", type("Clock", (), {"now": lambda: Moment(next(moments))})
+    )
+    members = load_sweep([*BASE, "args.a=1,2,3", "args.t=${now:%f}"], place)
+    assert len({member.spec.args[-1] for member in members}) == 1
+
+
+class Moment:
+    """A moment that differs from the one before."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def strftime(self, pattern: str) -> str:
+        return f"{pattern}{self.number}"
+
+
+def test_members_know_their_number(place: Path) -> None:
+    members = load_sweep([*BASE, "args.a=5,6", "args.n=${hydra:job.num}"], place)
+    assert [member.spec.args for member in members] == [("-a", "5", "-n", "0"), ("-a", "6", "-n", "1")]
+
+
+@pytest.mark.slow
+def test_two_hundred_members_take_two_seconds(place: Path) -> None:
+    load_sweep([*BASE, "args.a=1,2"], place)
+    before = time.process_time()
+    members = load_sweep([*BASE, "args.a=range(50)", "nodes=1,2", "distribution=single,mpi"], place)
+    assert len(members) == 200
+    # CPU seconds, which others on this machine disturb less than the clock.
+    assert time.process_time() - before < 2 * float(os.environ.get("LAUNCHER_TEST_SLOWNESS", "1"))

@@ -1,0 +1,171 @@
+"""Every problem that the checks find, one case each."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from launcher.checks import check
+from launcher.compute.local import Local
+from launcher.data import Inputs
+from launcher.distribution import Single
+from launcher.environment import Current
+from launcher.spec import Facts, Resources, RunSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> RunSpec:
+    source = tmp_path / "src"
+    (source / "folder").mkdir(parents=True)
+    (source / "train.py").touch()
+    (tmp_path / "outside.py").touch()
+    (source / "link.py").symlink_to(tmp_path / "outside.py")
+    (source / "inner.py").symlink_to(source / "train.py")
+    return RunSpec(
+        name="mnist",
+        source=source,
+        script="train.py",
+        distribution=Single(),
+        environment=Current(),
+        data=Inputs(),
+        compute=Local(),
+    )
+
+
+def found(spec: RunSpec, **changes: Any) -> list[str]:
+    return [str(problem) for problem in check(dataclasses.replace(spec, **changes), Facts(cpus=2))]
+
+
+def test_nothing_is_wrong(spec: RunSpec) -> None:
+    assert found(spec) == []
+    assert (
+        found(spec, script="inner.py", name="a" * 100, retries=3, work="copy", tags={"team/a": "x y"}) == []
+    )
+    assert found(spec, script=None, command=("true",), env={"_X1": "a b"}, name="0.a-b_c") == []
+
+
+NAMES = ["", "..", ".a", "-a", "a/b", "a b", "a" * 101, "ä", "a\n", "../x"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_one_folder(name: str, spec: RunSpec) -> None:
+    [problem] = found(spec, name=name)
+    assert problem.startswith(f"name: got {name!r}; expected letters, digits")
+
+
+SCRIPTS = {
+    "zzz": "script: got 'zzz'; expected a file in {source}: inner.py, link.py, train.py",
+    "trian.py": (
+        "script: got 'trian.py'; expected a file in {source}: inner.py, link.py, train.py. "
+        "Did you mean train.py?"
+    ),
+    "folder": "script: got 'folder'; expected a file; this is a folder",
+    "../outside.py": (
+        "script: got '../outside.py'; expected a file inside {source}. Set source to the folder that holds it"
+    ),
+    "link.py": (
+        "script: got 'link.py'; expected a file inside {source}. Set source to the folder that holds it"
+    ),
+    "/etc/passwd": (
+        "script: got '/etc/passwd'; expected a file inside {source}. Set source to the folder that holds it"
+    ),
+    "": "script: got ''; expected a file in the source folder",
+    "a\0b": "script: got 'a\\x00b'; expected a file in the source folder",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_is_a_file_in_the_source(script: str, spec: RunSpec) -> None:
+    assert found(spec, script=script) == [SCRIPTS[script].replace("{source}", str(spec.source))]
+
+
+def test_a_missing_source_says_how_to_get_one(spec: RunSpec) -> None:
+    gone = spec.source.with_name("gone")
+    [problem] = found(spec, source=gone)
+    assert problem == (
+        f"source: got {str(gone)!r}; expected a folder that exists. "
+        "Run it inside a project, or make one: python -m launcher init DIR"
+    )
+    [problem] = found(spec, source=spec.source / "train.py", script=None, command=("true",))
+    assert "expected a folder; there is a file" in problem
+
+
+def test_either_script_or_command(spec: RunSpec) -> None:
+    assert found(spec, command=("true",)) == [
+        "command: got ['true']; expected either command or script. Try script=null"
+    ]
+    [problem] = found(spec, script=None)
+    assert problem.endswith("framework=python distribution=single has no example")
+    assert found(spec, script=None, command=("",)) == ["command[0]: got ''; expected a program"]
+
+
+RESOURCES: dict[str, Any] = {
+    "nodes": 0,
+    "processes_per_node": -1,
+    "gpus_per_node": -1,
+    "cpus_per_process": 0,
+    "memory_gib": 0.0,
+    "time_limit_min": float("inf"),
+}
+
+
+@pytest.mark.parametrize("key", RESOURCES)
+def test_counts(key: str, spec: RunSpec) -> None:
+    problems = found(spec, resources=Resources(**{key: RESOURCES[key]}))
+    assert any(problem.startswith(f"{key}: got {RESOURCES[key]}; expected") for problem in problems)
+
+
+CHANGES: list[tuple[dict[str, Any], str]] = [
+    ({"retries": -1}, "retries: got -1; expected a whole number from 0"),
+    ({"snapshot_limit_mib": -5.0}, "snapshot_limit_mib: got -5.0; expected a number greater than 0"),
+    ({"work": "copi"}, "work: got 'copi'; expected link or copy. Did you mean copy?"),
+    (
+        {"env": {"1X": "a"}},
+        "env.1X: got 'a'; expected a variable named with letters, digits and '_', not beginning with a digit",
+    ),
+    (
+        {"env": {"LAUNCHER_RUN": "a"}},
+        "env.LAUNCHER_RUN: got 'a'; expected another name: LAUNCHER_… are the launcher's own",
+    ),
+    ({"env": {"X": "\0"}}, "env.X: got '\\x00'; expected a text without a zero byte"),
+    (
+        {"tags": {"a b": "x"}},
+        "tags.a b: got 'x'; expected a tag named with letters, digits, '_', '.', '/' and '-'",
+    ),
+    ({"tags": {"a": "x\ny"}}, "tags.a: got 'x\\ny'; expected a text of one line"),
+    (
+        {"args": ("\0",)},
+        "args: got '\\x00'; expected a text without a zero byte: no program can be given one",
+    ),
+    (
+        {"args": ("@{data.x}",)},
+        "args: got '${data:x}'; expected an input; this data has none. See data.inputs",
+    ),
+    (
+        {"args": ("@{data.digit}",), "data": Inputs(inputs={"digits": {"uri": "launcher:digits"}})},
+        "args: got '${data:digit}'; expected one of digits. Did you mean digits?",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "problem"), CHANGES)
+def test_the_rest(changes: dict[str, Any], problem: str, spec: RunSpec) -> None:
+    assert found(spec, **changes) == [problem]
+
+
+def test_everything_is_told_at_once_with_what_the_options_say(spec: RunSpec) -> None:
+    problems = found(
+        spec,
+        name="..",
+        retries=-1,
+        resources=Resources(nodes=2, gpus_per_node=1),
+        data=Inputs(inputs={"a": {"uri": "launcher:nope"}}),
+        compute=Local(max_parallel=0),
+    )
+    keys = [problem.split(":")[0] for problem in problems]
+    assert keys == ["name", "retries", "nodes", "data.inputs.a.uri", "compute.max_parallel", "gpus_per_node"]
