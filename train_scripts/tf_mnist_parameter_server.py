@@ -47,9 +47,8 @@ if role in ("worker", "ps"):
 
 tf.keras.utils.set_random_seed(42)
 train_images, train_labels = mnist_data.load(args.data_folder, "train")
-train_pixels = np.rint(train_images * 255).astype(
-    np.uint8
-)  # travels to the workers inside the graph: 4,000 * 784 = 3 MB
+# These travel to the workers inside the graph, as bytes: 4,000 * 784 = 3 MB.
+train_pixels = np.rint(train_images * 255).astype(np.uint8)
 steps = len(train_images) // args.batch_size  # 4,000 images / 100 = 40 an epoch
 
 strategy = tf.distribute.ParameterServerStrategy(resolver)
