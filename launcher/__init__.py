@@ -34,7 +34,7 @@ def log_metric(name: str, value: float, step: int | None = None) -> None:
     line = {"name": name, "value": float(value), "time": round(time.time(), 3)}
     if step is not None:
         line["step"] = int(step)
-    path = os.environ.get("LAUNCHER_METRICS")  # noqa: TID251
+    path = os.environ.get("LAUNCHER_METRICS")
     if path:
         with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123
             file.write(json.dumps(line) + "\n")

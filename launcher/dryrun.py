@@ -20,7 +20,7 @@ def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
     yield f"store         {request.store}"
     yield f"source        {spec.source}"
     yield f"compute       {_options(plain(spec.compute))}"
-    yield f"framework     {spec.framework.name}" + (f" {spec.framework.version}" if spec.framework.version else "")
+    yield f"framework     {spec.framework.name} {spec.framework.version or ''}".rstrip()
     yield f"environment   {_options(plain(spec.environment))}"
     yield f"distribution  {_options(plain(spec.distribution))}"
     yield f"data          {_options(plain(spec.data)) or 'none'}"
@@ -34,8 +34,8 @@ def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
         return
     yield f"processes     {len(plan.processes)} on {plan.nodes} node(s)"
     for process in plan.processes:
-        rank = f"rank {process.rank}" if process.rank >= 0 else "no rank"
-        yield f"{process.name}  node {process.node}, {rank}, local rank {process.local_rank}, GPUs: {process.gpus}"
+        rank = f"rank {process.rank}, local rank {process.local_rank}" if process.rank >= 0 else "no rank"
+        yield f"{process.name}  node {process.node}, {rank}, GPUs: {process.gpus}"
         yield f"  {shlex.join(process.argv)}"
         yield from _environment({**spec.env, **process.env})
     if plan.ends_with:
@@ -48,5 +48,6 @@ def _environment(env: Mapping[str, str]) -> Iterator[str]:
 
 def _options(options: dict[str, object]) -> str:
     kind = options.get("kind", "")
-    rest = [f"{key}={value}" for key, value in options.items() if key != "kind" and value not in (None, [], {}, "")]
+    empty: tuple[object, ...] = (None, [], {}, "")
+    rest = [f"{key}={value}" for key, value in options.items() if key != "kind" and value not in empty]
     return " ".join([str(kind), *rest]).strip()

@@ -1,17 +1,20 @@
 """The exceptions that a user can meet, as one tree.
 
-    LauncherError            exit code 1
-    ├── ConfigError          exit code 2, carries every problem found
-    ├── NotFoundError        exit code 2, a run, file or model that is not in the store
-    ├── StoreError           exit code 2, the store cannot be used
-    └── BuildError           exit code 1, an environment could not be built
+LauncherError            exit code 1
+├── ConfigError          exit code 2, carries every problem found
+├── NotFoundError        exit code 2, a run, file or model that is not in the store
+├── StoreError           exit code 2, the store cannot be used
+└── BuildError           exit code 1, an environment could not be built
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from launcher.agent import record
 from launcher.store.runs import read_run, request_cancel
-from launcher.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from launcher.paths import RunFolder
     from launcher.store.fold import Run
+    from launcher.view import View
 
 _QUICK_S, _SLOW_S = 0.01, 0.05
 """Polls start quick, for short jobs, and slow down to what keeps a line's delay below 100 ms."""
@@ -39,7 +39,7 @@ class Interrupts:
         self.count = 0
         self._before: Any = None
 
-    def __enter__(self) -> Interrupts:
+    def __enter__(self) -> Self:
         self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
@@ -135,7 +135,9 @@ class Follower:
         return bool(data)
 
 
-def wait(folders: Sequence[RunFolder], view: View, show: Callable[[], object], on_end: Callable[[Run], object]) -> None:
+def wait(
+    folders: Sequence[RunFolder], view: View, show: Callable[[], object], on_end: Callable[[Run], object]
+) -> None:
     """Wait until all runs are over.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -21,6 +20,8 @@ from launcher.store.snapshots import snapshot
 from launcher.view import View, duration, table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from launcher.spec import Progress
     from launcher.store.fold import Run
 
@@ -249,7 +250,11 @@ def _abandon(members: Sequence[Member]) -> None:
     """End what was interrupted before it was handed over."""
     for member in members:
         if member.folder is not None:
-            cause = {"kind": "cancel", "phase": str(State.PREPARING), "message": "interrupted while preparing"}
+            cause = {
+                "kind": "cancel",
+                "phase": str(State.PREPARING),
+                "message": "interrupted while preparing",
+            }
             finish(member.folder, State.CANCELED, cause)
 
 

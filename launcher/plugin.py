@@ -39,10 +39,10 @@ def launch_jobs(
     return returns
 
 
-def launch_outcomes(requests: Sequence[LaunchRequest]) -> list[float | None | LauncherError]:
+def launch_outcomes(requests: Sequence[LaunchRequest]) -> list[float | LauncherError | None]:
     """Launch runs side by side; return the objective of each, or why it has none."""
     result = launch_sweep(requests)
-    outcomes: list[float | None | LauncherError] = []
+    outcomes: list[float | LauncherError | None] = []
     for run, objective, request in zip(result.runs, result.objectives, requests, strict=True):
         if run is not None and run.state is not State.COMPLETED:
             cause = f": {run.cause.message}" if run.cause is not None else ""

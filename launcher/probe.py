@@ -25,12 +25,13 @@ _FLAVOURS = {"Open MPI": "openmpi", "OpenRTE": "openmpi", "Intel(R) MPI": "intel
 def probe(spec: RunSpec) -> Facts:
     """Return what this machine has for a run."""
     uses_mpi = spec.distribution.kind in _USES_MPI
+    current = spec.environment.kind == "current"
     facts = Facts(
         cpus=len(os.sched_getaffinity(0)),
         gpus=_gpus() if spec.resources.gpus_per_node else (),
         mpi=_mpi() if uses_mpi else None,
         cxx=shutil.which("g++") or shutil.which("c++") if uses_mpi else None,
-        modules=frozenset(name for name in _MODULES if find_spec(name)) if spec.environment.kind == "current" else frozenset(),
+        modules=frozenset(name for name in _MODULES if find_spec(name)) if current else frozenset(),
     )
     if spec.distribution.kind != "horovod":
         return facts
@@ -44,7 +45,7 @@ def _gpus() -> tuple[str, ...]:
         listed = _output([tool, "--query-gpu=index", "--format=csv,noheader"])
         return tuple(line.strip() for line in listed.splitlines() if line.strip().isdigit())
     try:
-        return tuple(str(index) for index, _ in enumerate(sorted(os.listdir("/proc/driver/nvidia/gpus"))))
+        return tuple(str(index) for index, _ in enumerate(Path("/proc/driver/nvidia/gpus").iterdir()))
     except OSError:
         return ()
 

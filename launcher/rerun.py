@@ -43,7 +43,11 @@ def rerun(folder: RunFolder, *, wait: bool) -> int:
         StoreFolder(store), spec, plan, config=request.config, snapshot=_snapshot(folder, submit),
         overrides=request.overrides, rerun_of=folder.id,
     )  # fmt: skip
-    member = Member(request, facts, plan, folder=new, prepare=lambda progress: _environment(submit, spec, facts, progress))
+
+    def prepare(progress: Progress) -> Prepared:
+        return _environment(submit, spec, facts, progress)
+
+    member = Member(request, facts, plan, folder=new, prepare=prepare)
     return run_members([member], sweep=None).exit_code
 
 
@@ -59,7 +63,8 @@ def _environment(submit: dict[str, Any], spec: RunSpec, facts: Facts, progress: 
     """
     then = submit["environment"]
     if then is not None and Path(then["python"]).exists():
-        return Prepared(**{**then, "packages": tuple(then["packages"])})
+        values: dict[str, Any] = {**then, "packages": tuple(then["packages"])}
+        return Prepared(**values)
     now = spec.environment.prepare(spec, facts, cache_root(), progress)
     if then is not None and now.key != then["key"]:
         raise BuildError(

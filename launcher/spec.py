@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from launcher.errors import Problem
+if TYPE_CHECKING:
+    from launcher.errors import Problem
 
 SCHEMA = 1
 """Version of every record that is written into the store."""
@@ -105,8 +106,9 @@ class Process:
     """One process of a plan. Texts may hold placeholders, which the agent fills on the node.
 
     `@{python}` interpreter of the environment · `@{host.N}` address of node N · `@{node.N}` its name ·
-    `@{port.NAME}` a free port on the node where the process of that name (`worker.0`) runs, or on
-    node 0 · `@{interface}` its network interface · `@{data.NAME}` a data input · `@{run}` the run folder · `@{agent}` the agent's code.
+    `@{interface}` the network interface · `@{port.NAME}` a free port on the node where the process of that
+    name (`worker.0`) runs, or on node 0 · `@{data.NAME}` a data input · `@{run}` the run folder ·
+    `@{agent}` the agent's code.
     """
 
     role: str
@@ -309,5 +311,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # JSON
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]  # JSON
+        return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # JSON
     return str(value) if isinstance(value, (Path, StrEnum)) else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,7 +39,7 @@ class View:
         self._task: Any = None
         self._last = ("", 0.0)
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -50,7 +50,7 @@ class View:
     def say(self, text: str = "") -> None:
         """Print a line."""
         self._end_bar()
-        print(text, file=self._stream, flush=True)  # noqa: T201
+        print(text, file=self._stream, flush=True)
 
     def phase(self, run: str, name: str, detail: str = "") -> None:
         """Tell that a run entered a phase, and how long after the start of the launch."""
@@ -104,4 +104,5 @@ class View:
 def table(rows: list[tuple[str, ...]]) -> list[str]:
     """Return rows as aligned lines."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = (zip(row, widths, strict=True) for row in rows)
+    return ["  ".join(cell.ljust(width) for cell, width in line).rstrip() for line in lines]

@@ -52,7 +52,9 @@ class Launcher:
             check=False,
             stdin=subprocess.DEVNULL,
         )
-        new = tuple(sorted(self._folders() - before, key=lambda folder: (folder.root.parent, int(folder.root.name))))
+        new = tuple(
+            sorted(self._folders() - before, key=lambda folder: (folder.root.parent, int(folder.root.name)))
+        )
         return Launched(done.returncode, done.stdout, done.stderr, new)
 
     def _folders(self) -> set[RunFolder]:

@@ -142,5 +142,9 @@ def test_a_rerun_trains_the_frozen_run_again(launch: Launcher) -> None:
     assert again.code == 0, again.err
     assert again.run.submit["rerun_of"] == first.id
     assert again.run.folder.source.resolve() == first.source.resolve()
-    assert again.run.submit["environment"]["key"] == json.loads(first.submit.read_text())["environment"]["key"]
-    assert last_values(again.run.folder)["test_accuracy"] == pytest.approx(last_values(first)["test_accuracy"], abs=0.02)
+    assert (
+        again.run.submit["environment"]["key"] == json.loads(first.submit.read_text())["environment"]["key"]
+    )
+    assert last_values(again.run.folder)["test_accuracy"] == pytest.approx(
+        last_values(first)["test_accuracy"], abs=0.02
+    )
