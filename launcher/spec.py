@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 if TYPE_CHECKING:
     from launcher.errors import Problem
@@ -303,13 +303,13 @@ class LaunchRequest:
 
 def plain(value: Any) -> Any:
     """Return a dataclass, mapping or sequence as JSON-ready data; options carry their `kind`."""
-    fields = getattr(type(value), "__dataclass_fields__", None)
+    fields = getattr(cast("type[Any]", type(value)), "__dataclass_fields__", None)
     if fields is not None:
         data = {name: plain(getattr(value, name)) for name in fields if name != "kind"}
         kind = getattr(value, "kind", None)
         return {"kind": kind, **data} if kind is not None else data
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # JSON
+        return {str(key): plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # JSON
+        return [plain(item) for item in cast("Sequence[Any]", value)]
     return str(value) if isinstance(value, (Path, StrEnum)) else value
