@@ -79,9 +79,11 @@ def read_data() -> tf.data.Dataset:
     return data.shuffle(len(train_pixels)).repeat().map(prepare).batch(args.batch_size).prefetch(2)
 
 
+# Falls to zero, for the workers' steps are noisy: each starts from weights that the others are changing.
+learning_rate = tf.keras.optimizers.schedules.PolynomialDecay(args.learning_rate, steps * args.epochs, 0.0)
 with strategy.scope():
     model = build_model()
-    optimizer = tf.keras.optimizers.Adam(args.learning_rate)
+    optimizer = tf.keras.optimizers.Adam(learning_rate)
     optimizer.build(model.trainable_variables)
 
 
