@@ -201,6 +201,7 @@ def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
     if sweep is None:
         member = members[0]
         followers = [Follower(_folder(member), view, first_log(plain(member.plan)), phases=1)]
+    labels = _labels(members)
     over = 0
 
     def on_end(run: Run) -> None:
@@ -208,7 +209,7 @@ def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
         over += 1
         by_folder[run.folder].run = run
         if sweep is not None:
-            view.phase(run.id, run.state, f"({over} of {len(members)}) {_label(by_folder[run.folder])}")
+            view.phase(run.id, run.state, f"({over} of {len(members)}) {labels[run.folder]}")
 
     wait(list(by_folder), view, lambda: [follower.poll() for follower in followers], on_end)
     for follower in followers:
@@ -221,6 +222,7 @@ def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
 
 
 def _tell_sweep(members: Sequence[Member], view: View, sweep: str) -> None:
+    labels = _labels(members)
     rows = [("run", "state", "time", "objective", "overrides")]
     for member in members:
         run = member.run
@@ -228,7 +230,7 @@ def _tell_sweep(members: Sequence[Member], view: View, sweep: str) -> None:
             continue
         value = _objective(member)
         took = duration(run.ended - run.started) if run.ended and run.started else "-"
-        rows.append((run.id, run.state, took, "-" if value is None else f"{value:.6g}", _label(member)))
+        rows.append((run.id, run.state, took, "-" if value is None else f"{value:.6g}", labels[run.folder]))
     view.say()
     for line in table(rows):
         view.say(line)
@@ -258,8 +260,13 @@ def _abandon(members: Sequence[Member]) -> None:
             finish(member.folder, State.CANCELED, cause)
 
 
-def _label(member: Member) -> str:
-    return " ".join(member.request.overrides)
+def _labels(members: Sequence[Member]) -> dict[RunFolder, str]:
+    """Return what each member has that not all have."""
+    common = set[str].intersection(*(set(member.request.overrides) for member in members))
+    return {
+        _folder(member): " ".join(word for word in member.request.overrides if word not in common)
+        for member in members
+    }
 
 
 def _objective(member: Member) -> float | None:
