@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.cli.output import Help
 from launcher.paths import StoreFolder
 from launcher.project import find_store
 
@@ -59,15 +60,22 @@ def main(argv: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the options of all verbs."""
-    common = argparse.ArgumentParser(add_help=False)
+    return parsers()[0]
+
+
+def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser of the noun, and those of its verbs."""
+    common = argparse.ArgumentParser(add_help=False, formatter_class=Help)
     common.add_argument(
         "--store", help="folder of the run store (else LAUNCHER_STORE, the project's, ./store)"
     )
     common.add_argument("--json", action="store_true", help="print JSON")
-    whole = argparse.ArgumentParser(prog="launcher runs", description="Runs in the store.")
-    verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
+    whole = argparse.ArgumentParser(
+        prog="launcher runs", description="Runs in the store.", formatter_class=Help
+    )
+    verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", prog="launcher runs")
     of = {
-        name: verbs.add_parser(name, help=text, description=text, parents=[common])
+        name: verbs.add_parser(name, help=text, description=text, parents=[common], formatter_class=Help)
         for name, text in VERBS.items()
     }
     of["list"].add_argument("filters", nargs="*", metavar="FILTER", help="see above")
@@ -94,4 +102,4 @@ def parser() -> argparse.ArgumentParser:
     of["wait"].add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting, with exit code 1")
     of["rerun"].add_argument("--detach", action="store_true", help="do not wait for its end")
     of["delete"].add_argument("--force", action="store_true", help="also runs that are not over")
-    return whole
+    return whole, of

@@ -1,0 +1,74 @@
+"""`launcher init DIR`: a small project that runs at once."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.cli.output import Help, say, say_json
+from launcher.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TEMPLATES = Path(__file__).with_name("template")
+"""The files of a new project; `@NAME@` in them is its name."""
+
+FILES = {
+    "pyproject.toml": "pyproject.toml.txt",
+    "src/.launcherignore": "launcherignore.txt",
+    "conf/experiment/quick.yaml": "quick.yaml.txt",
+    "conf/experiment/slow.yaml": "slow.yaml.txt",
+    "src/train.py": "train.py.txt",
+    "tests/test_train.py": "test_train.py.txt",
+}
+"""Path in the project to the template's name, which has an end that no tool takes for code."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write a project.
+
+    Raises:
+        StoreError: a file is in the way, or the folder cannot be written.
+    """
+    whole = argparse.ArgumentParser(
+        prog="launcher init", description="Write a small project that runs at once.", formatter_class=Help
+    )
+    whole.add_argument("folder", type=Path, metavar="DIR", help="made if it is not there")
+    whole.add_argument("--json", action="store_true", help="print JSON")
+    options = whole.parse_args(argv)
+    root: Path = options.folder
+    taken = [str(root / name) for name in FILES if (root / name).exists()]
+    if taken:
+        raise StoreError(f"{', '.join(taken)}: already there, and nothing was written. Choose another folder")
+    name = _name(root)
+    try:
+        for path, template in FILES.items():
+            target = root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("x", encoding="utf-8") as file:
+                file.write((TEMPLATES / template).read_text("utf-8").replace("@NAME@", name))
+    except OSError as error:
+        raise StoreError(f"{error.filename}: cannot be written: {error.strerror}") from error
+    run = f"{shlex.quote(Path(sys.executable).name)} -m launcher experiment=quick"
+    steps = [f"cd {shlex.quote(str(root))}", run, "python -m launcher runs show latest"]
+    if options.json:
+        say_json({"folder": str(root), "files": list(FILES), "next": steps})
+        return 0
+    say(f"A new project in {root}:")
+    for path in FILES:
+        say(f"  {path}")
+    say("\nnext:")
+    for step in steps:
+        say(f"  {step}")
+    return 0
+
+
+def _name(root: Path) -> str:
+    """Return a name for the experiment, from that of the folder."""
+    name = re.sub(r"[^a-z0-9-]+", "-", root.absolute().name.lower()).strip("-")
+    return name or "project"
