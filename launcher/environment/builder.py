@@ -55,7 +55,9 @@ def build_once(recipe: Recipe, key: str, cache: Path, progress: Progress) -> Pre
 def _build(recipe: Recipe, key: str, place: CachedEnvironment, cache: Path, progress: Progress) -> Prepared:
     begin = time.monotonic()
     place.root.mkdir(parents=True, exist_ok=True)
-    place.sweep()
+    if place.leftovers():
+        progress.step("Clearing away what an unfinished build left", 0.01)  # seconds, where it was large
+        place.sweep()
     for old in (place.ready, place.log):
         record.remove(str(old))
     prefix = place.root / uuid.uuid4().hex[:8]

@@ -67,11 +67,17 @@ class CachedEnvironment:
         record.create(str(self.ready), values)
         return self.prepared() or prepared
 
+    def leftovers(self, keep: str = "") -> list[Path]:
+        """Return the folders of builds, but for the one to keep."""
+        entries = list(self.root.iterdir())
+        return [
+            entry for entry in entries if entry.is_dir() and not entry.is_symlink() and entry.name != keep
+        ]
+
     def sweep(self, keep: str = "") -> None:
         """Remove what builds left that did not finish."""
-        for entry in list(self.root.iterdir()):
-            if entry.is_dir() and not entry.is_symlink() and entry.name != keep:
-                shutil.rmtree(entry, ignore_errors=True)
+        for entry in self.leftovers(keep):
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def folder(cache: Path, key: str) -> CachedEnvironment:

@@ -83,7 +83,10 @@ def ensure_wheel(wish: HorovodWish, interpreter: Interpreter, cache: Path, progr
 
 def _build(wish: HorovodWish, interpreter: Interpreter, place: Path, progress: Progress) -> Path:
     place.mkdir(parents=True, exist_ok=True)
-    for old in list(place.iterdir()):
+    unfinished = list(place.iterdir())
+    if unfinished:
+        progress.step("Clearing away what an unfinished build left", 0.02)  # seconds, where it was large
+    for old in unfinished:
         old.unlink() if old.is_file() else shutil.rmtree(old, ignore_errors=True)
     work = place / uuid.uuid4().hex[:8]
     work.mkdir()

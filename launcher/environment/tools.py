@@ -103,7 +103,9 @@ class Tools:
         how = f"exit code {code}" if code < _SIGNALLED else f"signal {code - _SIGNALLED}"
         said = [line[:_WIDTH] for line in lines if line.strip()]
         last = said[-_LAST_LINES:]
-        first = [line for line in said[:-_LAST_LINES] if re.search(r"\berror\b[:]", line, re.IGNORECASE)][:3]
+        first = [
+            line for line in said[:-_LAST_LINES] if re.search(r"\berror(?::| at\b)", line, re.IGNORECASE)
+        ][:3]
         quoted = "\n".join(f"  | {line}" for line in (*first, *last))
         end = f"\n{hint}" if hint else ""
         return f"{task} failed ({how}).\n{quoted}\nThe whole log: {self.log}{end}"

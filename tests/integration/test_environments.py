@@ -14,15 +14,19 @@ import tarfile
 import textwrap
 import time
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
 
 from launcher.environment import Packages, environments, prepared, remove
+from launcher.environment.builder import build_once
 from launcher.environment.conda import solver
-from launcher.environment.interpreters import mine
+from launcher.environment.frameworks import Release
+from launcher.environment.horovod import HorovodWish
+from launcher.environment.interpreters import choose_interpreter, mine
+from launcher.environment.recipe import Recipe
 from launcher.errors import BuildError
 from launcher.spec import Facts, Framework, Prepared, RunSpec
 
@@ -420,3 +424,56 @@ def test_the_index_that_this_machine_uses(cache: Path) -> None:
     assert made.packages == ("six==1.16.0",)
     assert shutil.which("six") is None
     assert made.env == {"VIRTUAL_ENV": made.prefix}
+
+
+SETUP = """
+from setuptools import setup
+print("[ 50%] Building CXX object a.o")
+assert __import__("os").environ["HOROVOD_WITH_PYTORCH"] == "1"
+setup(name="horovod", version="99.0", packages=["horovod", "horovod.torch"])
+"""
+
+
+def test_horovod_is_built_once_and_kept_as_a_wheel(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a Horovod of our own: the real one takes minutes (see the tests that train with it)."""
+    links = tmp_path / "links"
+    links.mkdir()
+    with tarfile.open(links / "horovod-99.0.tar.gz", "w:gz") as archive:
+        add(archive, "horovod-99.0/PKG-INFO", b"Metadata-Version: 2.1\nName: horovod\nVersion: 99.0\n")
+        add(archive, "horovod-99.0/setup.py", SETUP.encode())
+        add(archive, "horovod-99.0/horovod/__init__.py", b"")
+        add(archive, "horovod-99.0/horovod/torch/__init__.py", b"")
+    present = os.environ.get("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("PIP_FIND_LINKS", f"{present} {links}".strip())
+    release = Release(
+        framework="pytorch",
+        version="0",
+        pythons=((3, 8), (3, 20)),
+        packages=(),
+        modules=("torch",),
+        horovod="99.0",
+        horovod_packages=("packaging",),
+    )
+    wish = HorovodWish.of(release, Facts(), gpu=False)
+    told = Told()
+    recipe = Recipe(
+        interpreter=choose_interpreter(None, None, cache), horovod=wish, modules=("horovod.torch",)
+    )
+    made = build_once(recipe, recipe.key(), cache, told)
+    assert output(made, "import horovod.torch; print(1)") == "1"
+    assert any(step.startswith("Compiling Horovod 99.0") for step in told.steps)
+    (wheel,) = cache.glob("wheels/*/horovod-99.0*.whl")
+    assert [path.name for path in wheel.parent.iterdir() if path.is_dir()] == []
+    again = Told()
+    other = replace(recipe, requirements=("packaging",))
+    build_once(other, other.key(), cache, again)
+    assert not any("Compiling" in step for step in again.steps)
+
+    wheel.unlink()
+    broken = replace(release, version="1", horovod="98.0")
+    failing = replace(recipe, horovod=replace(wish, release=broken))
+    with pytest.raises(BuildError, match="Downloading Horovod failed"):
+        build_once(failing, failing.key(), cache, Told())
+    assert not list(cache.glob("wheels/*/*/"))
