@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from launcher.agent import record
+from launcher.errors import NotFoundError
 from launcher.store.runs import read_run, request_cancel
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ _QUICK_S, _SLOW_S = 0.01, 0.05
 """Polls start quick, for short jobs, and slow down to what keeps a line's delay below 100 ms."""
 
 _LIVENESS_EVERY_S = 2.0
+
+_BLOCKS_A_POLL = 16
+"""Of 1 MiB; a script that never pauses must not keep Ctrl-C from being noticed."""
 
 SECOND_INTERRUPT_S = 2.0
 """A second Ctrl-C within this time cancels."""
@@ -96,8 +101,9 @@ class Follower:
         """Show what is new; tell whether the run is over."""
         over = self._folder.end.exists()  # looked up first: what is read below is then complete
         self._phases()
-        while self._output():
-            pass
+        left = _BLOCKS_A_POLL
+        while self._output() and (over or left):
+            left -= 1
         return over
 
     def close(self) -> None:
@@ -129,9 +135,14 @@ class Follower:
     def _output(self) -> bool:
         data = self._reader.read()
         if data:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            try:
+                sys.stdout.flush()
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+            except BrokenPipeError:  # as `| head` does
+                # Python flushes once more at its end, which must not fail.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise Stopped from None
         return bool(data)
 
 
@@ -144,10 +155,11 @@ def wait(
         folders: the runs.
         view: where to tell what Ctrl-C does.
         show: called at every poll.
-        on_end: called once for every run that is over.
+        on_end: called once for every run that is over, not for one that was deleted.
 
     Raises:
-        Stopped: Ctrl-C; the runs go on. A second one within `SECOND_INTERRUPT_S` cancels them and waits on.
+        Stopped: Ctrl-C, or nobody reads standard output any more; the runs go on. A second one
+            within `SECOND_INTERRUPT_S` cancels them and waits on.
     """
     left = dict.fromkeys(folders)
     pause, next_liveness = _QUICK_S, time.monotonic() + _LIVENESS_EVERY_S
@@ -157,7 +169,10 @@ def wait(
             show()
             for folder in [folder for folder in left if folder.end.exists() or not folder.submit.exists()]:
                 del left[folder]
-                on_end(read_run(folder))
+                try:
+                    on_end(read_run(folder))
+                except NotFoundError as error:  # deleted; the others go on
+                    view.say(str(error))
             if not left:
                 return
             if interrupts.count and not canceled:
@@ -165,7 +180,8 @@ def wait(
             if time.monotonic() >= next_liveness:
                 next_liveness = time.monotonic() + _LIVENESS_EVERY_S
                 for folder in left:
-                    read_run(folder)  # ends a run whose owner is gone
+                    with suppress(NotFoundError):
+                        read_run(folder)  # ends a run whose owner is gone
             time.sleep(pause)
             pause = min(_SLOW_S, pause * 1.2)
 

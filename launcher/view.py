@@ -65,8 +65,8 @@ class View:
         told, when = self._last
         now = time.monotonic()
         if text != told and (now - when >= _PLAIN_EVERY_S or not told):
-            self._last = (text, now)
             self.say(f"           {text}")
+            self._last = (text, now)
 
     def _show_bar(self, text: str, done: float | None) -> None:
         if self._bar is None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import socket
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import record, workdir
+from . import causes, record, workdir
 from .commands import Commands
 from .node import Node
-from .peers import Peers, Shim
+from .peers import END_WITHIN_S, Peers, Shim
+from .state import State
+
+if TYPE_CHECKING:
+    import selectors
 
 HELLO_TIMEOUT_S = 60.0
 """How long the other agents of a run have to appear."""
@@ -23,8 +26,6 @@ GRACE_S = 3.0
 DAEMON_PATIENCE_S = 5.0
 """For mpirun to end by itself when one of its daemons did."""
 
-_LAST_LINES = 20
-
 
 class Attempt:
     """Starts the processes of a plan in order, ends all at the first failure, keeps the record.
@@ -32,7 +33,7 @@ class Attempt:
     `outcome` is None until everything is over; then it is Completed, Failed or Canceled.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # two records, and where they go
         self,
         run: str,
         number: int,
@@ -50,15 +51,19 @@ class Attempt:
         self._commands = Commands(run, number, spec, submit, gpus)
         self._folder = os.path.join(run, "attempts", str(number))
         self._size: int = spec["plan"]["nodes"]
-        self._names = ["node%d" % node for node in range(self._size)] if self._size > 1 else [socket.gethostname()]
+        self._names = (
+            ["node%d" % node for node in range(self._size)] if self._size > 1 else [socket.gethostname()]
+        )
         self._records = self._commands.records(self._names)
         self._by_name = {"%s-%d" % (item["role"], item["index"]): item for item in self._records}
-        self._phases: list[list[Any]] = []
+        self._state = State(self._folder, number, self._names, self._records)
         self._ready: set[int] = set()
         self._queue: list[tuple[int, dict[str, Any], str | None]] = []
         self._alive: set[str] = set()
         self._started: set[str] = set()
+        self._awaited: str | None = None  # the process that the rest waits for
         self._verdict: str | None = None  # decided, while processes are still ending
+        self._stuck_at = 0.0  # when to wait no longer for what other agents tell
         self._deadline: float | None = None
         self._node = Node(self._commands.mark, lambda event: self._on_event(0, event))
         self._peers: Peers | None = None
@@ -74,7 +79,7 @@ class Attempt:
         try:
             os.makedirs(self._folder, exist_ok=True)
             os.makedirs(self._commands.logs, exist_ok=True)
-            self._enter("Starting")
+            self._state.enter("Starting")
             workdir.make(self._run, self._number, self._spec["work"])
             limit = self._spec["resources"]["time_limit_min"]
             self._deadline = time.monotonic() + limit * 60 if limit else None
@@ -84,7 +89,9 @@ class Attempt:
                 self._peers = Peers(self._selector, self._on_event)
                 self._hello_by = time.monotonic() + HELLO_TIMEOUT_S
                 for node in range(1, self._size):
-                    self._peers.start_here(node, self._commands.node_mark(node), os.path.join(self._folder, "node-%d.log" % node))
+                    self._peers.start_here(
+                        node, self._commands.node_mark(node), os.path.join(self._folder, "node-%d.log" % node)
+                    )
             self._on_event(0, {"event": "hello", "address": "127.0.0.1", "interface": "lo"})
         except OSError as error:
             self._fail("start", "the run could not be started: %s" % error)
@@ -93,18 +100,27 @@ class Attempt:
         """Take note of a dead child; tell whether it belongs to this attempt."""
         return self._node.reaped(pid, status) or (self._peers is not None and self._peers.reaped(pid, status))
 
-    def tick(self) -> float | None:
+    def tick(self) -> float:
         """Do what is due; return when to be called again at the latest (monotonic seconds)."""
         now = time.monotonic()
         self._node.tick()
         if self._verdict is None and self._deadline is not None and now >= self._deadline:
             minutes = self._spec["resources"]["time_limit_min"]
             self._fail("time_limit", "time_limit_min=%g was reached" % minutes)
-        if self._verdict is None and self._peers and len(self._ready) < self._size and now >= (self._hello_by or now):
+        if (
+            self._verdict is None
+            and self._peers
+            and len(self._ready) < self._size
+            and now >= (self._hello_by or now)
+        ):
             missing = ", ".join(name for node, name in enumerate(self._names) if node not in self._ready)
             self._fail("agent_lost", "no agent on %s within %d s" % (missing, HELLO_TIMEOUT_S))
         if self._verdict is None and self._daemon_failed and now >= self._daemon_failed[0]:
             self._fail_process(self._daemon_failed[1])
+        if self._verdict is not None and now >= self._stuck_at:
+            self._alive &= {key for key, item in self._by_name.items() if item["node"] == self._names[0]}
+        if self._peers is not None:
+            self._peers.tick()
         self._finish_if_over()
         times = [when for when in (self._node.deadline, self._deadline, now + 0.5) if when is not None]
         return min(times)
@@ -126,6 +142,7 @@ class Attempt:
     def _on_hello(self, node: int, event: dict[str, Any]) -> None:
         values = self._commands.values
         values["host.%d" % node] = event["address"]
+        self._state.locate(node, event["address"])
         values["node.%d" % node] = self._names[node]
         values["interface"] = event["interface"]
         self._send(node, {"do": "ports", "names": self._commands.wanted_ports(node)})
@@ -140,6 +157,7 @@ class Attempt:
 
     def _on_listening(self, node: int, event: dict[str, Any]) -> None:
         del node, event
+        self._awaited = None
         self._start_next()
 
     def _on_started(self, node: int, event: dict[str, Any]) -> None:
@@ -161,7 +179,7 @@ class Attempt:
         if code != 0 and name.startswith("daemon-"):
             # Also when a rank failed; then mpirun ends within a moment and tells which.
             self._daemon_failed = self._daemon_failed or (time.monotonic() + DAEMON_PATIENCE_S, who)
-        elif code != 0:
+        elif code != 0 or name == self._awaited:
             self._fail_process(who)
         elif self._over():
             self._end("Completed", None)
@@ -179,7 +197,12 @@ class Attempt:
             node = self._names.index(host)
             self._daemons += 1
             name = "daemon-%d" % self._daemons
-            self._by_name[name] = {"role": "mpirun's daemon", "rank": -1, "node": host, "log": self._by_name["mpirun-0"]["log"]}
+            self._by_name[name] = {
+                "role": "mpirun's daemon",
+                "rank": -1,
+                "node": host,
+                "log": self._by_name["mpirun-0"]["log"],
+            }
             self._send(node, dict(self._commands.daemon(node, command), name=name))
 
     # --- start and end -----------------------------------------------------------------------------
@@ -198,71 +221,43 @@ class Attempt:
             self._started.add(process["name"])
             self._send(node, {"do": "start", "processes": [process]})
             if port is not None:
+                self._awaited = process["name"]
                 self._send(node, {"do": "await", "port": int(self._commands.values["port." + port])})
                 return
         if self._verdict is None:
-            self._enter("Running")
+            self._state.enter("Running")
 
     def _over(self) -> bool:
         """Tell whether the roles that the run ends with have all ended well."""
         if self._queue:
             return False
         roles = self._spec["plan"]["ends_with"]
-        watched = [
-            name for name in self._started if not roles or self._by_name[name]["role"] in roles
-        ]
+        watched = [name for name in self._started if not roles or self._by_name[name]["role"] in roles]
         return not any(name in self._alive for name in watched)
 
     def _fail_process(self, who: dict[str, Any]) -> None:
         if who["role"] == "mpirun":
-            who = self._first_failed_rank() or who
-        kind = "exit" if who["signal"] is None else "signal"
-        how = "exited with %s" % who["exit_code"] if kind == "exit" else "was killed by signal %s" % who["signal"]
-        name = "rank %d" % who["rank"] if who["role"] == "worker" and len(self._records) > 1 else who["role"]
-        self._fail(kind, "%s on %s %s" % (name, who["node"], how), who)
+            who = self._failed_rank() or who
+        kind, message = causes.how(who, several=len(self._records) > 1)
+        self._fail(kind, message, who)
 
-    def _first_failed_rank(self) -> dict[str, Any] | None:
-        """Take note of how mpirun's ranks ended (rank.sh) and return the one that failed first."""
-        first: tuple[int, dict[str, Any]] | None = None
-        for who in self._records:
-            path = os.path.join(self._folder, "rank-%d" % who["rank"])
-            try:
-                with open(path, encoding="ascii") as file:
-                    code = int(file.read())
-                when = os.stat(path).st_mtime_ns
-            except (OSError, ValueError):
-                continue
-            killed = code > 128  # noqa: PLR2004  # a shell's way of telling a signal
-            who.update(
-                ended=round(when / 1e9, 3), exit_code=None if killed else code, signal=code - 128 if killed else None
-            )
-            if code != 0 and (first is None or when < first[0]):
-                first = (when, who)
-        return first[1] if first else None
+    def _failed_rank(self) -> dict[str, Any] | None:
+        log = os.path.join(self._run, self._by_name["mpirun-0"]["log"])
+        return causes.failed_rank(self._folder, self._records, log)
 
     def _fail(self, kind: str, message: str, who: dict[str, Any] | None = None) -> None:
         who = who or {}
         cause = {key: who.get(key) for key in ("node", "role", "index", "rank", "exit_code", "signal")}
-        cause.update(kind=kind, message=message, last_lines=self._last_lines(who.get("log")))
+        cause.update(kind=kind, message=message, last_lines=causes.last_lines(self._run, who.get("log")))
         self._end("Failed", cause)
-
-    def _last_lines(self, log: str | None) -> list[str]:
-        if log is None:
-            return []
-        try:
-            with open(os.path.join(self._run, log), "rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - 16384))
-                text = file.read().decode("utf-8", "backslashreplace")
-        except OSError:
-            return []
-        return text.splitlines()[-_LAST_LINES:]
 
     def _end(self, verdict: str, cause: dict[str, Any] | None) -> None:
         """Decide the outcome and end what still runs."""
         if self._verdict is not None:
             return
         self._verdict = verdict
-        self.cause = None if cause is None else dict(cause, phase=self._phases[-1][0] if self._phases else "Starting")
+        self._stuck_at = time.monotonic() + GRACE_S + END_WITHIN_S
+        self.cause = None if cause is None else dict(cause, phase=self._state.phase)
         self._queue = []
         for node in range(self._size):
             self._send(node, {"do": "end", "grace": GRACE_S})
@@ -279,44 +274,22 @@ class Attempt:
 
     def _close(self) -> None:
         if self._spec["plan"]["mpi"] is not None:
-            self._first_failed_rank()
-        self._enter("Finalizing")
-        self._node.close()
+            self._failed_rank()
+        self._state.enter("Finalizing")
+        self._node.close([self._commands.node_mark(node) for node in range(self._size)])
         if self._shim is not None:
             self._shim.close()
         self._tidy()
         self.outcome = self._verdict
-        self._write()
+        self._state.write(self.outcome, self.cause)
 
     def _tidy(self) -> None:
         """Remove what only this attempt needed."""
-        for entry in os.listdir(self._folder):
-            path = os.path.join(self._folder, entry)
-            empty_log = entry.startswith("node-") and os.path.getsize(path) == 0
-            if entry.startswith(("rank-", "request-")) or empty_log:
-                record.remove(path)
+        with contextlib.suppress(OSError):  # the run may be deleted
+            for entry in os.listdir(self._folder):
+                path = os.path.join(self._folder, entry)
+                empty_log = entry.startswith("node-") and os.path.getsize(path) == 0
+                if entry.startswith(("rank-", "request-")) or empty_log:
+                    record.remove(path)
         with contextlib.suppress(OSError):  # the work folder may be what failed
             workdir.tidy(os.path.join(self._run, "work", str(self._number)))
-
-    # --- the record --------------------------------------------------------------------------------
-
-    def _enter(self, phase: str) -> None:
-        self._phases.append([phase, record.now()])
-        self._write()
-
-    def _write(self) -> None:
-        values = self._commands.values
-        nodes = [{"name": name, "address": values.get("host.%d" % node)} for node, name in enumerate(self._names)]
-        record.write(
-            os.path.join(self._folder, "state.json"),
-            {
-                "schema": record.SCHEMA,
-                "attempt": self._number,
-                "owner": record.owner(),
-                "phases": self._phases,
-                "nodes": nodes,
-                "processes": self._records,
-                "outcome": self.outcome,
-                "cause": self.cause,
-            },
-        )

@@ -11,18 +11,29 @@ import hmac
 import json
 import os
 import socket
-from typing import Any
+import time
+from typing import Any, cast
 
 _LIMIT = 16 * 1024 * 1024  # bytes of one message; a plan of 1,000 processes has 2
 _HELLO_LIMIT = 4096
 
 
-class ChannelClosed(Exception):
+class ChannelClosed(Exception):  # noqa: N818  # an event that both sides expect
     """The other side is gone, or is not who it should be."""
 
 
 def _proof(token: str, side: str, nonce: str) -> str:
     return hmac.new(token.encode(), ("%s %s" % (side, nonce)).encode(), hashlib.sha256).hexdigest()
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError) as error:  # also what a stranger sends on purpose
+        raise ChannelClosed("not JSON") from error
+    if not isinstance(message, dict):
+        raise ChannelClosed("not a message")
+    return cast("dict[str, Any]", message)
 
 
 class Channel:
@@ -78,10 +89,7 @@ class Channel:
         *lines, self._in = self._in.split(b"\n")
         if len(self._in) > self.limit:
             raise ChannelClosed("a message longer than %d bytes" % self.limit)
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError as error:
-            raise ChannelClosed("not JSON") from error
+        return [_message(line) for line in lines]
 
     def close(self) -> None:
         """Close it."""
@@ -117,32 +125,45 @@ def connect(addresses: list[str], token: str, hello: dict[str, Any], timeout_s: 
         addresses: `host:port`, the most likely first.
         token: the run's secret.
         hello: what this agent tells of itself.
-        timeout_s: for each address.
+        timeout_s: for each address, handshake included.
 
     Raises:
         ChannelClosed: no address answered rightly.
     """
     problems: list[str] = []
     for address in addresses:
-        host, _, port = address.rpartition(":")
         try:
-            sock = socket.create_connection((host, int(port)), timeout=timeout_s)
-        except OSError as error:
-            problems.append("%s: %s" % (address, error))
-            continue
-        try:
-            file = sock.makefile("rb", buffering=0)  # unbuffered: nothing of a later message may be swallowed
-            challenge = json.loads(file.readline(_HELLO_LIMIT))
-            nonce = os.urandom(32).hex()
-            answer = dict(hello, proof=_proof(token, "peer", challenge["nonce"]), nonce=nonce)
-            sock.sendall(json.dumps(answer).encode() + b"\n")
-            if not hmac.compare_digest(json.loads(file.readline(_HELLO_LIMIT))["proof"], _proof(token, "lead", nonce)):
-                raise ChannelClosed("wrong token")
+            return _connect(address, token, hello, timeout_s)
         except (OSError, ValueError, KeyError, TypeError, ChannelClosed) as error:
             problems.append("%s: %s" % (address, error))
-            sock.close()
-            continue
-        channel = Channel(sock)
-        channel.limit = _LIMIT
-        return channel
     raise ChannelClosed("; ".join(problems))
+
+
+def _connect(address: str, token: str, hello: dict[str, Any], timeout_s: float) -> Channel:
+    host, _, port = address.rpartition(":")
+    sock = socket.create_connection((host, int(port)), timeout=timeout_s)
+    try:
+        until = time.monotonic() + timeout_s
+        nonce = os.urandom(32).hex()
+        proof = _proof(token, "peer", _receive_line(sock, until)["nonce"])
+        sock.sendall(json.dumps(dict(hello, proof=proof, nonce=nonce)).encode() + b"\n")
+        if not hmac.compare_digest(_receive_line(sock, until)["proof"], _proof(token, "lead", nonce)):
+            raise ChannelClosed("wrong token")  # noqa: TRY301  # what is caught closes and re-raises
+    except BaseException:
+        sock.close()
+        raise
+    channel = Channel(sock)
+    channel.limit = _LIMIT
+    return channel
+
+
+def _receive_line(sock: socket.socket, until: float) -> dict[str, Any]:
+    """Return one message of the handshake, read byte by byte: nothing of a later one may be swallowed."""
+    line = b""
+    while not line.endswith(b"\n") and len(line) < _HELLO_LIMIT:
+        sock.settimeout(max(0.001, until - time.monotonic()))  # for the whole, not for each byte
+        byte = sock.recv(1)
+        if not byte:
+            raise ChannelClosed("closed")
+        line += byte
+    return _message(line)

@@ -41,9 +41,13 @@ def base_environment(path_prefix: str | None) -> dict[str, str]:
 class Commands:
     """Turns the plan of one attempt into `start` messages, once names, addresses and ports are known."""
 
-    def __init__(self, run: str, attempt: int, spec: dict[str, Any], submit: dict[str, Any], gpus: list[list[str]]) -> None:
+    def __init__(
+        self, run: str, attempt: int, spec: dict[str, Any], submit: dict[str, Any], gpus: list[list[str]]
+    ) -> None:
         self.plan: dict[str, Any] = spec["plan"]
-        self.logs = os.path.join(run, "logs") if attempt == 0 else os.path.join(run, "logs", "attempt-%d" % attempt)
+        self.logs = (
+            os.path.join(run, "logs") if attempt == 0 else os.path.join(run, "logs", "attempt-%d" % attempt)
+        )
         self.values: dict[str, str] = {}
         self._run = run
         self._attempt = attempt
@@ -69,24 +73,35 @@ class Commands:
 
     def records(self, names: list[str]) -> list[dict[str, Any]]:
         """Return the record of every process and rank, before its start."""
-        if self.plan["mpi"] is None:
-            members = self.plan["processes"]
-        else:
+        members: list[dict[str, Any]] = self.plan["processes"]
+        if self.plan["mpi"] is not None:
             slots = self.plan["processes_per_node"]
             members = [
-                {"role": "worker", "index": rank, "rank": rank, "local_rank": rank % slots, "node": rank // slots}
+                {
+                    "role": "worker",
+                    "index": rank,
+                    "rank": rank,
+                    "local_rank": rank % slots,
+                    "node": rank // slots,
+                }
                 for rank in range(self.plan["nodes"] * slots)
             ]
             members.append({"role": "mpirun", "index": 0, "rank": -1, "local_rank": 0, "node": 0})
         keep = ("role", "index", "rank", "local_rank")
-        empty: dict[str, Any] = {"pid": None, "started": None, "ended": None, "exit_code": None, "signal": None}
+        empty: dict[str, Any] = {
+            "pid": None,
+            "started": None,
+            "ended": None,
+            "exit_code": None,
+            "signal": None,
+        }
         return [
-            dict(
-                {key: member[key] for key in keep},
-                node=names[member["node"]],
-                log=os.path.relpath(self._log(member), self._run),
+            {
+                **{key: member[key] for key in keep},
+                "node": names[member["node"]],
+                "log": os.path.relpath(self._log(member), self._run),
                 **empty,
-            )
+            }
             for member in members
         ]
 
@@ -95,7 +110,8 @@ class Commands:
         if self.plan["mpi"] is not None:
             return [(0, self._mpirun(), None)]
         return [
-            (process["node"], self._process(process), process["ready_port"]) for process in self.plan["processes"]
+            (process["node"], self._process(process), process["ready_port"])
+            for process in self.plan["processes"]
         ]
 
     def daemon(self, node: int, command: str) -> dict[str, Any]:
@@ -110,7 +126,9 @@ class Commands:
         message = self._common(process["node"], process, process["gpus"])
         message["env"].update({key: self._fill(value) for key, value in process["env"].items()})
         argv = [self._fill(part) for part in process["argv"]]
-        return dict(message, name="%s-%d" % (process["role"], process["index"]), argv=argv, log=self._log(process))
+        return dict(
+            message, name="%s-%d" % (process["role"], process["index"]), argv=argv, log=self._log(process)
+        )
 
     def _mpirun(self) -> dict[str, Any]:
         line = self.plan["mpi"]

@@ -6,21 +6,24 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable  # only in annotations on 3.8
+from typing import TYPE_CHECKING
 
 from .system import adopt_orphans, die_with_parent, end_descendants, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def guarded(main: Callable[[], int], lost: Callable[[], None], with_parent: bool) -> None:
     """Run `main` in a child and exit with its code; never returns.
 
     The guard is killed: the child is told by SIGTERM and ends its processes. The child is killed: its
-    processes become the guard's, which ends them all and then calls `lost`. Both are subreapers, so a
-    process that detached itself is found as well.
+    processes become the guard's, which ends them all and then calls `lost`, as it does when the child
+    ended by an error of its own. Both are subreapers, so a process that detached itself is found as well.
 
     Args:
         main: the work; returns the exit code.
-        lost: what to record when the child was killed.
+        lost: what to do when the child was killed or broke down.
         with_parent: end when the parent of the guard ends.
     """
     parent = os.getppid()
@@ -32,15 +35,15 @@ def guarded(main: Callable[[], int], lost: Callable[[], None], with_parent: bool
     if child == 0:
         _work(main, guard)
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(signum, lambda number, frame: send(child, signal.SIGTERM))
+        signal.signal(signum, lambda _number, _frame: send(child, signal.SIGTERM))
     if with_parent and os.getppid() != parent:
         send(child, signal.SIGTERM)
     status = _wait(child)
     end_descendants()
-    if os.WIFSIGNALED(status):
+    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1
+    if code != 0:
         lost()
-        os._exit(1)
-    os._exit(os.WEXITSTATUS(status))
+    os._exit(code)
 
 
 def _work(main: Callable[[], int], guard: int) -> None:
@@ -52,9 +55,10 @@ def _work(main: Callable[[], int], guard: int) -> None:
             code = main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # whatever it was: it is told, and the guard takes over
         traceback.print_exc()
     finally:
+        end_descendants()  # the guard may be gone
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

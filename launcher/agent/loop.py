@@ -7,7 +7,10 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Loop:
@@ -21,7 +24,7 @@ class Loop:
             end.setblocking(False)
         self._sender = sender
         signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signum, self._ask)
         self.selector.register(self._wake, selectors.EVENT_READ, self._drain)
@@ -31,6 +34,13 @@ class Loop:
         for key, _ in self.selector.select(max(0.0, until - time.monotonic())):
             if key.fd in self.selector.get_map():  # an earlier callback may have closed it
                 key.data()
+
+    def close(self) -> None:
+        """Give back what signals and selector hold."""
+        signal.set_wakeup_fd(-1)
+        self.selector.close()
+        self._wake.close()
+        self._sender.close()
 
     @staticmethod
     def reap(take: Callable[[int, int], object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+
 from .channel import Channel, ChannelClosed, connect
 from .guard import guarded
 from .loop import Loop
@@ -52,7 +53,7 @@ def _node() -> int:
     try:
         return _Agent().work()
     except ChannelClosed as error:
-        print("no way to agent 0: %s" % error, file=sys.stderr)  # noqa: T201
+        print("no way to agent 0: %s" % error, file=sys.stderr)
         return 1
 
 

@@ -2,7 +2,7 @@
 
 The same messages pass in memory on agent 0's own node and over the channel from any other:
 
-    {"do": "ports", "names": […]}                → {"event": "ports", "ports": {name: number}}
+    {"do": "ports", "names": […]}                → {"event": "ports", "ports": {name: number}}, or "refused"
     {"do": "start", "processes": [{"name", "argv", "env", "path_prefix", "cwd", "log"}]}
                                                  → {"event": "started", "name", "pid"} each, or
                                                    {"event": "refused", "name", "message"}
@@ -22,17 +22,19 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .commands import OWN_TMP, base_environment
-from .system import children, descendants, die_with_parent, has_variable, send, send_group
+from .system import die_with_parent, end_marked, end_tree, send_group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Report = Callable[[dict[str, Any]], object]
 
 PORTS = (20000, 32000)
 """Below the ports that Linux gives to outgoing connections (32768-60999), so that none takes one between
 its choice and its use."""
-
-Report = Callable[[dict], None]
 
 
 def tmp_folder(mark: str) -> str:
@@ -61,16 +63,16 @@ class Node:
         """Act on one message."""
         what = message["do"]
         if what == "ports":
-            self._report({"event": "ports", "ports": {name: self._hold_port() for name in message["names"]}})
+            self._hold_ports(message["names"])
         elif what == "start":
             for process in message["processes"]:
                 self._start(process)
         elif what == "daemon":
             # In the foreground it stays this agent's child, and what it complains of is in the log.
             command = message["command"].replace(" --daemonize", "", 1)
-            # Two daemons of one job would race for one session folder (Open MPI 4, nodes acted by one machine).
-            env = dict(message["env"], TMPDIR=self._make_tmp("daemon"))
-            self._start(dict(message, argv=["sh", "-c", command], env=env))
+            # Two daemons of one job would race for one session folder (Open MPI 4, one machine acts several).
+            env = dict(message["env"], TMPDIR=OWN_TMP)
+            self._start(dict(message, argv=["sh", "-c", command], env=env, tmp="daemon"))
         elif what == "await":
             self._awaited.add(message["port"])
         elif what == "end":
@@ -96,7 +98,8 @@ class Node:
                     self._report({"event": "listening", "port": port})
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             for pid in self._processes:
-                self._signal_tree(pid, signal.SIGKILL)
+                end_tree(pid)
+                send_group(pid, signal.SIGKILL)
             self._kill_at = None if self.idle else time.monotonic() + 0.5
 
     def reaped(self, pid: int, status: int) -> bool:
@@ -112,18 +115,30 @@ class Node:
         self._report({"event": "exited", "name": name, "exit_code": code, "signal": number})
         return True
 
-    def close(self) -> None:
-        """Kill whatever is left of the attempt here, also what detached itself; free the ports."""
+    def close(self, more_marks: Iterable[str] = ()) -> None:
+        """Kill whatever is left of the attempt here, also what detached itself; free the ports.
+
+        Args:
+            more_marks: of nodes that this machine acts too, whose agents may have been killed.
+        """
+        marks = {self._mark, *more_marks}
+        names = ("LAUNCHER_MARK", "LAUNCHER_AGENT_MARK")
         for pid in list(self._processes):
-            self._signal_tree(pid, signal.SIGKILL)
-        for pid in children():
-            if pid not in self._processes and has_variable(pid, os.fsencode("LAUNCHER_MARK=" + self._mark)):
-                for below in [pid, *descendants(pid)]:
-                    send(below, signal.SIGKILL)
+            end_tree(pid)
+        end_marked({os.fsencode("%s=%s" % (name, mark)) for name in names for mark in marks})
         for held in self._held:
             held.close()
         self._held = []
-        remove_tmp(self._mark)
+        for mark in marks:
+            remove_tmp(mark)
+
+    def _hold_ports(self, names: list[str]) -> None:
+        try:
+            ports = {name: self._hold_port() for name in names}
+        except OSError as error:
+            self._report({"event": "refused", "name": "", "message": str(error)})
+        else:
+            self._report({"event": "ports", "ports": ports})
 
     def _hold_port(self) -> int:
         """Return a free port and keep it bound, but not listening.
@@ -150,9 +165,10 @@ class Node:
         raise OSError("no free port between %d and %d" % PORTS)
 
     def _start(self, process: dict[str, Any]) -> None:
-        log = os.open(process["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        log = -1
         try:
-            popen = subprocess.Popen(  # noqa: S603
+            log = os.open(process["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            popen = subprocess.Popen(
                 process["argv"],
                 cwd=process["cwd"],
                 env=self._environment(process),
@@ -162,18 +178,19 @@ class Node:
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509  # one thread, and prctl is all it calls
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
             self._report({"event": "refused", "name": process["name"], "message": _why(error, process)})
             return
         finally:
-            os.close(log)
+            if log >= 0:
+                os.close(log)
         self._processes[popen.pid] = (process["name"], popen)
         self._report({"event": "started", "name": process["name"], "pid": popen.pid})
 
     def _environment(self, process: dict[str, Any]) -> dict[str, str]:
         env = dict(base_environment(process["path_prefix"]), **process["env"])
         if env.get("TMPDIR") == OWN_TMP:
-            env["TMPDIR"] = self._make_tmp("job")
+            env["TMPDIR"] = self._make_tmp(process.get("tmp", "job"))
         return env
 
     def _make_tmp(self, name: str) -> str:
@@ -182,19 +199,14 @@ class Node:
         return path
 
     def _end(self, grace: float) -> None:
+        self._awaited.clear()
         for pid in list(self._processes):
             send_group(pid, signal.SIGTERM)
         at = time.monotonic() + grace
         self._kill_at = at if self._kill_at is None else min(at, self._kill_at)
 
-    @staticmethod
-    def _signal_tree(pid: int, signum: int) -> None:
-        for below in [*descendants(pid), pid]:
-            send(below, signum)
-        send_group(pid, signum)
-
 
 def _why(error: Exception, process: dict[str, Any]) -> str:
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and error.filename == process["argv"][0]:
         return "%s: no such program" % process["argv"][0]
     return "%s: %s" % (process["argv"][0], error)

@@ -9,14 +9,20 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 from . import record
 from .channel import Channel, ChannelClosed, Doorkeeper
-from .system import send
+from .system import end_tree, send
 
-Event = Callable[[int, dict], None]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Event = Callable[[int, dict[str, Any]], object]
+
+END_WITHIN_S = 10.0
+"""How long another agent has for its end before it is killed with all that is below it."""
 
 
 class Peers:
@@ -30,6 +36,8 @@ class Peers:
         self._pids: dict[int, int] = {}
         self._popens: list[subprocess.Popen[bytes]] = []
         self._closing = False
+        self._kill_at = 0.0
+        self._doors: list[Channel] = []
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(64)
@@ -44,7 +52,7 @@ class Peers:
         env["LAUNCHER_AGENT_NODE"] = str(node)
         env["LAUNCHER_AGENT_MARK"] = mark
         with open(log, "ab") as out:
-            popen = subprocess.Popen(  # noqa: S603
+            popen = subprocess.Popen(
                 [sys.executable, "-I", "-S", sys.argv[0], "node"],
                 env=env,
                 stdin=subprocess.DEVNULL,
@@ -79,14 +87,22 @@ class Peers:
         if self._closing:
             return
         self._closing = True
+        self._kill_at = time.monotonic() + END_WITHIN_S
         self._selector.unregister(self._listener)
         self._listener.close()
-        for channel in self._channels.values():
+        for channel in [*self._channels.values(), *self._doors]:
             self._selector.unregister(channel)
             channel.close()
         self._channels = {}
+        self._doors = []
         for pid in self._pids:
             send(pid, signal.SIGTERM)
+
+    def tick(self) -> None:
+        """Kill the agents that do not end, such as stopped ones."""
+        if self._closing and time.monotonic() >= self._kill_at:
+            for pid in self._pids:
+                end_tree(pid)
 
     @property
     def gone(self) -> bool:
@@ -99,21 +115,27 @@ class Peers:
         except OSError:
             return
         channel = Channel(sock)
+        self._doors.append(channel)
         door = Doorkeeper(channel, self._token)
         self._selector.register(channel, selectors.EVENT_READ, lambda: self._admit(door))
 
     def _admit(self, door: Doorkeeper) -> None:
         channel = door.channel
         try:
-            for message in channel.receive():
-                hello = door.admit(message)
-                node = int(hello["node"])
-                self._channels[node] = channel
-                self._selector.modify(channel, selectors.EVENT_READ, lambda: self._serve(node, channel))
-                self._on_event(node, dict(hello, event="hello"))
+            messages = channel.receive()
+            if not messages:
+                return
+            hello = door.admit(messages[0])  # its sender waits for the answer before it says more
+            node = int(hello["node"])
         except (ChannelClosed, KeyError, ValueError, TypeError):
+            self._doors.remove(channel)
             self._selector.unregister(channel)
             channel.close()
+            return
+        self._doors.remove(channel)
+        self._channels[node] = channel
+        self._selector.modify(channel, selectors.EVENT_READ, lambda: self._serve(node, channel))
+        self._on_event(node, dict(hello, event="hello"))
 
     def _serve(self, node: int, channel: Channel) -> None:
         try:
@@ -142,7 +164,9 @@ class Peers:
 class Shim:
     """Where mpirun's remote shell leaves its requests (shim.sh)."""
 
-    def __init__(self, folder: str, selector: selectors.BaseSelector, on_request: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, folder: str, selector: selectors.BaseSelector, on_request: Callable[[str, str], None]
+    ) -> None:
         self._folder = folder
         self._selector = selector
         self._on_request = on_request
@@ -167,8 +191,13 @@ class Shim:
             return
         *names, self._rest = self._rest.split(b"\n")
         for name in names:
+            if not name.startswith(b"request-") or b"/" in name:
+                continue  # not the shim's
             path = os.path.join(self._folder, os.fsdecode(name))
-            with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                host, _, command = file.read().partition("\n")
+            try:
+                with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                    host, _, command = file.read().partition("\n")
+            except OSError:
+                continue
             record.remove(path)
             self._on_request(host, command.rstrip("\n"))

@@ -6,6 +6,7 @@ local_rank=${OMPI_COMM_WORLD_LOCAL_RANK:-${MPI_LOCALRANKID:-0}}
 export LAUNCHER_RANK="$rank" LAUNCHER_LOCAL_RANK="$local_rank" LAUNCHER_INDEX="$rank"
 export LAUNCHER_METRICS="$LAUNCHER_METRICS_FOLDER/worker-$rank.jsonl"
 exec >>"$LAUNCHER_PROCESS_LOGS/worker-$rank.log" 2>&1
+: >"$LAUNCHER_RANK_ENDS/rank-$rank" # stays empty when this shell is killed
 # In the background, so that a signal to this shell reaches the program at once.
 "$@" &
 child=$!

@@ -6,6 +6,7 @@ recognised by the content that it finds.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -45,10 +46,8 @@ def _draft(path: str, data: bytes) -> str:
 
 def remove(path: str) -> None:
     """Remove a file that may be gone."""
-    try:
+    with contextlib.suppress(OSError):
         os.unlink(path)
-    except OSError:
-        pass
 
 
 def write(path: str, value: object) -> None:
@@ -108,7 +107,8 @@ def alive(who: dict[str, Any]) -> bool | None:
         return False if who.get("host") == here["host"] else None
     if who.get("pid_namespace") != here["pid_namespace"]:
         return None
-    return _start_ticks(int(who["pid"])) == who.get("started")
+    ticks = _start_ticks(int(who["pid"]))
+    return ticks is not None and ticks == who.get("started")  # None: was dead when it was asked for
 
 
 def now() -> float:

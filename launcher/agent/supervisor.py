@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 from . import manifest, record
 from .attempt import Attempt
@@ -33,9 +34,32 @@ class _Run:
 
 
 def finish(folder: str, state: str, cause: dict[str, Any] | None, attempt: int | None) -> None:
-    """Write the last word on a run unless somebody else has."""
+    """Write the last word on a run unless somebody else has, or it was deleted."""
     end = {"schema": record.SCHEMA, "state": state, "time": record.now(), "attempt": attempt, "cause": cause}
-    record.create(os.path.join(folder, "end.json"), end)
+    if _gone(folder, "submit.json"):
+        return
+    try:
+        record.create(os.path.join(folder, "end.json"), end)
+    except OSError as error:  # who reads the run later finds this process gone and ends it
+        print("end of %s: %s" % (folder, error), file=sys.stderr, flush=True)
+
+
+def _gone(folder: str, name: str) -> bool:
+    """Tell whether a file is surely not there; a file system in trouble does not make it so."""
+    try:
+        os.stat(os.path.join(folder, name))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _unwanted(folder: str) -> bool:
+    """Tell whether a run is canceled, deleted, or was ended by somebody else."""
+    return os.path.exists(os.path.join(folder, "cancel.json")) or (
+        _gone(folder, "submit.json") or os.path.exists(os.path.join(folder, "end.json"))
+    )
 
 
 class Supervisor:
@@ -61,8 +85,10 @@ class Supervisor:
             if self._running:
                 self._loop.wait(until)
                 self._loop.reap(self._reaped)
-        if os.path.getsize(self._log) == 0:
-            record.remove(self._log)
+        with contextlib.suppress(OSError):  # deleted with its run
+            if os.path.getsize(self._log) == 0:
+                record.remove(self._log)
+        self._loop.close()
         return 0
 
     def _fill(self) -> None:
@@ -74,12 +100,22 @@ class Supervisor:
                 self._waiting.popleft()
                 continue
             if os.path.exists(os.path.join(folder, "cancel.json")):
-                finish(folder, "Canceled", {"kind": "cancel", "message": "canceled while queued", "phase": "Queued"}, None)
+                cause = {"kind": "cancel", "message": "canceled while queued", "phase": "Queued"}
+                finish(folder, "Canceled", cause, None)
                 self._waiting.popleft()
                 continue
             gpus = self._take_gpus(spec)
-            if gpus is None:
+            if gpus is None and self._running:
                 return
+            if gpus is None:
+                cause = {
+                    "kind": "start",
+                    "message": "fewer GPUs are there than it asks for",
+                    "phase": "Queued",
+                }
+                finish(folder, "Failed", cause, None)
+                self._waiting.popleft()
+                continue
             self._waiting.popleft()
             run = _Run(folder, gpus)
             self._running.append(run)
@@ -103,12 +139,16 @@ class Supervisor:
         now = time.monotonic()
         if now >= run.next_look:
             run.next_look = now + 0.5
-            if os.path.exists(os.path.join(run.folder, "cancel.json")):
+            if _unwanted(run.folder):
                 run.attempt.cancel()
         until = run.attempt.tick()
         if run.attempt.outcome is None:
             return min(until, run.next_look)
-        if run.attempt.outcome == "Failed" and run.number < run.spec["retries"] and not self._loop.asked_to_end:
+        if (
+            run.attempt.outcome == "Failed"
+            and run.number < run.spec["retries"]
+            and not self._loop.asked_to_end
+        ):
             run.number += 1
             self._begin(run)
             return now
@@ -117,9 +157,10 @@ class Supervisor:
 
     def _conclude(self, run: _Run, state: str, cause: dict[str, Any] | None) -> None:
         try:
-            manifest.write_manifest(run.folder, HASH_FOR_S)
+            if not _gone(run.folder, "submit.json"):
+                manifest.write_manifest(run.folder, HASH_FOR_S)
         except OSError as error:
-            print("manifest of %s: %s" % (run.folder, error), file=sys.stderr, flush=True)  # noqa: T201
+            print("manifest of %s: %s" % (run.folder, error), file=sys.stderr, flush=True)
         finish(run.folder, state, cause, run.number)
         self._free = [gpu for node in run.gpus for gpu in node] + self._free
         self._running.remove(run)
@@ -142,19 +183,36 @@ class Supervisor:
 
 def read_orders() -> dict[str, Any] | None:
     """Return the orders from standard input; None where the launcher died before it gave them."""
-    text = sys.stdin.read()
     try:
-        return json.loads(text)
+        orders = json.loads(sys.stdin.read())
     except ValueError:
         return None
+    return cast("dict[str, Any]", orders) if isinstance(orders, dict) else None
 
 
 def lost(orders: dict[str, Any]) -> None:
-    """Record that the supervisor was killed; the guard's last act."""
-    cause = {"kind": "supervisor_lost", "message": "the supervisor was killed", "phase": "Running"}
+    """Record that the supervisor was killed, or broke down; the guard's last act."""
     for folder in orders["runs"]:
-        for attempt in os.listdir(os.path.join(folder, "attempts")) if os.path.isdir(os.path.join(folder, "attempts")) else []:
-            remove_tmp("%s#%s#0" % (folder, attempt))
-        if os.path.exists(os.path.join(folder, "submit.json")):
-            canceled = os.path.exists(os.path.join(folder, "cancel.json"))
-            finish(folder, "Canceled" if canceled else "Failed", cause, None)
+        attempts = _attempts(folder)
+        spec = record.read(os.path.join(folder, "spec.json"))
+        nodes: int = spec["plan"]["nodes"] if spec else 1
+        for attempt in attempts:
+            for node in range(nodes):
+                remove_tmp("%s#%d#%d" % (folder, attempt, node))
+        number = attempts[-1] if attempts else None
+        state = record.read(os.path.join(folder, "attempts", "%s" % number, "state.json")) or {}
+        if state.get("outcome"):  # it was over, and only this was left to be told
+            finish(folder, state["outcome"], state.get("cause"), number)
+            continue
+        phase = state["phases"][-1][0] if state.get("phases") else "Queued"
+        cause = {"kind": "supervisor_lost", "message": "the supervisor was killed", "phase": phase}
+        canceled = os.path.exists(os.path.join(folder, "cancel.json"))
+        finish(folder, "Canceled" if canceled else "Failed", cause, number)
+
+
+def _attempts(folder: str) -> list[int]:
+    try:
+        names = os.listdir(os.path.join(folder, "attempts"))
+    except OSError:
+        return []
+    return sorted(int(name) for name in names if name.isdigit())

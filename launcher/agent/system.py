@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -62,18 +63,14 @@ def descendants(root: int) -> list[int]:
 
 def send(pid: int, signum: int) -> None:
     """Signal a process that may be gone."""
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signum)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def send_group(pid: int, signum: int) -> None:
     """Signal a process group that may be gone."""
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signum)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def end_descendants(patience_s: float = 10.0) -> None:
@@ -94,10 +91,31 @@ def end_descendants(patience_s: float = 10.0) -> None:
         time.sleep(0.01)
 
 
-def has_variable(pid: int, entry: bytes) -> bool:
-    """Tell whether a process was started with `NAME=value` in its environment."""
+def has_variable(pid: int, entries: set[bytes]) -> bool:
+    """Tell whether a process was started with one of these `NAME=value` in its environment."""
     try:
         with open("/proc/%d/environ" % pid, "rb") as file:
-            return entry in file.read().split(b"\0")
+            return not entries.isdisjoint(file.read().split(b"\0"))
     except OSError:
         return False
+
+
+def end_marked(entries: set[bytes], patience_s: float = 5.0) -> None:
+    """Kill this process's children that carry a variable of `entries`, with all that is below them.
+
+    Repeated until none is left: while one dies, what it just started becomes this process's child.
+    """
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        left = [pid for pid in children() if has_variable(pid, entries)]
+        if not left:
+            return
+        for pid in left:
+            end_tree(pid)
+        time.sleep(0.002)
+
+
+def end_tree(pid: int) -> None:
+    """Kill a process and all that is below it."""
+    for below in [*descendants(pid), pid]:
+        send(below, signal.SIGKILL)

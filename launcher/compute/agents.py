@@ -20,7 +20,9 @@ _ENTRY = "from agent.main import main\n\nmain()\n"
 def install(store: StoreFolder) -> Path:
     """Return the folder to start with `python -I -S`, made if this version is not there yet."""
     code = Path(agent.__file__).parent
-    files = {name: (code / name).read_bytes() for name in sorted(os.listdir(code)) if name.endswith((".py", ".sh"))}
+    files = {
+        name: (code / name).read_bytes() for name in sorted(os.listdir(code)) if name.endswith((".py", ".sh"))
+    }
     digest = hashlib.sha256(repr(files).encode()).hexdigest()[:20]
     home = store.agents / digest
     if home.is_dir():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +17,7 @@ from launcher.spec import Facts, RunSpec, State
 from launcher.store.runs import enter, request_cancel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 
@@ -78,6 +79,6 @@ class Local:
 def _give(supervisor: subprocess.Popen[bytes], orders: bytes) -> None:
     """Write the orders and let go: the supervisor is not waited for."""
     assert supervisor.stdin is not None  # noqa: S101
-    with supervisor.stdin as pipe:
+    with contextlib.suppress(BrokenPipeError), supervisor.stdin as pipe:  # killed: who follows finds it gone
         pipe.write(orders)
     supervisor.returncode = 0  # detached: Popen need not warn that it still runs

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from launcher.distribution.mpi import check_mpi, mpi_plan
 from launcher.errors import Problem
 from launcher.spec import Facts, GpuVisibility, Plan, Process, RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Controller(StrEnum):
@@ -45,7 +47,9 @@ class Horovod:
         """See `Distribution.check`."""
         if spec.framework.name not in {"tensorflow", "pytorch"} and spec.environment.kind == "packages":
             hint = "Try framework=tensorflow"
-            yield Problem("framework", spec.framework.name, "tensorflow or pytorch with distribution=horovod", hint)
+            yield Problem(
+                "framework", spec.framework.name, "tensorflow or pytorch with distribution=horovod", hint
+            )
         if self.controller is Controller.mpi:
             yield from check_mpi(spec, facts, "distribution.controller", "mpi")
         chosen = self._chosen(spec, facts)
@@ -61,7 +65,13 @@ class Horovod:
             return mpi_plan(facts.mpi, spec, self.mpi_args, {})
         nodes, local_size = spec.resources.nodes, spec.resources.processes_per_node
         hosts = ",".join(f"@{{node.{node}}}:{local_size}" for node in range(nodes))
-        server = ("@{python}", "@{agent}/horovod_rendezvous.py", "@{port.rendezvous}", hosts, str(nodes * local_size))
+        server = (
+            "@{python}",
+            "@{agent}/horovod_rendezvous.py",
+            "@{port.rendezvous}",
+            hosts,
+            str(nodes * local_size),
+        )
         processes = [
             Process(
                 role="rendezvous", index=0, rank=-1, local_rank=0, node=0, argv=server,

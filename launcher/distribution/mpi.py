@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from launcher.errors import Problem
 from launcher.spec import Facts, Mpi, MpiLine, Plan, RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 RANK_STUB = ("sh", "@{agent}/rank.sh")
 """Gives every rank its own log and metrics file and records how it ended."""
@@ -26,7 +28,9 @@ def check_mpi(spec: RunSpec, facts: Facts, key: str, given: str) -> Iterable[Pro
             yield Problem("nodes", spec.resources.nodes, f"1 on this machine with {facts.mpi.flavour}", hint)
         elif facts.mpi.major >= 5:  # noqa: PLR2004  # its prted does not end when one machine acts several
             hint = f"Use processes_per_node={spec.resources.world_size} nodes=1, or Open MPI 4"
-            yield Problem("nodes", spec.resources.nodes, "1 on this machine with Open MPI 5, which hangs there", hint)
+            yield Problem(
+                "nodes", spec.resources.nodes, "1 on this machine with Open MPI 5, which hangs there", hint
+            )
 
 
 def mpirun_argv(mpi: Mpi, spec: RunSpec, options: Iterable[str]) -> tuple[str, ...]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from launcher.errors import Problem
 from launcher.spec import Facts, GpuVisibility, Plan, Process, RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 class Chief(StrEnum):
@@ -30,7 +32,12 @@ class _Task:
 
 def _check_framework(spec: RunSpec, kind: str) -> Iterable[Problem]:
     if spec.framework.name != "tensorflow":
-        yield Problem("framework", spec.framework.name, f"tensorflow with distribution={kind}", "Try framework=tensorflow")
+        yield Problem(
+            "framework",
+            spec.framework.name,
+            f"tensorflow with distribution={kind}",
+            "Try framework=tensorflow",
+        )
 
 
 def _address(task: _Task) -> str:
@@ -46,14 +53,24 @@ def _plan(spec: RunSpec, tasks: Sequence[_Task], ends_with: tuple[str, ...]) -> 
     seen_on: dict[int, int] = {}
     processes: list[Process] = []
     for rank, task in enumerate(tasks):
-        config = {"cluster": cluster, "task": {"type": task.role, "index": task.index}, "environment": "cloud"}
+        config = {
+            "cluster": cluster,
+            "task": {"type": task.role, "index": task.index},
+            "environment": "cloud",
+        }
         local_rank = seen_on.get(task.node, 0)
         seen_on[task.node] = local_rank + 1
         processes.append(
             Process(
-                role=task.role, index=task.index, rank=rank, local_rank=local_rank, node=task.node,
-                argv=spec.program, env={"TF_CONFIG": json.dumps(config)}, gpus=task.gpus,
-            )  # fmt: skip
+                role=task.role,
+                index=task.index,
+                rank=rank,
+                local_rank=local_rank,
+                node=task.node,
+                argv=spec.program,
+                env={"TF_CONFIG": json.dumps(config)},
+                gpus=task.gpus,
+            )
         )
     ports = {f"{task.role}.{task.index}": task.node for task in tasks if task.role != "evaluator"}
     resources = spec.resources
@@ -85,7 +102,9 @@ class ParameterServer:
         if self.worker_count is not None and self.worker_count < 1:
             yield Problem("distribution.worker_count", self.worker_count, "a whole number from 1, or null")
         if self.parameter_server_count < 0:
-            yield Problem("distribution.parameter_server_count", self.parameter_server_count, "a whole number from 0")
+            yield Problem(
+                "distribution.parameter_server_count", self.parameter_server_count, "a whole number from 0"
+            )
 
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""

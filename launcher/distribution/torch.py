@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from launcher.errors import Problem
 from launcher.spec import Facts, Plan, Process, RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,9 @@ class Torch:
         """See `Distribution.check`."""
         del facts
         if spec.framework.name in {"tensorflow", "sklearn"}:
-            yield Problem("framework", spec.framework.name, "pytorch with distribution=torch", "Try framework=pytorch")
+            yield Problem(
+                "framework", spec.framework.name, "pytorch with distribution=torch", "Try framework=pytorch"
+            )
 
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""
