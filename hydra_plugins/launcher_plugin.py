@@ -60,7 +60,10 @@ class RunSweeper(Sweeper):
         assert self.launcher is not None  # noqa: S101  # set up
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         [jobs] = BasicSweeper.split_arguments(parser.parse_overrides(arguments), None)
-        return [self.launcher.launch(jobs, initial_job_idx=0)]
+        done = self.launcher.launch(jobs, initial_job_idx=0)
+        for job in done:
+            _ = job.return_value  # raises where the job failed, as Hydra's own sweeper has it
+        return [done]
 
 
 ConfigStore.instance().store(

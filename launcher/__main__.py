@@ -63,7 +63,8 @@ def _sweep(line: CommandLine) -> int:
     if foreign(line):
         from launcher.plugin import launch_one  # noqa: PLC0415
 
-        return run(line, launch_one)
+        run(line, launch_one)
+        return 0
     from launcher.config.load import load_sweep  # noqa: PLC0415
     from launcher.launch import launch_sweep  # noqa: PLC0415
 

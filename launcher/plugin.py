@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -29,6 +30,7 @@ def launch_jobs(
         ConfigError: with everything that is wrong with a job.
     """
     made = list(jobs(loader, master, batch, first))
+    Path(str(master.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)  # sweepers put their results there
     outcomes = launch_outcomes([request for _, request in made])
     returns: list[JobReturn] = []
     for overrides, (config, _), outcome in zip(batch, made, outcomes, strict=True):

@@ -79,16 +79,23 @@ class Composer:
         schema.register(ConfigStore.instance())
         setup_globals()
         resolvers.register()
-        self.loader = ConfigLoaderImpl(self._search_path())
+        self.loader = ConfigLoaderImpl(self.search_path())
         self.parser = Parser(self.loader)
 
-    def _search_path(self, *first: tuple[str, str]) -> ConfigSearchPathImpl:
+    def search_path(self, *, whole: bool = False) -> ConfigSearchPathImpl:
+        """Return where files are looked for; `whole` with Hydra's own and those of its plugins."""
         path = ConfigSearchPathImpl()
-        for provider, place in first:
-            path.append(provider, place)
+        if whole:
+            path.append("hydra", "pkg://hydra.conf")
         if self.conf is not None:
             path.append("project", f"file://{self.conf}")
         path.append("main", f"file://{installed_conf()}")
+        if whole:
+            from hydra.core.plugins import Plugins  # noqa: PLC0415  # its scan is what `compose` spares
+            from hydra.plugins.search_path_plugin import SearchPathPlugin  # noqa: PLC0415
+
+            for plugin in Plugins.instance().discover(SearchPathPlugin):
+                cast("SearchPathPlugin", plugin()).manipulate_search_path(path)
         path.append("schema", "structured://")
         return path
 
@@ -151,13 +158,11 @@ class Composer:
         `number` is that of a sweep's member.
         """
         from hydra.core.hydra_config import HydraConfig  # noqa: PLC0415  # seldom needed
-        from hydra.core.plugins import Plugins  # noqa: PLC0415
         from hydra.core.utils import JobRuntime  # noqa: PLC0415
         from hydra.types import RunMode  # noqa: PLC0415
 
-        Plugins.instance()  # the scan registers what `hydra/…` groups hold
         JobRuntime().set("name", "launcher")
-        loader = ConfigLoaderImpl(self._search_path(("hydra", "pkg://hydra.conf")))
+        loader = ConfigLoaderImpl(self.search_path(whole=True))
         words = [cast("str", override.input_line) for override in overrides]
         config = loader.load_configuration(self.primary, words, RunMode.RUN)
         if number is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hydra.core.override_parser.types import Override
 
-ERRORS: Final = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError)
+ERRORS: Final = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, AssertionError)
 """What Hydra and OmegaConf raise for bad input."""
 
 NOISE: Final = (
@@ -37,6 +37,7 @@ NOISE: Final = (
 
 def explain(composer: Composer, overrides: Sequence[Override], error: Exception) -> list[Problem | str]:
     """Return everything that is wrong with overrides whose composition raised `error`."""
+    overrides = [override for override in overrides if not override.is_hydra_override()]
     choices = [override for override in overrides if composer.is_choice(override)]
     problems: list[Problem | str] = []
     sound: list[Override] = []
@@ -47,17 +48,22 @@ def explain(composer: Composer, overrides: Sequence[Override], error: Exception)
         else:
             problems.append(problem)
     try:
-        base = composer.compose_groups(sound)[0].config
-    except NeedsHydraError:
-        return problems or [told(error)]
+        base = _base(composer, sound)
     except ERRORS as together:
         return problems or [told(together)]
     for override in overrides:
-        if override not in choices and not override.is_hydra_override():
+        if override not in choices:
             problem = _value_problem(composer, base, override)
             if problem is not None:
                 problems.append(problem)
     return problems or [told(error)]
+
+
+def _base(composer: Composer, choices: Sequence[Override]) -> DictConfig:
+    try:
+        return composer.compose_groups(choices)[0].config
+    except NeedsHydraError:
+        return composer.compose_whole(choices).config
 
 
 def told(error: BaseException) -> str:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from launcher.config import resolvers, schema
 from launcher.config.compose import Composed, Composer, NeedsHydraError, installed_conf
+from launcher.config.explain import ERRORS, explain
 from launcher.config.load import Loader
 from launcher.config.overrides import keep_text, quoted
 from launcher.config.resolve import resolve
@@ -103,22 +106,40 @@ def foreign(line: CommandLine, cwd: Path | None = None) -> bool:
     return False
 
 
-def run(line: CommandLine, task: Callable[[LaunchRequest], Any], cwd: Path | None = None) -> int:
-    """Go Hydra's own way with somebody else's sweeper or launcher; `task` launches one run."""
+def run(line: CommandLine, task: Callable[[LaunchRequest], Any], cwd: Path | None = None) -> None:
+    """Go Hydra's own way with somebody else's sweeper or launcher; `task` launches one run.
+
+    Raises:
+        ConfigError: what Hydra or the plugin has against the command line.
+        LauncherError: a run failed and the sweeper minds.
+    """
     loader = Loader(line, cwd)
+    problems: list[Problem | str] = []
+    overrides = loader.parse(problems)
+    if problems:
+        raise ConfigError(problems)
 
     def job(config: DictConfig) -> Any:
         known = HydraConfig.get()
         return task(_request(config, list(known.overrides.task), dict(known.runtime.choices)))
 
-    given = {word.partition("=")[0] for word in line.overrides}
-    flags = ["--multirun"] if line.multirun else []
-    # A file's choice stays: ours comes only in the place of Hydra's default.
-    chosen = loader.composer.compose_whole([]).choices
-    flags += [
-        f"{group}={ours}" for group, ours in OURS.items() if group not in given and chosen.get(group) == BASIC
-    ]
-    return _main(line, loader.composer, flags, job)
+    fixed = [each for each in overrides if not each.is_sweep_override()]
+    try:
+        choices = loader.composer.compose_whole(fixed).choices
+        # A choice of the user's stays: ours comes only in the place of Hydra's default.
+        given = {word.partition("=")[0] for word in line.overrides}
+        ours = [
+            f"{group}={name}"
+            for group, name in OURS.items()
+            if group not in given and choices[group] == BASIC
+        ]
+        app = Hydra.create_main_hydra2("launcher", loader.composer.search_path(whole=True))
+        start = app.multirun if line.multirun else app.run
+        start(line.primary, job, [*ours, *line.overrides])
+    except ERRORS as error:
+        raise ConfigError(explain(loader.composer, fixed, error)) from error
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def jobs(

@@ -37,8 +37,10 @@ PROBLEMS: list[tuple[dict[str, dict[str, str]], str]] = [
     ({"a": {"uri": "/nope"}}, "data.inputs.a.uri: got '/nope'; expected a folder or file that exists"),
     (
         {"a": {"uri": "launcher:digit"}},
-        "data.inputs.a.uri: got 'launcher:digit'; expected one of launcher:digits. "
-        "Did you mean launcher:digits?",
+        (
+            "data.inputs.a.uri: got 'launcher:digit'; expected one of launcher:digits. "
+            "Did you mean launcher:digits?"
+        ),
     ),
     (
         {"a": {"uri": "/", "mode": "mout"}},
