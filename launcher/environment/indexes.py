@@ -110,6 +110,12 @@ def builder_variables(environ: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
+def has_own_places(environ: Mapping[str, str]) -> bool:
+    """Tell whether packages come from anywhere but PyPI alone."""
+    names = {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"} | set(_OLDER.values())
+    return any(environ.get(name) for name in names) or not names.isdisjoint(builder_variables(environ))
+
+
 def constraint_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the files that constrain every installation on this machine; they belong into the key."""
     given = environ.get("UV_CONSTRAINT") or builder_variables(environ).get("UV_CONSTRAINT", "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,6 +11,7 @@ from launcher.environment.cached import prepared
 from launcher.environment.conda import CondaWish
 from launcher.environment.frameworks import choose
 from launcher.environment.horovod import HorovodWish, supports_mpi
+from launcher.environment.indexes import has_own_places
 from launcher.environment.interpreters import choose_interpreter
 from launcher.environment.problems import problems
 from launcher.environment.recipe import Recipe
@@ -42,7 +44,8 @@ class Packages:
     channels: list[str] = field(default_factory=lambda: ["conda-forge"])
     """Channels of conda: names or addresses, `file://` included."""
     torch_backend: str | None = None
-    """Which builds of PyTorch uv takes: `cpu`, `cu126`, `auto`; by default those of the index."""
+    """Which builds of PyTorch uv takes: `cpu`, `cu126`, `auto`. By default `cpu` for a run without GPUs,
+    but what the index has where pip or uv is told of places of its own."""
     build_on: str = "submit"
     """Where it is built: `submit`, before the run is handed over."""
 
@@ -50,6 +53,15 @@ class Packages:
     def conda(self) -> bool:
         """Whether conda brings Python and the first packages."""
         return bool(self.conda_packages) or self.environment_file is not None
+
+    def located(self, base: Path) -> Packages:
+        """Return these options with absolute paths; relative ones count from the project's root."""
+        paths = {
+            name: str(base / Path(given).expanduser())
+            for name in ("requirements_file", "environment_file")
+            if (given := getattr(self, name)) is not None
+        }
+        return replace(self, **paths)
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Environment.check`."""
@@ -84,7 +96,7 @@ class Packages:
             horovod=horovod,
             mpi=f"{facts.mpi.flavour} {facts.mpi.major}" if mpi4py and facts.mpi else None,
             gpu=gpu,
-            torch_backend=self.torch_backend,
+            torch_backend=self.torch_backend or _torch_backend(spec),
             env=dict(release.horovod_env) if release and horovod else {},
         )
 
@@ -105,3 +117,9 @@ class Packages:
         from launcher.environment.builder import build_once  # noqa: PLC0415  # most launches build nothing
 
         return build_once(recipe, key, cache, progress)
+
+
+def _torch_backend(spec: RunSpec) -> str | None:
+    """Return `cpu` where PyPI's own build would bring gigabytes of CUDA that the run cannot use."""
+    wanted = spec.framework.name == "pytorch" and spec.resources.gpus_per_node == 0
+    return "cpu" if wanted and not has_own_places(os.environ) else None
