@@ -146,6 +146,8 @@ def _translate(glob: str) -> re.Pattern[str] | None:
     """
     import pathspec  # noqa: PLC0415  # 10 ms that an unchanged source does not need
 
+    if glob.startswith("\\/"):  # a slash that no relative path begins with
+        return None
     parts: list[str] = []
     regexes: list[str] = []
     at = 0

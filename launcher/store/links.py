@@ -58,7 +58,7 @@ class _Walk:
         if f"{here}/" in self._tree.folders:
             self._at.append(part)
         elif here not in self._tree.files or any(self._todo):
-            if (self._source / here).exists():
+            if here not in self._tree.files and (self._source / here).exists():
                 return "which is not part of the snapshot", "Ignore both or none"
             return "which does not exist", "Remove or ignore it"
         return None

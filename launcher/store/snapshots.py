@@ -190,8 +190,10 @@ def _hash(source: Path, tree: Tree) -> Iterator[Problem]:
 def _unreadable(source: Path, tree: Tree) -> Iterator[Problem]:
     """Yield the files that cannot be read, without reading any."""
     for path in tree.files.keys() - tree.digests.keys():
-        if not os.access(source / path, os.R_OK):
-            yield unreadable(path, PermissionError(13, "Permission denied"))
+        try:
+            (source / path).open("rb").close()
+        except OSError as error:
+            yield unreadable(path, error)
 
 
 def _check_size(tree: Tree, limit_mib: float) -> Iterator[Problem]:

@@ -71,11 +71,12 @@ def scan(source: Path, known: Tree, excluded: Collection[str] = ()) -> Tree:
         ignored = _ignored(entries, prefix, chain, known)
         tree.folders[prefix] = (chain.key if chain is not None else "", ignored)
         for entry in entries:
-            if entry.name in ignored:
-                continue
             path = prefix + entry.name
             try:
-                if entry.is_dir(follow_symlinks=False):
+                folder = entry.is_dir(follow_symlinks=False)
+                if (f"{entry.name}/" if folder else entry.name) in ignored:
+                    continue
+                if folder:
                     todo.append((entry.path, f"{path}/", chain))
                 else:
                     _add(tree, path, entry, known)
@@ -98,11 +99,13 @@ def _ignored(
         old = frozenset[str]()
     names: list[str] = []
     for entry in entries:
-        path = prefix + entry.name
-        if path in known.files or path in known.links or f"{path}/" in known.folders:
+        folder = entry.is_dir(follow_symlinks=False)
+        name = f"{entry.name}/" if folder else entry.name  # what became a folder is asked about again
+        path = prefix + name
+        if path in known.files or path in known.folders or path in known.links:
             continue
-        if entry.name in old or chain.ignores(path, folder=entry.is_dir(follow_symlinks=False)):
-            names.append(entry.name)
+        if name in old or chain.ignores(prefix + entry.name, folder=folder):
+            names.append(name)
     return frozenset(names)
 
 
