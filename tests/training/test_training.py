@@ -14,7 +14,7 @@ from launcher.store.metrics import last_values
 
 if TYPE_CHECKING:
     from launcher.paths import RunFolder
-    from tests.integration.conftest import Launched, Launcher
+    from tests.training.conftest import Launched, Launcher
 
 pytestmark = pytest.mark.slow
 needs_mpi = pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH")
