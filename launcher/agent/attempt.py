@@ -176,7 +176,7 @@ class Attempt:
         self._alive.discard(name)
         if self._verdict is not None:
             return
-        if code != 0 and name.startswith("daemon-"):
+        if name.startswith("daemon-") and code is not None and 0 < code <= 128:  # noqa: PLR2004  # above: killed
             # Also when a rank failed; then mpirun ends within a moment and tells which.
             self._daemon_failed = self._daemon_failed or (time.monotonic() + DAEMON_PATIENCE_S, who)
         elif code != 0 or name == self._awaited:
@@ -236,7 +236,7 @@ class Attempt:
         return not any(name in self._alive for name in watched)
 
     def _fail_process(self, who: dict[str, Any]) -> None:
-        if who["role"] == "mpirun":
+        if who["role"] == "mpirun" and who["signal"] is None:
             who = self._failed_rank() or who
         kind, message = causes.how(who, several=len(self._records) > 1)
         self._fail(kind, message, who)

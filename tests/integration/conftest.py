@@ -1,68 +1,152 @@
-"""Launches through the command line, as users do, into a store of the test's own."""
+"""Real launches through `python -m launcher`, each test with a store of its own."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from launcher.agent import record
+from launcher.agent.node import tmp_folder
 from launcher.paths import RunFolder, StoreFolder
-from launcher.store.runs import Run, read_run
+from launcher.store.runs import read_run
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
+    from launcher.store.fold import Run
 
-@dataclass(frozen=True)
-class Launched:
-    """A command line that has ended, and the runs that it left."""
-
-    code: int
-    out: str
-    err: str
-    folders: tuple[RunFolder, ...]
-
-    @property
-    def run(self) -> Run:
-        """The only run."""
-        assert len(self.folders) == 1, f"{len(self.folders)} runs\n{self.out}\n{self.err}"
-        return read_run(self.folders[0])
+REPOSITORY = Path(__file__).parents[2]
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Launcher:
-    """Runs `python -m launcher` with a store."""
+def until(condition: Callable[[], T | None], what: str, limit_s: float = 60) -> T:
+    """Return the first truthy value of a condition."""
+    deadline = time.monotonic() + limit_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        time.sleep(0.02)
+    return value
 
-    store: Path
-    cwd: Path = ROOT
 
-    def __call__(self, *words: str, timeout_s: float = 1800, env: dict[str, str] | None = None) -> Launched:
-        """Run a command line to its end."""
-        before = self._folders()
-        done = subprocess.run(
-            [sys.executable, "-m", "launcher", *words],
-            cwd=self.cwd,
-            env={**os.environ, "LAUNCHER_STORE": str(self.store), **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
+class Lab:
+    """A source folder, a store, and launches of the one into the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = folder / "source"
+        self.source.mkdir()
+        self.store = StoreFolder(folder / "store")
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("LAUNCHER_")},
+            "LAUNCHER_STORE": str(self.store.root),
+            "LAUNCHER_CACHE": str(folder / "cache"),
+        }
+        self._started: list[subprocess.Popen[str]] = []
+
+    until = staticmethod(until)
+
+    def script(self, text: str, name: str = "script.py") -> str:
+        """Write a script; return its name."""
+        (self.source / name).write_text(text, encoding="utf-8")
+        return name
+
+    def line(self, *words: str) -> list[str]:
+        """Return a command line that launches `script.py` of the source with this Python."""
+        fixed = ["framework=python", "environment=current", "data=none"]
+        first = [word for word in words if word == "-m"]
+        rest = [word for word in words if word != "-m"]
+        if not any(word.startswith("script=") for word in words):
+            rest.append("script=script.py")
+        return [sys.executable, "-m", "launcher", *first, *fixed, f"source={self.source}", *rest]
+
+    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a launch whose output is piped."""
+        process = subprocess.Popen(
+            self.line(*words),
+            cwd=REPOSITORY,
+            env=self.env,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
         )
-        new = tuple(
-            sorted(self._folders() - before, key=lambda folder: (folder.root.parent, int(folder.root.name)))
-        )
-        return Launched(done.returncode, done.stdout, done.stderr, new)
+        self._started.append(process)
+        return process
 
-    def _folders(self) -> set[RunFolder]:
-        store = StoreFolder(self.store)
-        return {store.run(name, number) for name in store.experiments() for number in store.numbers(name)}
+    def launch(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Launch and wait."""
+        process = self.start(*words)
+        out, err = process.communicate(timeout=240)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def run(self, number: int = 1) -> RunFolder:
+        """Return the folder of a run."""
+        return self.store.run("mnist", number)
+
+    def over(self, folder: RunFolder, limit_s: float = 60) -> Run:
+        """Wait for the end of a run."""
+
+        def ended() -> Run | None:
+            run = read_run(folder)
+            return run if run.state.terminal else None
+
+        return until(ended, f"end of {folder.id}", limit_s)
+
+    def running(self, folder: RunFolder, text: str = "", limit_s: float = 60) -> Run:
+        """Wait until rank 0 of a run has written a text to its log."""
+
+        def reached() -> Run | None:
+            log = folder.logs / "worker-0.log"
+            return read_run(folder) if log.is_file() and text in log.read_text() else None
+
+        return until(reached, f"{text!r} in the log of {folder.id}", limit_s)
+
+    def processes(self, folder: RunFolder) -> list[int]:
+        """Return every process that belongs to a run: supervisor, agents, and what they started."""
+        needles = (f"_MARK={folder.root}#".encode(), f"{folder.root}/".encode())
+        found: list[int] = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                environ = Path("/proc", name, "environ").read_bytes()
+                command = Path("/proc", name, "cmdline").read_bytes()
+            except OSError:
+                continue
+            if needles[0] in environ or needles[1] in command:
+                found.append(int(name))
+        owner = (record.read(str(folder.submit)) or {}).get("owner")
+        if owner and record.alive(owner):
+            found.append(int(owner["pid"]))
+        return found
+
+    def left_in_tmp(self, folder: RunFolder, attempts: int = 2, nodes: int = 3) -> list[str]:
+        """Return the node-local folders of a run that are still there."""
+        marks = [f"{folder.root}#{attempt}#{node}" for attempt in range(attempts) for node in range(nodes)]
+        return [tmp_folder(mark) for mark in marks if Path(tmp_folder(mark)).exists()]
+
+    def clean_up(self) -> None:
+        """End what a test left, by pid."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        for number in self.store.numbers("mnist"):
+            for pid in self.processes(self.run(number)):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
 
 
 @pytest.fixture
-def launch(tmp_path: Path) -> Launcher:
-    """Launches into a store of this test's own."""
-    return Launcher(tmp_path / "store")
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """Launches of a test's own scripts."""
+    made = Lab(tmp_path)
+    yield made
+    made.clean_up()
