@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # The shells give the words before the cursor and the one that it is in; what comes back is whole words.
 # bash splits words at '=' and ':', so it gives the line, and gets back what follows the last of these.
 BASH = r"""_launcher_complete() {
-    local line="${COMP_LINE:0:COMP_POINT}" cur="${COMP_WORDS[COMP_CWORD]}" words word before
+    local line="${COMP_LINE:0:COMP_POINT}" words word before
     read -r -a words <<< "$line"
     [[ "$line" == *[[:space:]] ]] && words+=("")
     [[ "${words[0]}" == python* ]] && words=("${words[@]:2}")

@@ -182,6 +182,9 @@ def _hash(source: Path, tree: Tree) -> Iterator[Problem]:
             with open(root + path, "rb", buffering=0) as file:  # noqa: PTH123  # half the time of Path's
                 while chunk := file.read(CHUNK):
                     hasher.update(chunk)
+        except FileNotFoundError:  # removed since the scan, as an editor does with its drafts
+            del tree.files[path]
+            continue
         except OSError as error:
             yield unreadable(path, error)
         tree.digests[path] = hasher.hexdigest()

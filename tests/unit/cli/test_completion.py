@@ -1,0 +1,97 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from launcher import cli
+from launcher.cli.completion import BASH, SCRIPTS, complete
+from launcher.paths import RunFolder
+
+
+@pytest.mark.parametrize(
+    ("words", "some"),
+    [
+        (["ru"], ["runs"]),
+        (["runs", "sh"], ["show"]),
+        (["runs", "show", ""], ["latest", "mnist/latest", "mnist/1"]),
+        (["runs", "show", "mnist/"], ["mnist/latest", "mnist/1"]),
+        (["runs", "logs", "--r"], ["--rank"]),
+        (["runs", "logs", "-"], ["-f", "--rank", "--json", "--store", "--help"]),
+        (["runs", "list", "st"], ["state="]),
+        (["runs", "list", "state=f"], ["state=failed", "state=finalizing"]),
+        (["runs", "list", "name="], ["name=mnist"]),
+        (["completion", ""], ["bash", "zsh", "fish"]),
+        (["distrib"], ["distribution=", "distribution."]),
+        (["distribution=ho"], ["distribution=horovod"]),
+        (["distribution=horovod", "distribution.con"], ["distribution.controller="]),
+        (["+exp"], ["+experiment="]),
+        (["nodes="], ["nodes=1"]),
+        (["-m", "dry_run="], ["dry_run=false"]),
+    ],
+)
+def test_words_are_completed(failed: RunFolder, words: list[str], some: list[str]) -> None:
+    assert failed.submit.exists()
+    found = complete(words)
+    assert set(some) <= set(found)
+    assert all(word.startswith(words[-1]) for word in found)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["init", ""],
+        ["runs", "show", "--store", ""],
+        ["runs", "list", "since="],
+        ["wrong=1", "nod"],
+        ["--wrong", "nod"],
+        ["distribution=wrong", "nod"],
+    ],
+)
+def test_where_there_is_no_way_on_nothing_is_offered(failed: RunFolder, words: list[str]) -> None:
+    assert failed.submit.exists()
+    assert complete(words) == []
+
+
+def test_a_store_that_is_given_is_looked_into(failed: RunFolder, tmp_path: Path) -> None:
+    assert failed.submit.exists()
+    assert complete(["runs", "show", "--store", str(tmp_path / "none"), ""]) == ["latest"]
+
+
+def test_the_projects_own_conf_is_offered(failed: RunFolder, tmp_path: Path) -> None:
+    assert failed.submit.exists()
+    (tmp_path / "pyproject.toml").write_text('[tool.launcher]\nconf = "conf"\n')
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "own.yaml").write_text("nodes: 2\n")
+    assert "experiment=own" in complete(["experiment="])
+
+
+@pytest.mark.parametrize("shell", list(SCRIPTS))
+def test_scripts_are_printed_and_can_be_read_by_their_shell(
+    shell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "launcher completion query" in script
+    if shutil.which(shell) and shell != "fish":
+        subprocess.run([shell, "-n"], input=script, check=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ("launcher runs sh", "show"),
+        ("launcher distribution=ho", "horovod"),
+        ("launcher runs list state=fa", "failed"),
+        ("python -m launcher runs show mnist/1", ""),
+    ],
+)
+def test_bash_gets_what_follows_its_word_break(tmp_path: Path, line: str, reply: str) -> None:
+    answers = {"sh": "show", "distribution=ho": "distribution=horovod", "state=fa": "state=failed"}
+    cases = "".join(f"{word}) echo {answer} ;;\n" for word, answer in answers.items())
+    fake = f'launcher() {{ case "${{@: -1}}" in\n{cases} esac; }}\n'
+    ask = f"COMP_LINE='{line}'; COMP_POINT={len(line)}; COMP_WORDS=(x); COMP_CWORD=0\n_launcher_complete\n"
+    script = tmp_path / "script"
+    script.write_text(f'{BASH}\n{fake}\n{ask}echo "${{COMPREPLY[*]}}"\n')
+    done = subprocess.run(["bash", str(script)], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == reply
