@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
 
 from launcher.config.command_line import CommandLine, parse
 from launcher.config.compose import Composed, Composer, NeedsHydraError
@@ -60,7 +62,7 @@ def load_sweep(line: CommandLine | Sequence[str], cwd: Path | None = None) -> li
     overrides = loader.parse(problems)
     if problems:
         raise ConfigError(problems)
-    return loader.members(expand(overrides, loader.composer))
+    return loader.members(expand([*loader.params(overrides), *overrides], loader.composer))
 
 
 def conf_folder(line: CommandLine, project: Project, cwd: Path) -> Path | None:
@@ -127,6 +129,19 @@ class Loader:
         """
         words = [str(override.input_line) for override in overrides]
         return resolve(composed, words, self.project, self.cwd)
+
+    def params(self, overrides: Sequence[Override]) -> list[Override]:
+        """Return what a file sweeps over, as `hydra.sweeper.params` of Hydra's basic sweeper."""
+        fixed = [override for override in overrides if not override.is_sweep_override()]
+        try:
+            self.composer.compose_groups(fixed)
+        except NeedsHydraError:
+            config = self._whole(fixed).config
+            params: Any = OmegaConf.select(config, "hydra.sweeper.params") or {}
+            return [self.composer.parser.parse_one(f"{key}={params[key]}") for key in params]
+        except ERRORS:
+            return []  # told where the members are composed
+        return []
 
     def members(self, members: Sequence[Sequence[Override]]) -> list[LaunchRequest]:
         """Return a run for each list of overrides."""

@@ -101,7 +101,7 @@ def foreign(line: CommandLine, cwd: Path | None = None) -> bool:
     except NeedsHydraError:
         choices = loader.compose(overrides).choices
         return any(choices.get(group) not in {BASIC, ours, None} for group, ours in OURS.items())
-    except Exception:  # noqa: BLE001  # told where the sweep is composed
+    except ERRORS:  # told where the sweep is composed
         return False
     return False
 

@@ -83,3 +83,19 @@ def test_two_hundred_members_take_two_seconds(place: Path) -> None:
     assert len(members) == 200
     # CPU seconds, which others on this machine disturb less than the clock.
     assert time.process_time() - before < 2 * float(os.environ.get("LAUNCHER_TEST_SLOWNESS", "1"))
+
+
+def test_a_file_may_say_what_is_swept(place: Path) -> None:
+    (place / "conf").mkdir()
+    (place / "conf" / "config.yaml").write_text(
+        "defaults:\n  - launcher\n  - _self_\n"
+        "hydra:\n  sweeper:\n    params:\n      args.a: 1,2\n      args.b: 5\n"
+    )
+    words = ["--config-dir", "conf", *BASE, "args.c=x,y", "args.b=6"]
+    members = load_sweep(words, place)
+    assert [" ".join(member.spec.args) for member in members] == [
+        "-a 1 -b 6 -c x",
+        "-a 1 -b 6 -c y",
+        "-a 2 -b 6 -c x",
+        "-a 2 -b 6 -c y",
+    ]

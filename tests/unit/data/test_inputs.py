@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import sys
 import threading
@@ -166,3 +168,26 @@ def test_addresses_are_fetched_once(tmp_path: Path) -> None:
     with pytest.raises(LauncherError, match=r"cannot fetch memory://in: it lacks nope"):
         Inputs(inputs={"a": {"uri": "memory://in", "files": "nope"}}).prepare(tmp_path, steps)
     assert not list((tmp_path / "data").glob(".*"))
+
+
+def test_a_site_with_the_files_is_enough(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    pytest.importorskip("aiohttp")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "b.gz").write_bytes(b"packed")
+    handler = functools.partial(Quiet, directory=str(tmp_path / "site"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}"
+        one = Inputs(inputs={"a": {"uri": f"{uri}/", "files": "b|b.gz"}}).prepare(tmp_path, Steps())
+        assert (Path(one["a"]) / "b.gz").read_bytes() == b"packed"
+        with pytest.raises(LauncherError, match="cannot fetch"):
+            Inputs(inputs={"a": {"uri": f"{uri}/nope"}}).prepare(tmp_path, Steps())
+        server.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+        del format, args
