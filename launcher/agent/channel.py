@@ -111,7 +111,8 @@ class Doorkeeper:
         Raises:
             ChannelClosed: the proof is wrong.
         """
-        if not hmac.compare_digest(str(message.get("proof")), _proof(self._token, "peer", self._nonce)):
+        proof = str(message.get("proof")).encode("utf-8", "replace")
+        if not hmac.compare_digest(proof, _proof(self._token, "peer", self._nonce).encode()):
             raise ChannelClosed("wrong token")
         self.channel.limit = _LIMIT
         self.channel.send({"proof": _proof(self._token, "lead", str(message.get("nonce")))})
