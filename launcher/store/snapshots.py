@@ -59,7 +59,7 @@ def snapshot(source: Path, store: StoreFolder, limit_mib: float) -> Snapshot:
     if problems:
         more = len(problems) - SHOWN
         raise ConfigError([*problems[:SHOWN], *([f"source: and {more} more"] if more > 0 else [])])
-    digest = tree_digest(tree)
+    digest = memory.digest if tree == memory.tree else tree_digest(tree)
     where = os.path.realpath(store.root)
     if not (store.snapshots / digest).is_dir():
         last = store.snapshots / memory.digest if memory.store == where else None

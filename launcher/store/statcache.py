@@ -40,7 +40,7 @@ def load(source: Path) -> Memory:
             return Memory(Tree())
         tree = Tree(
             files=dict(
-                zip(data["paths"], [cast("Sign", tuple(sign)) for sign in data["signs"]], strict=True)
+                zip(data["paths"], cast("list[Sign]", [tuple(sign) for sign in data["signs"]]), strict=True)
             ),
             digests={
                 path: digest for path, digest in zip(data["paths"], data["digests"], strict=True) if digest

@@ -110,11 +110,12 @@ def _ignored(
 
 
 def _add(tree: Tree, path: str, entry: os.DirEntry[str], known: Tree) -> None:
-    if entry.is_symlink():
+    regular = entry.is_file(follow_symlinks=False)
+    if not regular and entry.is_symlink():
         tree.links[path] = str(Path(entry.path).readlink())
         return
     found = entry.stat(follow_symlinks=False)
-    if not entry.is_file(follow_symlinks=False):
+    if not regular:
         kind = SPECIAL.get(stat.S_IFMT(found.st_mode), "something else")
         hint = "Name it in .launcherignore, or move it out of the source"
         tree.problems.append(Problem(f"source: {path!r}", kind, "files, folders and links", hint))
