@@ -67,13 +67,7 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_commands_do_not_wait_for_hydra() -> None:
-    code = "\n".join(
-        (
-            "import sys; from launcher.__main__ import main",
-            "main(['runs', 'list'])",
-            "print('hydra' in sys.modules)",
-        )
-    )
+    code = "import sys, launcher.__main__ as it; it.main(['runs', 'list']); print('hydra' in sys.modules)"
     env = {**os.environ, "PYTHONPATH": str(Path(launcher.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
