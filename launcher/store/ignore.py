@@ -162,6 +162,8 @@ def _translate(glob: str) -> re.Pattern[str] | None:
     plain = re.sub(r"(?:(?<=/)|^)\*\*+(?:/\*\*+)*(?=/|$)", "**", "".join(parts))
     if not plain:
         return None
+    if "/" in glob and "/" not in plain:  # a slash in brackets anchors as any other, and matches nothing
+        plain = f"/{plain}"
     if plain in {"*", "**", "/**", "**/*"}:  # pathspec abbreviates what matches every path
         return re.compile("(?s:.+)")
     if plain.endswith("/**"):  # what is in the folder, not the folder

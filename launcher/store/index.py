@@ -107,17 +107,27 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         except OSError as error:
             raise sqlite3.DatabaseError(str(error)) from error
         base = sqlite3.connect(path, timeout=5)
-        base.execute("PRAGMA journal_mode=WAL")
-        base.execute("PRAGMA synchronous=OFF")  # it can be made again
+    try:
+        _set_up(base)
+    except sqlite3.Error:
+        base.close()
+        raise
+    return base
+
+
+def _set_up(base: sqlite3.Connection) -> None:
+    base.execute("PRAGMA journal_mode=WAL")
+    base.execute("PRAGMA synchronous=OFF")  # it can be made again
+    if base.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        return
+    base.execute("BEGIN IMMEDIATE")  # of two at once, the second finds the tables of the first
     if base.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-        base.execute("BEGIN IMMEDIATE")
         for table in ("experiments", "runs"):
             base.execute(f"DROP TABLE IF EXISTS {table}")
         for statement in TABLES.split(";"):
             base.execute(statement)
         base.execute(f"PRAGMA user_version={VERSION}")
-        base.commit()
-    return base
+    base.commit()
 
 
 def _discard(path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 from launcher.errors import NotFoundError, StoreError
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import Plan, RunSpec, State
+from launcher.store import records
 from launcher.store.runs import (
     create_run,
     delete,
@@ -21,6 +23,7 @@ from launcher.store.runs import (
     request_cancel,
     reserve,
     update_submit,
+    user,
 )
 from launcher.store.snapshots import Snapshot
 
@@ -224,3 +227,65 @@ def test_deleting_keeps_the_number_taken(store: StoreFolder) -> None:
     assert make(store).id == "mnist/2"
     delete(RunFolder(store.run("mnist", 2).root), force=True)
     assert make(store).id == "mnist/3"
+
+
+def test_a_run_that_is_deleted_meanwhile_is_told(store: StoreFolder) -> None:
+    folder = make(store)
+    delete(folder, force=True)
+    with pytest.raises(NotFoundError, match="deleted while it was being launched"):
+        enter(folder, State.QUEUED)
+
+
+def test_a_store_that_fills_up_is_told(store: StoreFolder) -> None:
+    (folder,) = reserve(store, "mnist")
+    folder.spec.mkdir()
+    plan = Plan(nodes=1, processes_per_node=1)
+    snapshot = Snapshot(digest="d", files=1, bytes=2, path=store.snapshots / "d")
+    with pytest.raises(StoreError, match="cannot be written"):
+        create_run(store, spec(store.root), plan, config="", snapshot=snapshot, folder=folder)
+    folder.cancel.mkdir()
+    with pytest.raises(StoreError, match="the request cannot be written"):
+        request_cancel(RunFolder(folder.root / "gone"))
+
+
+def test_readers_without_the_right_to_write_still_see_the_end(
+    store: StoreFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make(store)
+    update_submit(folder, owner=gone())
+
+    def refuse(*_: object) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(records, "create", refuse)
+    assert read_run(folder).state is State.FAILED
+    assert not folder.end.exists()
+
+
+def test_a_run_that_ends_while_it_is_judged_keeps_its_own_end(
+    store: StoreFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make(store)
+    update_submit(folder, owner=gone())
+    real = records.alive
+
+    def late(who: records.Record) -> bool | None:
+        finish(folder, State.COMPLETED)
+        return real(who)
+
+    monkeypatch.setattr(records, "alive", late)
+    assert read_run(folder).state is State.COMPLETED
+
+
+def test_states_of_newer_versions_count_as_running(store: StoreFolder) -> None:
+    folder = make(store)
+    update_submit(folder, phases=[["Hibernating", 1.0]])
+    assert read_run(folder).state is State.RUNNING
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert user() == str(os.getuid())
