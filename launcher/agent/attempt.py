@@ -170,13 +170,15 @@ class Attempt:
 
     def _on_exited(self, node: int, event: dict[str, Any]) -> None:
         del node
-        name, code = event["name"], event["exit_code"]
+        name, code, signum = event["name"], event["exit_code"], event["signal"]
+        if name.startswith("daemon-") and code is not None and code > 128:  # noqa: PLR2004  # the shell around it tells so
+            code, signum = None, code - 128
         who = self._by_name[name]
-        who.update(ended=record.now(), exit_code=code, signal=event["signal"])
+        who.update(ended=record.now(), exit_code=code, signal=signum)
         self._alive.discard(name)
         if self._verdict is not None:
             return
-        if name.startswith("daemon-") and code is not None and 0 < code <= 128:  # noqa: PLR2004  # above: killed
+        if name.startswith("daemon-") and code:
             # Also when a rank failed; then mpirun ends within a moment and tells which.
             self._daemon_failed = self._daemon_failed or (time.monotonic() + DAEMON_PATIENCE_S, who)
         elif code != 0 or name == self._awaited:

@@ -195,9 +195,9 @@ def lost(orders: dict[str, Any]) -> None:
     for folder in orders["runs"]:
         attempts = _attempts(folder)
         spec = record.read(os.path.join(folder, "spec.json"))
-        nodes: int = spec["plan"]["nodes"] if spec else 1
+        plan: dict[str, Any] = (spec or {}).get("plan", {})
         for attempt in attempts:
-            for node in range(nodes):
+            for node in range(plan.get("nodes", 1)):
                 remove_tmp("%s#%d#%d" % (folder, attempt, node))
         number = attempts[-1] if attempts else None
         state = record.read(os.path.join(folder, "attempts", "%s" % number, "state.json")) or {}

@@ -52,7 +52,9 @@ class Bench:
         rest = {"role": "worker", "rank": index, "local_rank": index, "node": 0, **fields}
         return Process(argv=(sys.executable, "-c", code), **rest)
 
-    def run(self, *processes: Process, name: str = "1", plan: dict[str, Any] | None = None, **fields: Any) -> str:
+    def run(
+        self, *processes: Process, name: str = "1", plan: dict[str, Any] | None = None, **fields: Any
+    ) -> str:
         """Make a run folder as a launcher does; return its path."""
         run = self.folder / "mnist" / name
         (run / "source").mkdir(parents=True)
@@ -74,15 +76,18 @@ class Bench:
         (run / "submit.json").write_text(json.dumps(submit))
         return str(run)
 
-    def attempt(self, run: str, number: int = 0) -> Attempt:
-        """Return an attempt that was started."""
-        spec, submit = record.read(f"{run}/spec.json") or {}, record.read(f"{run}/submit.json") or {}
+    def attempt(self, run: str, number: int = 0, of: str = "") -> Attempt:
+        """Return an attempt that was started; `of`: the run whose records it has, if not its own."""
+        spec = record.read(f"{of or run}/spec.json") or {}
+        submit = record.read(f"{of or run}/submit.json") or {}
         spec["id"] = submit["id"]
         attempt = Attempt(run, number, spec, submit, [], self.loop.selector)
         attempt.start()
         return attempt
 
-    def drive(self, attempt: Attempt, until: Callable[[], object] | None = None, limit_s: float = 60) -> Attempt:
+    def drive(
+        self, attempt: Attempt, until: Callable[[], object] | None = None, limit_s: float = 60
+    ) -> Attempt:
         """Serve an attempt until it is over, or something holds."""
         deadline = time.monotonic() + limit_s
         while attempt.outcome is None and not (until and until()):

@@ -31,7 +31,11 @@ def ranks(folder: Path, *ends: str | None) -> list[dict[str, Any]]:
         (("1@2", "2@1"), "", 1),
         (("137@1", "143@2"), "", 0),
         (("143@3", "", "143@4"), "", 1),
-        (("", "", "143@4"), "mpirun noticed that process rank 1 with PID 7 on node n exited on signal 9 (Killed).", 1),
+        (
+            ("", "", "143@4"),
+            "mpirun noticed that process rank 1 with PID 7 on node n exited on signal 9 (Killed).",
+            1,
+        ),
         (("", "", "143@4"), "=   RANK 0 PID 7 RUNNING AT n\n=   KILLED BY SIGNAL: 9 (Killed)", 0),
         (("", "", "143@4"), "", 2),
         (("", ""), "", 0),
@@ -39,7 +43,9 @@ def ranks(folder: Path, *ends: str | None) -> list[dict[str, Any]]:
         ((None, None), "", None),
     ],
 )
-def test_the_rank_that_failed_first(tmp_path: Path, ends: tuple[str | None, ...], said: str, first: int | None) -> None:
+def test_the_rank_that_failed_first(
+    tmp_path: Path, ends: tuple[str | None, ...], said: str, first: int | None
+) -> None:
     records = ranks(tmp_path, *ends)
     (tmp_path / "log").write_text(said)
     found = causes.failed_rank(str(tmp_path), records, str(tmp_path / "log"))
@@ -64,7 +70,9 @@ def test_words_for_an_end() -> None:
 
 
 def test_the_last_lines_of_any_log(tmp_path: Path) -> None:
-    (tmp_path / "log").write_bytes(b"x" * 100_000 + b"\n" + b"\n".join(b"line %d \xff" % i for i in range(50)))
+    (tmp_path / "log").write_bytes(
+        b"x" * 100_000 + b"\n" + b"\n".join(b"line %d \xff" % i for i in range(50))
+    )
     lines = causes.last_lines(str(tmp_path), "log")
     assert lines[0] == "line 30 \\xff"
     assert len(lines) == 20

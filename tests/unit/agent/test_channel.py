@@ -156,7 +156,9 @@ def test_the_first_address_that_answers_rightly_is_taken(listener: socket.socket
         dead = address(closed)
     result: list[Any] = []
     thread = in_thread(serve, listener, "token", result)
-    far = connect([dead, "no.such.host.invalid:1", "127.0.0.1:x", address(listener)], "token", HELLO, timeout_s=20)
+    far = connect(
+        [dead, "no.such.host.invalid:1", "127.0.0.1:x", address(listener)], "token", HELLO, timeout_s=20
+    )
     thread.join()
     far.close()
     result[0].close()
@@ -164,7 +166,9 @@ def test_the_first_address_that_answers_rightly_is_taken(listener: socket.socket
         connect([dead], "token", HELLO, timeout_s=1)
 
 
-@pytest.mark.parametrize("data", [b"\xff\n", b"[1]\n", b'"text"\n', b"[" * 50_000 + b"\n", b"{" + b" " * 5000])
+@pytest.mark.parametrize(
+    "data", [b"\xff\n", b"[1]\n", b'"text"\n', b"[" * 50_000 + b"\n", b"{" + b" " * 5000]
+)
 def test_what_is_no_message_closes_the_channel(listener: socket.socket, data: bytes) -> None:
     with socket.create_connection(listener.getsockname()) as far:
         sock, _ = listener.accept()

@@ -18,7 +18,10 @@ PROCESS: dict[str, Any] = {
 
 
 def commands(
-    *processes: dict[str, Any], gpus: list[list[str]] | None = None, submit: dict[str, Any] | None = None, **spec: Any
+    *processes: dict[str, Any],
+    gpus: list[list[str]] | None = None,
+    submit: dict[str, Any] | None = None,
+    **spec: Any,
 ) -> Commands:
     plan: dict[str, Any] = {
         "nodes": 1, "processes_per_node": 1, "mpi": None, "ends_with": [], "ports": {},
@@ -69,7 +72,11 @@ def test_what_every_process_is_told() -> None:
 
 
 def test_whose_word_counts_in_the_environment() -> None:
-    environment = {"python": "/env/bin/python", "prefix": "/env", "env": {"A": "environment", "B": "environment"}}
+    environment = {
+        "python": "/env/bin/python",
+        "prefix": "/env",
+        "env": {"A": "environment", "B": "environment"},
+    }
     made = commands(
         {"env": {"C": "plan"}},
         submit={"environment": environment},
@@ -110,7 +117,13 @@ def test_gpus_are_shared_out(gpus: str, roles: int, expected: list[str]) -> None
 
 def test_a_server_beside_workers_takes_no_share() -> None:
     chief, server = {"role": "chief", "gpus": "none"}, {"role": "ps", "gpus": "none"}
-    made = commands(chief, {"gpus": "process"}, server, {"index": 1, "gpus": "process", "node": 1}, gpus=[["0", "1"], ["7"]])
+    made = commands(
+        chief,
+        {"gpus": "process"},
+        server,
+        {"index": 1, "gpus": "process", "node": 1},
+        gpus=[["0", "1"], ["7"]],
+    )
     assert [env["CUDA_VISIBLE_DEVICES"] for env in envs(made)] == ["", "0,1", "", "7"]
 
 
@@ -122,7 +135,11 @@ def test_later_attempts_have_logs_of_their_own() -> None:
 
 
 def test_under_mpirun_every_rank_has_a_record() -> None:
-    line = {"argv": ["mpirun", "-H", "@{node.0}:2"], "program": ["sh", "@{agent}/rank.sh", "x"], "env": {"A": "@{run}"}}
+    line = {
+        "argv": ["mpirun", "-H", "@{node.0}:2"],
+        "program": ["sh", "@{agent}/rank.sh", "x"],
+        "env": {"A": "@{run}"},
+    }
     made = commands(plan={"mpi": line, "nodes": 2, "processes_per_node": 2})
     made.values["node.0"] = "node0"
     records = made.records(["node0", "node1"])

@@ -16,7 +16,16 @@ def test_known_placeholders_are_filled_wherever_they_stand() -> None:
 
 
 def test_unknown_ones_stay_as_they_were_written() -> None:
-    for text in ("@{host.9}", "@{}", "@{host.1", "{host.1}", "@@{nothing}", "${python}", "@{Python}", "@ {python}"):
+    for text in (
+        "@{host.9}",
+        "@{}",
+        "@{host.1",
+        "{host.1}",
+        "@@{nothing}",
+        "${python}",
+        "@{Python}",
+        "@ {python}",
+    ):
         assert expand(text, VALUES) == text
 
 

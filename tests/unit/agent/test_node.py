@@ -35,7 +35,14 @@ class Acting:
     def message(self, *argv: str, name: str = "worker-0", **fields: Any) -> dict[str, Any]:
         log = str(self._folder / f"{name}.log")
         env = {"LAUNCHER_MARK": self.mark, **fields.pop("env", {})}
-        return {"name": name, "argv": argv, "env": env, "path_prefix": None, "cwd": str(self._folder), "log": log} | fields
+        return {
+            "name": name,
+            "argv": argv,
+            "env": env,
+            "path_prefix": None,
+            "cwd": str(self._folder),
+            "log": log,
+        } | fields
 
     def start(self, *argv: str, **fields: Any) -> dict[str, Any]:
         self.node.handle({"do": "start", "processes": [self.message(*argv, **fields)]})
@@ -65,8 +72,12 @@ def python(code: str) -> tuple[str, ...]:
     return sys.executable, "-c", code
 
 
-def test_a_process_runs_in_its_folder_with_its_log_and_nothing_to_read(acting: Acting, tmp_path: Path) -> None:
-    event = acting.start(*python("import os, sys; print(os.getcwd(), repr(sys.stdin.read())); os.write(2, b'e')"))
+def test_a_process_runs_in_its_folder_with_its_log_and_nothing_to_read(
+    acting: Acting, tmp_path: Path
+) -> None:
+    event = acting.start(
+        *python("import os, sys; print(os.getcwd(), repr(sys.stdin.read())); os.write(2, b'e')")
+    )
     assert event == {"event": "started", "name": "worker-0", "pid": event["pid"]}
     acting.serve(lambda: acting.node.idle)
     assert acting.events[-1] == {"event": "exited", "name": "worker-0", "exit_code": 0, "signal": None}
@@ -78,7 +89,11 @@ def test_exit_codes_and_signals_are_told_apart(acting: Acting) -> None:
     acting.start(*python("raise SystemExit(7)"), name="a")
     acting.start(*python("import os; os.kill(os.getpid(), 9)"), name="b")
     acting.serve(lambda: acting.node.idle)
-    ended = {event["name"]: (event["exit_code"], event["signal"]) for event in acting.events if "exit_code" in event}
+    ended = {
+        event["name"]: (event["exit_code"], event["signal"])
+        for event in acting.events
+        if "exit_code" in event
+    }
     assert ended == {"a": (7, None), "b": (None, 9)}
     assert not acting.node.reaped(1, 0)
 
@@ -105,7 +120,9 @@ def test_what_cannot_be_started_is_refused(
 
 def test_arguments_are_no_shell_words(acting: Acting) -> None:
     odd = ["a b", "$HOME", "'\"`;|&", "ä\n\t", "\udcff", ""]
-    acting.start(*python("import os, sys; os.write(1, repr(list(map(os.fsencode, sys.argv[1:]))).encode())"), *odd)
+    acting.start(
+        *python("import os, sys; os.write(1, repr(list(map(os.fsencode, sys.argv[1:]))).encode())"), *odd
+    )
     acting.serve(lambda: acting.node.idle)
     assert acting.log() == repr([os.fsencode(item) for item in odd])
 

@@ -53,7 +53,9 @@ class Guarded:
         script.write_text(_GUARDED.replace("sys.path[:0] = {path!r}", path))
         self.log = folder / "out"
         with self.log.open("wb") as out:
-            self.process = subprocess.Popen([sys.executable, "-I", "-S", script, how, *words], stdout=out, stderr=out)
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", script, how, *words], stdout=out, stderr=out
+            )
 
     def said(self, word: str) -> str | None:
         lines = [line for line in self.log.read_text().splitlines() if line.startswith(word)]
@@ -76,7 +78,9 @@ def sleepers(above: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(("how", "code", "lost"), [("0", 0, False), ("7", 7, True), ("break", 1, True), ("exit", 1, True)])
+@pytest.mark.parametrize(
+    ("how", "code", "lost"), [("0", 0, False), ("7", 7, True), ("break", 1, True), ("exit", 1, True)]
+)
 def test_the_workers_end_is_the_guards(
     tmp_path: Path, entry: Path, supervisors: Bench, how: str, code: int, lost: bool
 ) -> None:
@@ -89,7 +93,9 @@ def test_the_workers_end_is_the_guards(
 
 def test_a_killed_worker_leaves_nothing(tmp_path: Path, entry: Path, supervisors: Bench) -> None:
     guarded = Guarded(tmp_path, entry, "sleep")
-    found = supervisors.until(lambda: guarded.said("worker") and (s := sleepers(guarded.process.pid))[1:] and s)
+    found = supervisors.until(
+        lambda: guarded.said("worker") and (s := sleepers(guarded.process.pid))[1:] and s
+    )
     os.kill(guarded.worker, signal.SIGKILL)
     assert guarded.process.wait(60) == 1
     assert guarded.said("lost")
@@ -98,7 +104,9 @@ def test_a_killed_worker_leaves_nothing(tmp_path: Path, entry: Path, supervisors
 
 def test_a_killed_guard_ends_the_worker(tmp_path: Path, entry: Path, supervisors: Bench) -> None:
     guarded = Guarded(tmp_path, entry, "sleep")
-    found = supervisors.until(lambda: guarded.said("worker") and (s := sleepers(guarded.process.pid))[1:] and s)
+    found = supervisors.until(
+        lambda: guarded.said("worker") and (s := sleepers(guarded.process.pid))[1:] and s
+    )
     worker = guarded.worker
     guarded.process.kill()
     guarded.process.wait(60)

@@ -1,0 +1,55 @@
+"""The agent under the oldest Python it promises, and under a newer one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.agent import record
+from launcher.compute.agents import install
+from launcher.paths import StoreFolder
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+
+def interpreter(version: str) -> str:
+    """Return the path of a Python, or skip; a name on PATH may be a shim that leads nowhere."""
+    code = "import sys; print(sys.executable)"
+    try:
+        done = subprocess.run(
+            [f"python{version}", "-c", code], capture_output=True, text=True, check=False, timeout=60
+        )
+    except FileNotFoundError:
+        done = None
+    if done is None or done.returncode != 0:
+        pytest.skip(f"no python{version} on PATH")
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.9", "3.12", "3.13"])
+def test_it_compiles_and_runs(supervisors: Bench, version: str) -> None:
+    python = interpreter(version)
+    home = install(StoreFolder(supervisors.folder / "store"))
+    compiling = [python, "-I", "-W", "error", "-m", "compileall", "-q", str(home)]
+    assert subprocess.run(compiling, check=False, timeout=120).returncode == 0
+    supervisors.entry = home
+    run = supervisors.run(*(supervisors.process("pass", index=node, node=node) for node in range(2)))
+    Path(run, "orders").write_bytes(
+        record.encode({"runs": [run], "max_parallel": 1, "gpus": [], "log": os.fspath(home / "log")})
+    )
+    with Path(run, "orders").open("rb") as orders:
+        done = subprocess.run(
+            [python, "-I", "-S", "-W", "error", home, "supervise"],
+            stdin=orders,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (record.read(f"{run}/end.json") or {})["state"] == "Completed"
