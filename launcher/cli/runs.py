@@ -100,6 +100,10 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     of["download"].add_argument("--force", action="store_true", help="replace files that are there")
     of["wait"].add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting, with exit code 1")
-    of["rerun"].add_argument("--detach", action="store_true", help="do not wait for its end")
+    of["rerun"].add_argument(
+        "--detach",
+        action="store_true",
+        help="do not wait for its end (nor with --json, which prints the new run)",
+    )
     of["delete"].add_argument("--force", action="store_true", help="also runs that are not over")
     return whole, of

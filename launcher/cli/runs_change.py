@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from launcher.cli.output import say, say_json
 from launcher.cli.runs_watch import POLL_S, say_aside
 from launcher.errors import StoreError
-from launcher.store.find import find_run, find_runs
+from launcher.store.find import LATEST, find_run, find_runs
+from launcher.store.index import summarize
 from launcher.store.runs import delete, read_run, request_cancel
 
 if TYPE_CHECKING:
@@ -56,8 +56,12 @@ def cancel_command(store: StoreFolder, options: argparse.Namespace) -> int:
 def rerun_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Run what a run has frozen again."""
     folder = find_run(store, options.run)
-    launch = import_module("launcher.launch")  # 100 ms that no other verb needs
-    return int(launch.rerun(folder, wait=not options.detach))
+    from launcher.rerun import rerun  # noqa: PLC0415  # 100 ms that no other verb needs
+
+    code = rerun(folder, wait=not (options.detach or options.json))
+    if options.json:
+        say_json(summarize(read_run(find_run(store, f"{folder.root.parent.name}/{LATEST}"))))
+    return code
 
 
 def delete_command(store: StoreFolder, options: argparse.Namespace) -> int:

@@ -107,9 +107,12 @@ def _state(run: Run) -> str:
     took = run.seconds(time.time())
     if run.state is State.CANCEL_REQUESTED and run.canceled_by is not None:
         return f"{run.state} by {run.canceled_by.get('by')}; its processes are ending"
-    if took is None:
-        return str(run.state)
-    return f"{run.state} {'after' if run.state.terminal else 'for'} {duration(took)}"
+    words = str(run.state)
+    if took is not None:
+        words += f" {'after' if run.state.terminal else 'for'} {duration(took)}"
+    if run.state is State.CANCELED and run.canceled_by is not None:
+        words += f", by {run.canceled_by.get('by')} on {run.canceled_by.get('host')}"
+    return words
 
 
 def _cause(cause: Cause) -> Iterator[str]:

@@ -12,11 +12,11 @@ from launcher.paths import StoreFolder
 from launcher.project import find_project
 
 
-def run(folder: Path, *words: str) -> str:
+def run(folder: Path, *words: str, said: bool = True) -> str:
     line = [sys.executable, *words]
     done = subprocess.run(line, cwd=folder, capture_output=True, check=False, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    return done.stdout + (done.stderr if said else "")
 
 
 def test_a_new_project_runs_at_once_and_its_test_passes(
@@ -35,6 +35,9 @@ def test_a_new_project_runs_at_once_and_its_test_passes(
     assert (shown["id"], shown["state"]) == ("my-project/1", "Completed")
     assert shown["metrics"]["loss"] < 5
     assert (folder / "store" / "runs" / "my-project" / "1" / "outputs" / "model.json").is_file()
+    again = json.loads(run(folder, "-m", "launcher", "runs", "rerun", "latest", "--json", said=False))
+    assert (again["id"], again["rerun_of"]) == ("my-project/2", "my-project/1")
+    assert "Completed" in run(folder, "-m", "launcher", "runs", "wait", "latest")
     assert "OK" in run(folder, "-m", "unittest", "discover", "tests")
 
 

@@ -99,8 +99,10 @@ def test_show_of_a_run_that_goes_on(store: StoreFolder, say: Say) -> None:
     assert "worker-0    rank 0, node0: runs" in text
     assert "worker-1    rank 1, node1: ended by SIGKILL" in text
     assert "runs logs -f mnist/1" in text
-    folder.cancel.write_text(json.dumps({"by": "bob"}))
+    folder.cancel.write_text(json.dumps({"by": "bob", "host": "elsewhere"}))
     assert "CancelRequested by bob" in say("show", folder.id)
+    helpers.end(folder, "Canceled")
+    assert "Canceled after 10.0 s, by bob on elsewhere" in say("show", folder.id)
 
 
 def test_logs_of_ranks_processes_and_attempts(failed: RunFolder, say: Say) -> None:
