@@ -61,8 +61,7 @@ class Horovod:
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""
         if self._chosen(spec, facts) is Controller.mpi:
-            assert facts.mpi is not None, "checked"  # noqa: S101
-            return mpi_plan(facts.mpi, spec, self.mpi_args, {})
+            return mpi_plan(spec, facts, self.mpi_args)
         nodes, local_size = spec.resources.nodes, spec.resources.processes_per_node
         hosts = ",".join(f"@{{node.{node}}}:{local_size}" for node in range(nodes))
         server = (

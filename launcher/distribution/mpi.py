@@ -9,7 +9,7 @@ from launcher.errors import Problem
 from launcher.spec import Facts, Mpi, MpiLine, Plan, RunSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 RANK_STUB = ("sh", "@{agent}/rank.sh")
 """Gives every rank its own log and metrics file and records how it ended."""
@@ -33,7 +33,7 @@ def check_mpi(spec: RunSpec, facts: Facts, key: str, given: str) -> Iterable[Pro
             )
 
 
-def mpirun_argv(mpi: Mpi, spec: RunSpec, options: Iterable[str]) -> tuple[str, ...]:
+def mpirun_argv(mpi: Mpi, spec: RunSpec, options: Iterable[str], cpus: int) -> tuple[str, ...]:
     """Return the mpirun line without its program."""
     resources = spec.resources
     argv = [mpi.mpirun]
@@ -48,15 +48,21 @@ def mpirun_argv(mpi: Mpi, spec: RunSpec, options: Iterable[str]) -> tuple[str, .
             # Shared memory would pair ranks that believe to be on different hosts.
             argv += ["--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", _LOOPBACK]
             argv += ["--mca", "oob_tcp_if_include", _LOOPBACK]
+            if resources.world_size > cpus:
+                # Ranks that wait spin; Open MPI cannot see that these nodes share CPUs. Halves the time of
+                # Horovod with 4 ranks on 2 cores.
+                argv += ["--mca", "mpi_yield_when_idle", "1"]
         argv += ["-H", hosts]
     else:
         argv += ["--oversubscribe"]
     return (*argv, "-np", str(resources.world_size), *options)
 
 
-def mpi_plan(mpi: Mpi, spec: RunSpec, options: Iterable[str], env: Mapping[str, str]) -> Plan:
+def mpi_plan(spec: RunSpec, facts: Facts, options: Iterable[str]) -> Plan:
     """Return the plan in which one mpirun starts every rank."""
-    line = MpiLine(argv=mpirun_argv(mpi, spec, options), program=(*RANK_STUB, *spec.program), env=env)
+    assert facts.mpi is not None, "checked"  # noqa: S101
+    argv = mpirun_argv(facts.mpi, spec, options, facts.cpus)
+    line = MpiLine(argv=argv, program=(*RANK_STUB, *spec.program))
     return Plan(nodes=spec.resources.nodes, processes_per_node=spec.resources.processes_per_node, mpi=line)
 
 
@@ -75,5 +81,4 @@ class MpiRun:
 
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""
-        assert facts.mpi is not None, "checked"  # noqa: S101
-        return mpi_plan(facts.mpi, spec, self.mpi_args, {})
+        return mpi_plan(spec, facts, self.mpi_args)

@@ -52,8 +52,8 @@ class Launcher:
             check=False,
             stdin=subprocess.DEVNULL,
         )
-        new = tuple(sorted(self._folders() - before, key=lambda folder: (folder.root.parent, int(folder.root.name))))
-        return Launched(done.returncode, done.stdout, done.stderr, new)
+        new = sorted(self._folders() - before, key=lambda folder: (folder.root.parent, int(folder.root.name)))
+        return Launched(done.returncode, done.stdout, done.stderr, tuple(new))
 
     def _folders(self) -> set[RunFolder]:
         store = StoreFolder(self.store)

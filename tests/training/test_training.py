@@ -33,9 +33,9 @@ def left_by(folder: RunFolder, pattern: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.outputs.glob(pattern))]
 
 
-def assert_equal_weights(folder: RunFolder, size: int) -> list[dict[str, Any]]:
+def assert_equal_weights(folder: RunFolder, size: int, role: str = "rank") -> list[dict[str, Any]]:
     """Assert that `size` ranks ended with the same weights; return what each wrote."""
-    ranks = left_by(folder, "rank-*.json")
+    ranks = left_by(folder, f"{role}-*.json")
     assert [rank["rank"] for rank in ranks] == list(range(size))
     assert {rank["size"] for rank in ranks} == {size}
     assert len({rank["weights_sha256"] for rank in ranks}) == 1
@@ -103,7 +103,7 @@ def test_parameter_server_in_the_style_of_tensorflow_1_without_chief(launch: Lau
 @pytest.mark.tensorflow
 def test_multi_worker_on_two_nodes(launch: Launcher) -> None:
     done = launch("distribution=multi_worker", "nodes=2")
-    assert_equal_weights(trained(done), 2)
+    assert_equal_weights(trained(done), 2, "worker")
     assert roles(done) == {"worker": 2}
 
 
@@ -124,7 +124,7 @@ def test_mpi_pi_on_two_nodes(launch: Launcher) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("environment.pip_packages=[humanize==4.9.0]",)],
+    [(), ('environment.pip_packages=["humanize==4.9.0"]',)],
     ids=["framework", "pip_packages"],
 )
 def test_sklearn(launch: Launcher, words: tuple[str, ...]) -> None:

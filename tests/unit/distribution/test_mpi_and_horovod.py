@@ -23,9 +23,9 @@ MPICH = Mpi(mpirun="/opt/mpirun", flavour="mpich", version="4.1")
 PROGRAM = ("sh", "@{agent}/rank.sh", "@{python}", "train.py", "--rate", "0.1")
 
 
-def line(specs: Specs, mpi: Mpi, nodes: int, each: int) -> MpiLine:
+def line(specs: Specs, mpi: Mpi, nodes: int, each: int, cpus: int = 64) -> MpiLine:
     made = specs(MpiRun(), nodes, each, "python")
-    plan = made.distribution.plan(made, Facts(mpi=mpi))
+    plan = made.distribution.plan(made, Facts(mpi=mpi, cpus=cpus))
     assert plan == Plan(nodes=nodes, processes_per_node=each, mpi=plan.mpi)
     assert plan.mpi is not None
     assert plan.mpi.program == PROGRAM
@@ -43,6 +43,12 @@ def test_open_mpi_4_on_several_nodes(spec: Specs) -> None:
     expected += " --mca btl tcp,self --mca btl_tcp_if_include 127.0.0.0/8 --mca oob_tcp_if_include 127.0.0.0/8"
     expected += " -H @{node.0}:2,@{node.1}:2,@{node.2}:2 -np 6 --bind-to none"
     assert " ".join(line(spec, OPENMPI4, 3, 2).argv) == expected
+
+
+@pytest.mark.parametrize(("cpus", "yields"), [(5, True), (6, False)])
+def test_ranks_that_wait_yield_where_nodes_share_too_few_cpus(spec: Specs, cpus: int, yields: bool) -> None:
+    text = " ".join(line(spec, OPENMPI4, 3, 2, cpus).argv)
+    assert ("--mca mpi_yield_when_idle 1" in text) == yields
 
 
 def test_open_mpi_5_on_several_nodes(spec: Specs) -> None:
