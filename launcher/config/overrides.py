@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,8 +38,9 @@ class Parser:
         """Return the overrides; every word that is none is added to `problems`."""
         overrides: list[Override] = []
         for word in words:
-            if self.readable(word):
-                overrides.append(self.parse_one(word))
+            better = word if self.readable(word) else quoted_items(word)
+            if self.readable(better):
+                overrides.append(self.parse_one(better))
             else:
                 problems.append(unreadable(word, quoted, self.readable))
         return overrides
@@ -121,6 +123,15 @@ def _keep(node: Any, value: Any) -> None:
         for key, below in children(node):
             if key in items:
                 _keep(below, items[key])
+
+
+def quoted_items(word: str) -> str:
+    """Return `key=[numpy==2.1,six<2]` with its items quoted, which Hydra's grammar wants and nobody types."""
+    key, _, value = word.partition("=")
+    if not (value.startswith("[") and value.endswith("]")) or any(mark in value for mark in "{}'\"\\"):
+        return word
+    items = re.split(r",(?![^\[\]]*\])", value[1:-1])  # not within the brackets of `pandas[excel,test]`
+    return f"{key}=[{','.join(quoted(item.strip()) for item in items)}]"
 
 
 def quoted(text: str) -> str:

@@ -72,10 +72,9 @@ class Lab:
             cwd=REPOSITORY,
             env=self.env,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **options,
+            **{"stdout": subprocess.PIPE, **options},
         )
         self._started.append(process)
         return process

@@ -124,7 +124,7 @@ def test_mpi_pi_on_two_nodes(launch: Launcher) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [(), ('environment.pip_packages=["humanize==4.9.0"]',)],
+    [(), ("environment.pip_packages=[humanize==4.9.0]",)],
     ids=["framework", "pip_packages"],
 )
 def test_sklearn(launch: Launcher, words: tuple[str, ...]) -> None:

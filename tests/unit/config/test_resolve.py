@@ -112,3 +112,17 @@ def test_now_and_hydra_are_resolved(place: Path) -> None:
     assert len(spec.args[3]) == 4
     with pytest.raises(ConfigError, match="hydra/launcher"):
         load([*BASE, "hydra/launcher=nope"], place)
+
+
+@pytest.mark.parametrize(
+    ("typed", "items"),
+    [
+        ("[numpy==2.1]", ["numpy==2.1"]),
+        ("[numpy==2.1, six<2,pandas[excel,test]>=1]", ["numpy==2.1", "six<2", "pandas[excel,test]>=1"]),
+        ('["numpy==2.1",six]', ["numpy==2.1", "six"]),
+    ],
+)
+def test_requirements_need_no_quotes_in_a_list(place: Path, typed: str, items: list[str]) -> None:
+    base = [word for word in BASE if not word.startswith("environment=")]
+    spec = load([*base, "environment=packages", f"environment.pip_packages={typed}"], place).spec
+    assert spec.environment.pip_packages == items  # pyright: ignore[reportAttributeAccessIssue]  # of this choice
