@@ -10,7 +10,6 @@ LauncherError            exit code 1
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ class Problem:
 
 def nearest(word: str, choices: Sequence[str]) -> str:
     """Return a hint that names the choice closest to `word`, or nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only for what went wrong
+
     found = get_close_matches(word, choices, n=1, cutoff=0.6)
     return f"Did you mean {found[0]}?" if found else ""
 
@@ -50,7 +51,10 @@ class ConfigError(LauncherError):
 
     def __init__(self, problems: Sequence[Problem | str]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
 
 
 class NotFoundError(LauncherError):

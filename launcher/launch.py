@@ -13,7 +13,7 @@ from launcher.follow import Follower, Stopped, first_log, wait
 from launcher.paths import RunFolder, StoreFolder, cache_root
 from launcher.probe import probe
 from launcher.spec import Facts, LaunchRequest, Plan, Prepared, RunSpec, State, plain
-from launcher.store.git import read_git
+from launcher.store.git import GitQuestion
 from launcher.store.metrics import last_values
 from launcher.store.runs import create_run, enter, finish, reserve, update_submit
 from launcher.store.snapshots import snapshot
@@ -130,7 +130,8 @@ def _record(members: Sequence[Member], sweep: str | None) -> None:
         spec, store = member.request.spec, StoreFolder(member.request.store)
         place = (str(store.root), str(spec.source))
         if place not in sources:
-            sources[place] = snapshot(spec.source, store, spec.snapshot_limit_mib), read_git(spec.source)
+            git = GitQuestion(spec.source)  # answers while the tree is walked
+            sources[place] = snapshot(spec.source, store, spec.snapshot_limit_mib), git.answer()
         name = (str(store.root), spec.name)
         if name not in free:
             count = sum((str(other.request.store), other.request.spec.name) == name for other in members)

@@ -15,7 +15,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from launcher.config.arguments import argv
 from launcher.config.explain import keys, told
 from launcher.config.nodes import children, stored
-from launcher.config.schema import GROUPS
+from launcher.config.schema import GROUPS, Launch
 from launcher.errors import ConfigError, Problem, nearest
 from launcher.project import Project, find_store
 from launcher.spec import LaunchRequest, Resources, RunSpec
@@ -40,7 +40,9 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
     except OmegaConfBaseException:
         problems += _unresolved(config)
         raise ConfigError(problems) from None
-    arguments = argv(values["args"], problems)
+    gone = [field.name for field in fields(Launch) if field.name not in values]
+    problems += [Problem(f"~{key}", None, "a value: this key cannot be deleted") for key in gone]
+    arguments = argv(values.get("args") or {}, problems)
     if problems:  # no option class takes an unknown key
         raise ConfigError(problems)
     base = project.root or cwd

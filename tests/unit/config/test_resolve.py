@@ -9,6 +9,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from launcher.config.load import load
+from launcher.environment import Packages
 from launcher.errors import ConfigError
 
 BASE = ["framework=python", "data=none", "source=src", "script=x.py"]
@@ -125,4 +126,5 @@ def test_now_and_hydra_are_resolved(place: Path) -> None:
 def test_requirements_need_no_quotes_in_a_list(place: Path, typed: str, items: list[str]) -> None:
     base = [word for word in BASE if not word.startswith("environment=")]
     spec = load([*base, "environment=packages", f"environment.pip_packages={typed}"], place).spec
-    assert spec.environment.pip_packages == items  # pyright: ignore[reportAttributeAccessIssue]  # of this choice
+    assert isinstance(spec.environment, Packages)
+    assert spec.environment.pip_packages == items
