@@ -12,7 +12,7 @@ import pytest
 from launcher.__main__ import main
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = (*REPOSITORY.glob("*.md"), *sorted((REPOSITORY / "docs").rglob("*.md")))
+PAGES = (*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md")))
 NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
 
 SCRIPT = """\
