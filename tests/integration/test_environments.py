@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import os
 import shutil
 import signal
@@ -25,10 +22,11 @@ from launcher.environment.builder import build_once
 from launcher.environment.conda import solver
 from launcher.environment.frameworks import Release
 from launcher.environment.horovod import HorovodWish
-from launcher.environment.interpreters import choose_interpreter, mine
+from launcher.environment.interpreters import choose_interpreter
 from launcher.environment.recipe import Recipe
 from launcher.errors import BuildError
 from launcher.spec import Facts, Framework, Prepared, RunSpec
+from tests.conda_channel import add_file, make_channel
 
 pytestmark = pytest.mark.slow
 
@@ -116,15 +114,8 @@ def put_slow_source(index: Path, seconds: float) -> None:
     }
     with tarfile.open(folder / "slowdemo-1.tar.gz", "w:gz") as archive:
         for name, text in files.items():
-            add(archive, f"slowdemo-1/{name}", text.encode())
+            add_file(archive, f"slowdemo-1/{name}", text.encode())
     (folder / "index.html").write_text('<a href="slowdemo-1.tar.gz">slowdemo-1.tar.gz</a>\n')
-
-
-def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = len(data)
-    info.mode = 0o644
-    archive.addfile(info, io.BytesIO(data))
 
 
 @pytest.fixture
@@ -301,69 +292,9 @@ def test_a_killed_build_leaves_nothing_and_the_next_succeeds(
     ]
 
 
-def put_conda(
-    channel: Path, subdir: str, index: dict[str, Any], files: dict[str, bytes], links: dict[str, str]
-) -> None:
-    """Put a package into a channel, as conda-build would."""
-    folder = channel / subdir
-    folder.mkdir(parents=True, exist_ok=True)
-    index = {"build_number": 0, "depends": [], "subdir": subdir, **index}
-    name = f"{index['name']}-{index['version']}-{index['build']}.tar.bz2"
-    paths: list[dict[str, Any]] = [
-        {
-            "_path": path,
-            "path_type": "hardlink",
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "size_in_bytes": len(data),
-        }
-        for path, data in files.items()
-    ]
-    paths += [{"_path": path, "path_type": "softlink"} for path in links]
-    with tarfile.open(folder / name, "w:bz2") as archive:
-        add(archive, "info/index.json", json.dumps(index).encode())
-        add(archive, "info/paths.json", json.dumps({"paths": paths, "paths_version": 1}).encode())
-        for path, data in files.items():
-            add(archive, path, data)
-        for path, target in links.items():
-            link = tarfile.TarInfo(path)
-            link.type, link.linkname = tarfile.SYMTYPE, target
-            archive.addfile(link)
-    data = (folder / name).read_bytes()
-    repodata = folder / "repodata.json"
-    empty: dict[str, Any] = {"info": {"subdir": subdir}, "packages": {}}
-    known: dict[str, Any] = json.loads(repodata.read_text()) if repodata.exists() else empty
-    known["packages"][name] = {**index, "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-    repodata.write_text(json.dumps(known))
-
-
 @pytest.fixture
 def channel(tmp_path: Path) -> Path:
-    """A channel with a Python (this one, behind a prefix of its own) and a package for it."""
-    folder = tmp_path / "channel"
-    (folder / "linux-64").mkdir(parents=True)
-    version = ".".join(map(str, sys.version_info[:3]))
-    python = mine()[1]
-    put_conda(
-        folder,
-        "linux-64",
-        {"name": "python", "version": version, "build": "0"},
-        {"pyvenv.cfg": f"home = {Path(python).parent}\n".encode()},
-        {"bin/python": python, f"bin/python{sys.version_info.major}.{sys.version_info.minor}": "python"},
-    )
-    put_conda(
-        folder,
-        "noarch",
-        {
-            "name": "condademo",
-            "version": "3.1",
-            "build": "py_0",
-            "noarch": "python",
-            "depends": ["python >=3.8"],
-        },
-        {"site-packages/condademo.py": b"version = '3.1'\n"},
-        {},
-    )
-    return folder
+    return make_channel(tmp_path / "channel")
 
 
 @pytest.mark.skipif(solver() is None, reason="needs py-rattler")
@@ -441,10 +372,10 @@ def test_horovod_is_built_once_and_kept_as_a_wheel(
     links = tmp_path / "links"
     links.mkdir()
     with tarfile.open(links / "horovod-99.0.tar.gz", "w:gz") as archive:
-        add(archive, "horovod-99.0/PKG-INFO", b"Metadata-Version: 2.1\nName: horovod\nVersion: 99.0\n")
-        add(archive, "horovod-99.0/setup.py", SETUP.encode())
-        add(archive, "horovod-99.0/horovod/__init__.py", b"")
-        add(archive, "horovod-99.0/horovod/torch/__init__.py", b"")
+        add_file(archive, "horovod-99.0/PKG-INFO", b"Metadata-Version: 2.1\nName: horovod\nVersion: 99.0\n")
+        add_file(archive, "horovod-99.0/setup.py", SETUP.encode())
+        add_file(archive, "horovod-99.0/horovod/__init__.py", b"")
+        add_file(archive, "horovod-99.0/horovod/torch/__init__.py", b"")
     present = os.environ.get("PIP_FIND_LINKS", "")
     monkeypatch.setenv("PIP_FIND_LINKS", f"{present} {links}".strip())
     release = Release(

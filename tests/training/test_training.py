@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from launcher.spec import State
 from launcher.store.metrics import last_values
+from tests.conda_channel import make_channel
 
 if TYPE_CHECKING:
     from launcher.paths import RunFolder
@@ -133,6 +136,16 @@ def test_sklearn(launch: Launcher, words: tuple[str, ...]) -> None:
     packages = done.run.submit["environment"]["packages"]
     assert any(package.startswith("scikit-learn==") for package in packages)
     assert ("humanize==4.9.0" in packages) == bool(words)
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the channel is made for linux-64")
+def test_sklearn_in_a_conda_environment(launch: Launcher, tmp_path: Path) -> None:
+    channel = make_channel(tmp_path / "channel").as_uri()
+    words = ("environment.conda_packages=[condademo>=3]", f"environment.channels=['{channel}']")
+    done = launch("framework=sklearn", *words, env={"LAUNCHER_CACHE": str(tmp_path / "cache")})
+    trained(done)
+    prefix = Path(done.run.submit["environment"]["prefix"])
+    assert list(prefix.glob("conda-meta/condademo-3.1-*.json"))
 
 
 @pytest.mark.tensorflow
