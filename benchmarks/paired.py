@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class By(StrEnum):
-    """What is held against the bound, for each pair."""
+    """What is made of a pair."""
 
     RATIO = "x"
     """Ours divided by the peer's."""
@@ -37,13 +37,6 @@ class Bound:
 
     sign: str
     value: float
-    by: By = By.RATIO
-
-    def of_pair(self, ours: float, theirs: float) -> float:
-        """Return the figure of one pair."""
-        if self.by is By.RATIO:
-            return ours / theirs
-        return ours - theirs if self.by is By.DIFFERENCE else ours
 
     def met(self, figure: float) -> bool:
         """Tell whether a figure meets it."""
@@ -59,18 +52,25 @@ class Comparison:
     unit: str
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
-    bound: Bound | None
+    by: By = By.RATIO
+    bound: Bound | None = None
     """None: a figure for orientation."""
+
+    def pairs(self) -> list[float]:
+        """Return the figure of each pair."""
+        pairs = zip(self.ours, self.theirs, strict=True)
+        if self.by is By.RATIO:
+            return [ours / theirs for ours, theirs in pairs]
+        return [ours - theirs if self.by is By.DIFFERENCE else ours for ours, theirs in pairs]
 
     def row(self) -> tuple[str, ...]:
         """Return the line of the table."""
-        bound = self.bound or Bound(sign="", value=0.0, by=By.DIFFERENCE)
-        pairs = [bound.of_pair(*pair) for pair in zip(self.ours, self.theirs, strict=True)]
-        unit = "x" if bound.by is By.RATIO else self.unit
+        pairs = self.pairs()
+        unit = "x" if self.by is By.RATIO else f"{self.unit} {self.by}".strip()
         target, verdict = "-", "-"
         if self.bound is not None:
-            target = f"{bound.sign} {_number(bound.value)} {unit} {bound.by.value * (unit != 'x')}".strip()
-            verdict = "met" if bound.met(median(pairs)) else "MISSED"
+            target = f"{self.bound.sign} {_number(self.bound.value)} {unit}"
+            verdict = "met" if self.bound.met(median(pairs)) else "MISSED"
         return (
             self.what,
             self.peer,

@@ -35,7 +35,8 @@ def measure(pairs: int | None) -> list[Comparison]:
             unit="ms",
             ours=series[0],
             theirs=series[1],
-            bound=Bound(sign="<=", value=50.0, by=By.DIFFERENCE),
+            by=By.DIFFERENCE,
+            bound=Bound(sign="<=", value=50.0),
         )
     ]
 

@@ -1,0 +1,49 @@
+"""Trains a small network on random images with Horovod for a fixed time; rank 0 prints images a second."""
+
+import sys
+import time
+
+import horovod.tensorflow as hvd
+import tensorflow as tf
+
+BATCH, STEPS_AT_ONCE = 64, 20
+
+hvd.init()
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
+tf.keras.utils.set_random_seed(42)
+images = tf.random.normal((BATCH, 784))
+labels = tf.random.uniform((BATCH,), maxval=10, dtype=tf.int32)
+model = tf.keras.Sequential(
+    [
+        tf.keras.layers.Dense(300, activation="relu", input_shape=(784,)),
+        tf.keras.layers.Dense(100, activation="relu"),
+        tf.keras.layers.Dense(10),
+    ]
+)
+optimizer = tf.keras.optimizers.SGD(0.01)
+cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@tf.function
+def train() -> None:
+    """Take some steps on the same batch."""
+    for _ in range(STEPS_AT_ONCE):
+        with tf.GradientTape() as tape:
+            loss = cross_entropy(labels, model(images, training=True))
+        gradients = hvd.DistributedGradientTape(tape).gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+
+
+hvd.broadcast_variables(model.variables, root_rank=0)
+for _ in range(3):  # tracing, and the first negotiation of each tensor
+    train()
+rounds = int(sys.argv[-1])
+started = time.perf_counter()
+for _ in range(rounds):
+    train()
+took = time.perf_counter() - started
+if hvd.rank() == 0:
+    trained = rounds * STEPS_AT_ONCE * BATCH * hvd.size()
+    print(f"python {sys.executable} images/s {trained / took:.1f}", flush=True)
+hvd.shutdown()
