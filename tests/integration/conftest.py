@@ -67,6 +67,7 @@ class Lab:
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """Start a launch whose output is piped."""
+        piped: dict[str, Any] = {"stdout": subprocess.PIPE, **options}
         process = subprocess.Popen(
             self.line(*words),
             cwd=REPOSITORY,
@@ -74,7 +75,7 @@ class Lab:
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            **{"stdout": subprocess.PIPE, **options},
+            **piped,
         )
         self._started.append(process)
         return process

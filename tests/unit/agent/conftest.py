@@ -49,7 +49,7 @@ class Bench:
     def process(self, code: str, **fields: Any) -> Process:
         """Return a process of a plan that runs a piece of Python."""
         index = fields.setdefault("index", 0)
-        rest = {"role": "worker", "rank": index, "local_rank": index, "node": 0, **fields}
+        rest: dict[str, Any] = {"role": "worker", "rank": index, "local_rank": index, "node": 0, **fields}
         return Process(argv=(sys.executable, "-c", code), **rest)
 
     def run(
@@ -70,8 +70,13 @@ class Bench:
             "retries": 0,
             **fields,
         }
-        environment = {"python": sys.executable, "prefix": None, "env": {}}
-        submit = {"id": f"mnist/{name}", "environment": environment, "data": {}, "owner": record.owner()}
+        environment: dict[str, Any] = {"python": sys.executable, "prefix": None, "env": {}}
+        submit: dict[str, Any] = {
+            "id": f"mnist/{name}",
+            "environment": environment,
+            "data": {},
+            "owner": record.owner(),
+        }
         (run / "spec.json").write_text(json.dumps(spec))
         (run / "submit.json").write_text(json.dumps(submit))
         return str(run)

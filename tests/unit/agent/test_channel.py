@@ -25,7 +25,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def address(listener: socket.socket) -> str:
-    return "127.0.0.1:%d" % listener.getsockname()[1]
+    return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def receive(channel: Channel, count: int = 1) -> list[dict[str, Any]]:
@@ -180,7 +180,8 @@ def test_what_is_no_message_closes_the_channel(listener: socket.socket, data: by
 
 
 def test_a_stranger_with_an_odd_proof_is_refused(listener: socket.socket) -> None:
-    for proof in (None, 1, "ä", "\ud800", [], {}):
+    proofs: list[Any] = [None, 1, "ä", "\ud800", [], {}]
+    for proof in proofs:
         result: list[Any] = []
         thread = in_thread(serve, listener, "token", result)
         with socket.create_connection(listener.getsockname()) as sock:

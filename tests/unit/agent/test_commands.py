@@ -39,9 +39,9 @@ def envs(made: Commands) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     "name",
     ["LAUNCHER_RUN", "CUDA_VISIBLE_DEVICES", "TF_CONFIG", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK",
-     "PRTE_X", "HYDRA_X", "MPI_LOCALRANKID", "HOROVOD_RANK", "RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR",
-     "MASTER_PORT", "GROUP_RANK", "NODE_RANK", "TORCHELASTIC_RUN_ID", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH",
-     "CONDA_PREFIX", "CONDA_DEFAULT_ENV"],
+     "PRTE_X", "HYDRA_X", "MPI_LOCALRANKID", "HOROVOD_RANK", "RANK", "WORLD_SIZE", "LOCAL_RANK",
+     "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK", "NODE_RANK", "TORCHELASTIC_RUN_ID", "VIRTUAL_ENV",
+     "PYTHONHOME", "PYTHONPATH", "CONDA_PREFIX", "CONDA_DEFAULT_ENV"],
 )  # fmt: skip
 def test_what_belongs_to_other_jobs_does_not_leak(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "x")
@@ -64,7 +64,8 @@ def test_what_every_process_is_told() -> None:
     [env] = envs(made)
     assert env == {
         "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "",
-        "LAUNCHER_RUN": "mnist/1", "LAUNCHER_RUN_FOLDER": RUN, "LAUNCHER_ATTEMPT": "0", "LAUNCHER_MARK": f"{RUN}#0#0",
+        "LAUNCHER_RUN": "mnist/1", "LAUNCHER_RUN_FOLDER": RUN, "LAUNCHER_ATTEMPT": "0",
+        "LAUNCHER_MARK": f"{RUN}#0#0",
         "LAUNCHER_ROLE": "ps", "LAUNCHER_INDEX": "1", "LAUNCHER_RANK": "3", "LAUNCHER_LOCAL_RANK": "2",
         "LAUNCHER_NODE": "0", "LAUNCHER_NODES": "1", "LAUNCHER_METRICS": f"{RUN}/metrics/ps-1.jsonl",
         "LAUNCHER_DATA_MY_SET": "/d",
@@ -145,8 +146,8 @@ def test_under_mpirun_every_rank_has_a_record() -> None:
     records = made.records(["node0", "node1"])
     ranks = [(item["role"], item["rank"], item["local_rank"], item["node"]) for item in records]
     assert ranks == [
-        ("worker", 0, 0, "node0"), ("worker", 1, 1, "node0"), ("worker", 2, 0, "node1"), ("worker", 3, 1, "node1"),
-        ("mpirun", -1, 0, "node0"),
+        ("worker", 0, 0, "node0"), ("worker", 1, 1, "node0"),
+        ("worker", 2, 0, "node1"), ("worker", 3, 1, "node1"), ("mpirun", -1, 0, "node0"),
     ]  # fmt: skip
     [(node, message, port)] = made.messages()
     assert (node, port, message["name"]) == (0, None, "mpirun-0")

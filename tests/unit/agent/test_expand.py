@@ -35,7 +35,7 @@ def test_what_is_filled_in_is_not_looked_at_again() -> None:
 
 @given(st.text())
 def test_text_without_a_known_placeholder_survives(text: str) -> None:
-    if not any("@{%s}" % name in text for name in VALUES):
+    if not any(f"@{{{name}}}" in text for name in VALUES):
         assert expand(text, VALUES) == text
 
 

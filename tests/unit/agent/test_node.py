@@ -128,7 +128,8 @@ def test_arguments_are_no_shell_words(acting: Acting) -> None:
 
 
 def test_what_ends_by_term_is_not_killed(acting: Acting) -> None:
-    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(3)); print('up', flush=True); time.sleep(60)"
+    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(3))"
+    code += "; print('up', flush=True); time.sleep(60)"
     acting.start(*python(code))
     acting.serve(lambda: "up" in acting.log())
     acting.node.handle({"do": "end", "grace": 60})

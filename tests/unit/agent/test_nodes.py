@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ def test_an_agent_that_is_killed_is_a_cause_and_leaves_nothing(bench: Bench) -> 
 
 
 def reap(bench: Bench) -> None:
-    bench.loop.reap(lambda *_: None)
+    bench.loop.reap(lambda _pid, _status: None)
 
 
 def test_an_agent_that_is_stopped_cannot_keep_a_run_from_its_end(
@@ -131,8 +132,6 @@ def test_an_agent_that_finds_nobody_says_so(bench: Bench) -> None:
         "LAUNCHER_AGENT_ADDRESSES": "127.0.0.1:1", "LAUNCHER_AGENT_TOKEN": "x", "LAUNCHER_AGENT_NODE": "1",
         "LAUNCHER_AGENT_MARK": f"{bench.folder}#0#1",
     }  # fmt: skip
-    import sys  # noqa: PLC0415
-
     line = [sys.executable, "-I", "-S", str(bench.entry), "node"]
     done = subprocess.run(
         line, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=60
@@ -143,7 +142,7 @@ def test_an_agent_that_finds_nobody_says_so(bench: Bench) -> None:
 
 def test_strangers_at_the_door_are_turned_away(bench: Bench) -> None:
     events: list[Any] = []
-    peers = Peers(bench.loop.selector, lambda *event: events.append(event))
+    peers = Peers(bench.loop.selector, lambda node, event: events.append((node, event)))
     where = peers._listener.getsockname()  # pyright: ignore[reportPrivateUsage]
     strangers = [socket.create_connection(where) for _ in range(6)]
     for sock, data in zip(
@@ -189,7 +188,11 @@ def test_mpirun_reaches_its_hosts_through_the_shim(tmp_path: Path, bench: Bench)
 
 
 def test_a_host_that_mpirun_made_up(bench: Bench) -> None:
-    line = {"argv": ["sh", "-c", f"sh {SHIM} elsewhere orted; sleep 300"], "program": [], "env": {}}
+    line: dict[str, Any] = {
+        "argv": ["sh", "-c", f"sh {SHIM} elsewhere orted; sleep 300"],
+        "program": [],
+        "env": {},
+    }
     run = bench.run(plan={"mpi": line})
     attempt = bench.drive(bench.attempt(run))
     assert "'elsewhere'" in (attempt.cause or {})["message"]
@@ -197,7 +200,7 @@ def test_a_host_that_mpirun_made_up(bench: Bench) -> None:
 
 def mpirun(bench: Bench, script: str) -> tuple[str, dict[str, Any]]:
     """Run a stand-in for mpirun on two nodes; return the run and its cause."""
-    line = {"argv": ["sh", "-c", script, SHIM.as_posix()], "program": [], "env": {}}
+    line: dict[str, Any] = {"argv": ["sh", "-c", script, SHIM.as_posix()], "program": [], "env": {}}
     run = bench.run(plan={"mpi": line, "nodes": 2})
     attempt = bench.drive(bench.attempt(run))
     return run, attempt.cause or {}
@@ -205,7 +208,8 @@ def mpirun(bench: Bench, script: str) -> tuple[str, dict[str, Any]]:
 
 def test_daemons_run_on_their_node(bench: Bench) -> None:
     command = 'echo daemon $LAUNCHER_NODE; echo 0 >\\"$LAUNCHER_RANK_ENDS/done\\"'
-    script = f'sh $0 node1 "{command}"; until [ -e "$LAUNCHER_RANK_ENDS/done" ]; do sleep 0.05; done; echo ranks done'
+    wait = 'until [ -e "$LAUNCHER_RANK_ENDS/done" ]; do sleep 0.05; done'
+    script = f'sh $0 node1 "{command}"; {wait}; echo ranks done'
     run, cause = mpirun(bench, script.replace("$LAUNCHER_NODE", "\\$LAUNCHER_NODE"))
     assert cause == {}
     assert sorted(Path(run, "logs", "mpirun-0.log").read_text().splitlines()) == ["daemon 1", "ranks done"]
@@ -248,9 +252,8 @@ def test_signals_pass_through_rank_sh(bench: Bench, selector: selectors.BaseSele
     del selector
     stub = SHIM.with_name("rank.sh")
     folder = bench.folder
-    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(6)); print('up', flush=True); time.sleep(300)"
-    import sys  # noqa: PLC0415
-
+    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(6))"
+    code += "; print('up', flush=True); time.sleep(300)"
     env = {
         "PMI_RANK": "3",
         "LAUNCHER_METRICS_FOLDER": ".",

@@ -48,7 +48,7 @@ class Guarded:
     """A guard, its worker, and what the worker started."""
 
     def __init__(self, folder: Path, entry: Path, how: str, *words: str) -> None:
-        path = [line for line in entry.read_text().splitlines() if line.startswith("sys.path[:0]")][0]
+        path = next(line for line in entry.read_text().splitlines() if line.startswith("sys.path[:0]"))
         script = folder / "guarded.py"
         script.write_text(_GUARDED.replace("sys.path[:0] = {path!r}", path))
         self.log = folder / "out"
@@ -81,10 +81,8 @@ def sleepers(above: int) -> list[int]:
 @pytest.mark.parametrize(
     ("how", "code", "lost"), [("0", 0, False), ("7", 7, True), ("break", 1, True), ("exit", 1, True)]
 )
-def test_the_workers_end_is_the_guards(
-    tmp_path: Path, entry: Path, supervisors: Bench, how: str, code: int, lost: bool
-) -> None:
-    guarded = Guarded(tmp_path, entry, how)
+def test_the_workers_end_is_the_guards(supervisors: Bench, how: str, code: int, lost: bool) -> None:
+    guarded = Guarded(supervisors.folder, supervisors.entry, how)
     assert guarded.process.wait(60) == code
     assert bool(guarded.said("lost")) is lost
     assert ("RuntimeError: broken" in guarded.log.read_text()) is (how == "break")
@@ -143,12 +141,11 @@ def test_descendants_are_found_at_any_depth(bench: Bench) -> None:
     assert system.parents()[found[0]] == process.pid
     system.end_tree(process.pid)
     process.wait()
-    bench.until(lambda: not Path(f"/proc/{found[1]}").exists() or bench.loop.reap(lambda *_: None))
+    bench.until(lambda: not Path(f"/proc/{found[1]}").exists() or bench.loop.reap(lambda _pid, _status: None))
 
 
 def test_children_without_the_kernels_list(monkeypatch: pytest.MonkeyPatch) -> None:
     process = subprocess.Popen(["sleep", "300"])
-    monkeypatch.setattr(os, "getpid", lambda me=os.getpid(): me)
     monkeypatch.setattr("builtins.open", _refuse_children)
     assert process.pid in system.children()
     monkeypatch.undo()
@@ -184,11 +181,23 @@ def test_what_is_gone_is_signalled_without_complaint() -> None:
     assert not system.has_variable(process.pid, {b"A=b"})
 
 
+def all_of_us(*_: object) -> list[int]:
+    return [os.getpid()]
+
+
+def nothing(*_: object) -> None:
+    pass
+
+
+def yes(*_: object) -> bool:
+    return True
+
+
 def test_stubborn_descendants_are_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "descendants", lambda _: [os.getpid()])
-    monkeypatch.setattr(system, "send", lambda *_: None)
+    monkeypatch.setattr(system, "descendants", all_of_us)
+    monkeypatch.setattr(system, "send", nothing)
     system.end_descendants(patience_s=0.05)
-    monkeypatch.setattr(system, "children", lambda: [os.getpid()])
-    monkeypatch.setattr(system, "has_variable", lambda *_: True)
-    monkeypatch.setattr(system, "end_tree", lambda _: None)
+    monkeypatch.setattr(system, "children", all_of_us)
+    monkeypatch.setattr(system, "has_variable", yes)
+    monkeypatch.setattr(system, "end_tree", nothing)
     system.end_marked({b"A=b"}, patience_s=0.05)

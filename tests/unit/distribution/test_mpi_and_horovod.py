@@ -39,8 +39,12 @@ def test_open_mpi_on_one_node(spec: Specs, mpi: Mpi) -> None:
 
 
 def test_open_mpi_4_on_several_nodes(spec: Specs) -> None:
-    expected = "/usr/bin/mpirun --mca plm rsh --mca plm_rsh_agent @{agent}/shim.sh --mca plm_rsh_no_tree_spawn 1"
-    expected += " --mca btl tcp,self --mca btl_tcp_if_include 127.0.0.0/8 --mca oob_tcp_if_include 127.0.0.0/8"
+    expected = (
+        "/usr/bin/mpirun --mca plm rsh --mca plm_rsh_agent @{agent}/shim.sh --mca plm_rsh_no_tree_spawn 1"
+    )
+    expected += (
+        " --mca btl tcp,self --mca btl_tcp_if_include 127.0.0.0/8 --mca oob_tcp_if_include 127.0.0.0/8"
+    )
     expected += " -H @{node.0}:2,@{node.1}:2,@{node.2}:2 -np 6 --bind-to none"
     assert " ".join(line(spec, OPENMPI4, 3, 2).argv) == expected
 
@@ -53,7 +57,9 @@ def test_ranks_that_wait_yield_where_nodes_share_too_few_cpus(spec: Specs, cpus:
 
 def test_open_mpi_5_on_several_nodes(spec: Specs) -> None:
     text = " ".join(line(spec, OPENMPI5, 2, 1).argv)
-    assert "--prtemca plm ssh --prtemca plm_ssh_agent @{agent}/shim.sh --prtemca plm_ssh_no_tree_spawn 1" in text
+    assert (
+        "--prtemca plm ssh --prtemca plm_ssh_agent @{agent}/shim.sh --prtemca plm_ssh_no_tree_spawn 1" in text
+    )
 
 
 def test_mpich(spec: Specs) -> None:
@@ -105,7 +111,12 @@ def test_gloo_ranks(spec: Specs, nodes: int, each: int) -> None:
     server, *ranks = plan.processes
     hosts = ",".join(f"@{{node.{node}}}:{each}" for node in range(nodes))
     expected = ("@{python}", "@{agent}/horovod_rendezvous.py", "@{port.rendezvous}", hosts, str(nodes * each))
-    assert (server.name, server.argv, server.ready_port, server.rank) == ("rendezvous-0", expected, "rendezvous", -1)
+    assert (server.name, server.argv, server.ready_port, server.rank) == (
+        "rendezvous-0",
+        expected,
+        "rendezvous",
+        -1,
+    )
     assert server.gpus is GpuVisibility.NONE
     assert (plan.ends_with, plan.ports) == (("worker",), {"rendezvous": 0})
     assert [item.rank for item in ranks] == list(range(nodes * each))
@@ -116,7 +127,8 @@ def test_gloo_ranks(spec: Specs, nodes: int, each: int) -> None:
             "HOROVOD_CROSS_RANK": f"{item.rank // each}", "HOROVOD_CROSS_SIZE": f"{nodes}",
             "HOROVOD_GLOO_TIMEOUT_SECONDS": "300", "HOROVOD_HOSTNAME": f"@{{node.{item.rank // each}}}",
             "HOROVOD_GLOO_RENDEZVOUS_ADDR": "@{host.0}", "HOROVOD_GLOO_RENDEZVOUS_PORT": "@{port.rendezvous}",
-            "HOROVOD_GLOO_IFACE": "@{interface}", "HOROVOD_CONTROLLER": "gloo", "HOROVOD_CPU_OPERATIONS": "gloo",
+            "HOROVOD_GLOO_IFACE": "@{interface}", "HOROVOD_CONTROLLER": "gloo",
+            "HOROVOD_CPU_OPERATIONS": "gloo",
         }  # fmt: skip
         assert (item.node, item.local_rank) == (item.rank // each, item.rank % each)
 
@@ -125,7 +137,12 @@ def test_gloo_ranks(spec: Specs, nodes: int, each: int) -> None:
     ("controller", "facts", "framework", "keys"),
     [
         (Controller.mpi, Facts(horovod_controllers=BOTH), "tensorflow", ["distribution.controller"]),
-        (Controller.mpi, Facts(mpi=OPENMPI4, horovod_controllers=("gloo",)), "tensorflow", ["distribution.controller"]),
+        (
+            Controller.mpi,
+            Facts(mpi=OPENMPI4, horovod_controllers=("gloo",)),
+            "tensorflow",
+            ["distribution.controller"],
+        ),
         (Controller.gloo, Facts(horovod_controllers=("mpi",)), "tensorflow", ["distribution.controller"]),
         (Controller.auto, Facts(), "tensorflow", ["distribution.controller"]),
         (Controller.auto, Facts(horovod_controllers=BOTH), "sklearn", ["framework"]),

@@ -26,7 +26,10 @@ def test_single(spec: Specs) -> None:
     assert made.distribution.plan(made, Facts()) == Plan(nodes=1, processes_per_node=1, processes=(process,))
     assert list(made.distribution.check(made, Facts())) == []
     more = spec(Single(), 2, 3)
-    assert [problem.key for problem in more.distribution.check(more, Facts())] == ["nodes", "processes_per_node"]
+    assert [problem.key for problem in more.distribution.check(more, Facts())] == [
+        "nodes",
+        "processes_per_node",
+    ]
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 3])
@@ -36,7 +39,11 @@ def test_torch(spec: Specs, nodes: int, each: int) -> None:
     plan = made.distribution.plan(made, Facts())
     assert (plan.ports, plan.ends_with, len(plan.processes)) == ({"master": 0}, (), nodes * each)
     for rank, process in enumerate(plan.processes):
-        assert (process.name, process.node, process.local_rank) == (f"worker-{rank}", rank // each, rank % each)
+        assert (process.name, process.node, process.local_rank) == (
+            f"worker-{rank}",
+            rank // each,
+            rank % each,
+        )
         assert dict(process.env) == {
             "RANK": f"{rank}", "WORLD_SIZE": f"{nodes * each}", "LOCAL_RANK": f"{rank % each}",
             "LOCAL_WORLD_SIZE": f"{each}", "GROUP_RANK": f"{rank // each}", "GROUP_WORLD_SIZE": f"{nodes}",

@@ -93,7 +93,9 @@ def test_workers_and_servers_are_spread(spec: Specs, nodes: int, each: int, chie
     plan = plan_of(spec, nodes, each, chief=chief, parameter_server_count=4)
     workers = [item for item in plan.processes if item.gpus is GpuVisibility.PROCESS]
     assert [item.node for item in workers] == [node for node in range(nodes) for _ in range(each)]
-    assert [item.node for item in plan.processes if item.role == "ps"] == [number % nodes for number in range(4)]
+    assert [item.node for item in plan.processes if item.role == "ps"] == [
+        number % nodes for number in range(4)
+    ]
     assert [item.rank for item in plan.processes] == list(range(len(plan.processes)))
     names = [item.name for item in plan.processes]
     assert len(set(names)) == len(names)

@@ -1,0 +1,186 @@
+"""What every compute target does; an implementation is one subclass with a fixture."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from launcher.compute.local import Local
+from launcher.data.inputs import Inputs
+from launcher.distribution.single import Single
+from launcher.distribution.torch import Torch
+from launcher.environment.current import Current
+from launcher.paths import RunFolder, StoreFolder
+from launcher.probe import probe
+from launcher.spec import Compute, Resources, RunSpec, State, plain
+from launcher.store.runs import create_run, enter, read_run
+from launcher.store.snapshots import snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from launcher.store.fold import Run
+
+
+class Submitting:
+    """Runs of scripts, recorded and prepared as a launch does."""
+
+    def __init__(self, folder: Path, compute: Compute) -> None:
+        self._folder = folder
+        self._compute = compute
+        self.store = StoreFolder(folder / "store")
+        self.folders: list[RunFolder] = []
+
+    def spec(self, script: str, **fields: Any) -> RunSpec:
+        source = self._folder / f"source-{len(self.folders)}"
+        source.mkdir(exist_ok=True)
+        (source / "script.py").write_text(script)
+        options: dict[str, Any] = {"distribution": Single(), **fields}
+        return RunSpec(
+            name="contract",
+            source=source,
+            script="script.py",
+            environment=Current(),
+            data=Inputs(),
+            compute=self._compute,
+            **options,
+        )
+
+    def record(self, script: str, **fields: Any) -> RunFolder:
+        spec = self.spec(script, **fields)
+        facts = probe(spec)
+        assert list(self._compute.check(spec, facts)) == []
+        plan = spec.distribution.plan(spec, facts)
+        tree = snapshot(spec.source, self.store, 1)
+        folder = create_run(self.store, spec, plan, config="", snapshot=tree)
+        prepared = spec.environment.prepare(spec, facts, self._folder / "cache", Silent())
+        enter(folder, State.PREPARING, environment=plain(prepared))
+        self.folders.append(folder)
+        return folder
+
+    def submit(self, *folders: RunFolder) -> None:
+        facts = probe(self.spec("pass"))
+        self._compute.submit([folder.root for folder in folders], self.store.root, facts)
+
+    def until(self, folder: RunFolder, reached: Callable[[Run], object], limit_s: float = 120) -> Run:
+        deadline = time.monotonic() + limit_s
+        while not reached(run := read_run(folder)):
+            assert time.monotonic() < deadline, run
+            time.sleep(0.02)
+        return run
+
+    def over(self, folder: RunFolder) -> Run:
+        return self.until(folder, lambda run: run.state.terminal)
+
+
+class Silent:
+    """No progress."""
+
+    def step(self, text: str, done: float | None = None) -> None:
+        """See `Progress.step`."""
+
+
+class ComputeContract:
+    """The three verbs of a compute target."""
+
+    @pytest.fixture
+    def compute(self) -> Compute:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def submitting(self, tmp_path: Path, compute: Compute) -> Iterator[Submitting]:
+        made = Submitting(tmp_path, compute)
+        yield made
+        for folder in made.folders:
+            if folder.submit.exists() and not read_run(folder).state.terminal:
+                compute.cancel(folder.root)
+                made.over(folder)
+
+    def test_what_is_submitted_runs_and_ends(self, submitting: Submitting) -> None:
+        folder = submitting.record("open('outputs/x', 'w').write('x'); print('hello')")
+        submitting.submit(folder)
+        run = submitting.over(folder)
+        assert run.state is State.COMPLETED, run.cause
+        assert (folder.outputs / "x").read_text() == "x"
+        assert (folder.logs / "worker-0.log").read_text() == "hello\n"
+        assert State.QUEUED in [phase.state for phase in run.phases]
+
+    def test_a_failure_has_its_cause(self, submitting: Submitting) -> None:
+        folder = submitting.record("import sys; print('last words'); sys.exit(3)")
+        submitting.submit(folder)
+        cause = submitting.over(folder).cause
+        assert cause is not None
+        assert (cause.exit_code, cause.last_lines) == (3, ("last words",))
+
+    def test_many_are_submitted_at_once(self, submitting: Submitting) -> None:
+        folders = [submitting.record(f"import sys; sys.exit({number} == 1)") for number in range(3)]
+        submitting.submit(*folders)
+        states = [submitting.over(folder).state for folder in folders]
+        assert states == [State.COMPLETED, State.FAILED, State.COMPLETED]
+
+    def test_several_nodes(self, submitting: Submitting) -> None:
+        script = "import os; print(os.environ['LAUNCHER_NODE'], os.environ['RANK'])"
+        folder = submitting.record(
+            script, distribution=Torch(), resources=Resources(nodes=2, processes_per_node=2)
+        )
+        submitting.submit(folder)
+        assert submitting.over(folder).state is State.COMPLETED
+        lines = [(folder.logs / f"worker-{rank}.log").read_text() for rank in range(4)]
+        assert lines == ["0 0\n", "0 1\n", "1 2\n", "1 3\n"]
+
+    def test_canceling_ends_a_run_and_is_harmless_when_it_is_over(
+        self, submitting: Submitting, compute: Compute
+    ) -> None:
+        folder = submitting.record("import time; print('up', flush=True); time.sleep(300)")
+        submitting.submit(folder)
+        submitting.until(folder, lambda run: run.state is State.RUNNING)
+        compute.cancel(folder.root)
+        assert read_run(folder).state in {State.CANCEL_REQUESTED, State.CANCELED}
+        assert submitting.over(folder).state is State.CANCELED
+        compute.cancel(folder.root)
+        assert read_run(folder).state is State.CANCELED
+
+    def test_a_run_is_retried(self, submitting: Submitting) -> None:
+        folder = submitting.record(
+            "import os; raise SystemExit(os.environ['LAUNCHER_ATTEMPT'] == '0')", retries=1
+        )
+        submitting.submit(folder)
+        run = submitting.over(folder)
+        assert (run.state, run.attempts) == (State.COMPLETED, (0, 1))
+
+    def test_more_gpus_than_there_are_is_a_problem(self, submitting: Submitting, compute: Compute) -> None:
+        spec = submitting.spec("pass", resources=Resources(gpus_per_node=1000))
+        assert [problem.key for problem in compute.check(spec, probe(spec))] == ["gpus_per_node"]
+
+    def test_it_is_written_with_its_kind(self, compute: Compute) -> None:
+        assert plain(compute)["kind"] == compute.kind
+
+
+class TestLocal(ComputeContract):
+    @pytest.fixture
+    def compute(self) -> Compute:
+        return Local(max_parallel=2)
+
+    def test_max_parallel_is_a_count(self, submitting: Submitting) -> None:
+        spec = submitting.spec("pass")
+        assert [problem.key for problem in Local(max_parallel=0).check(spec, probe(spec))] == [
+            "compute.max_parallel"
+        ]
+
+    def test_a_supervisor_that_dies_at_once_ends_its_runs(
+        self, submitting: Submitting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = submitting.record("pass")
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        submitting.submit(folder)
+        run = submitting.over(folder)
+        assert (run.state, run.cause and run.cause.kind) == (State.FAILED, "supervisor_lost")
+
+    def test_options_are_frozen(self) -> None:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            Local().max_parallel = 3  # pyright: ignore[reportAttributeAccessIssue]  # what is tested

@@ -1,0 +1,179 @@
+"""What a launch shows: the view, and following runs from their folders."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.agent import record
+from launcher.errors import NotFoundError
+from launcher.follow import Follower, LogReader, Stopped, first_log, wait
+from launcher.paths import RunFolder
+from launcher.store.runs import read_run
+from launcher.view import View, duration, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (59.94, "59.9 s"), (60, "1 min 00 s"), (245, "4 min 05 s"), (7380, "2 h 03 min")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_tables_are_aligned() -> None:
+    assert table([("run", "state"), ("mnist/10", "x")]) == ["run       state", "mnist/10  x"]
+    assert table([]) == []
+
+
+def test_without_a_terminal_progress_is_plain_and_rare() -> None:
+    stream = io.StringIO()
+    with View(stream) as view:
+        for _ in range(50):
+            view.step("building", 0.5)
+        view.step("building more")
+        view.phase("mnist/1", "Running", "attempt 1")
+        view.step("building")
+    lines = stream.getvalue().splitlines()
+    assert [line.strip() for line in (lines[0], lines[2])] == ["building", "building"]
+    assert lines[1].endswith("s] mnist/1  Running  attempt 1")
+    assert len(lines) == 3
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_there_is_a_bar_that_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with View(stream) as view:
+        view.step("building")
+        view.step("building on", 0.5)
+        view.say("done")
+        view.step("again")
+    assert "building" in stream.getvalue()
+    assert "done\n" in stream.getvalue()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path / "runs" / "mnist" / "1")
+    folder.logs.mkdir(parents=True)
+    submit = {"phases": [["Preparing", 1.0], ["Queued", 2.0]], "owner": record.owner(), "created": 1.0}
+    record.write(str(folder.submit), submit)
+    return folder
+
+
+def state(run: RunFolder, number: int, outcome: str | None, *phases: str) -> None:
+    run.attempt(number).mkdir(parents=True, exist_ok=True)
+    value = {"phases": [[name, 1.0] for name in phases], "outcome": outcome, "owner": record.owner()}
+    record.write(str(run.attempt_state(number)), value)
+
+
+def test_phases_and_output_of_every_attempt_are_told_once(
+    run: RunFolder, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    stream = io.StringIO()
+    follower = Follower(run, View(stream), "worker-0.log", phases=1)
+    assert not follower.poll()
+    (run.logs / "worker-0.log").write_bytes(b"one\n\xff")
+    state(run, 0, None, "Starting", "Running")
+    assert not follower.poll()
+    (run.attempt_logs(1)).mkdir()
+    (run.attempt_logs(1) / "worker-0.log").write_bytes(b"two\n")
+    state(run, 0, "Failed", "Starting", "Running", "Finalizing")
+    state(run, 1, None, "Starting")
+    follower.poll()
+    record.write(str(run.end), {"state": "Completed", "time": 9.0})
+    assert follower.poll()
+    follower.close()
+    assert capsysbinary.readouterr().out == b"one\n\xfftwo\n"
+    told = [line.split("]", 1)[1].split(maxsplit=1)[1] for line in stream.getvalue().splitlines()]
+    assert told == ["Queued", "Starting", "Running", "Starting  attempt 1"]
+
+
+def endless(_: LogReader) -> bytes:
+    return b"x"
+
+
+def test_output_without_end_lets_a_poll_end(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.setattr(LogReader, "read", endless)
+    follower = Follower(run, View(io.StringIO()), "worker-0.log", phases=2)
+    assert not follower.poll()
+    assert len(capsysbinary.readouterr().out) < 100
+
+
+def test_rank_0s_log() -> None:
+    processes = [{"role": "rendezvous", "index": 0, "rank": -1}, {"role": "chief", "index": 0, "rank": 0}]
+    assert first_log({"processes": processes}) == "chief-0.log"
+    assert first_log({"processes": []}) == "worker-0.log"
+
+
+def test_waiting_tells_of_every_end_but_not_of_deleted_runs(run: RunFolder) -> None:
+    ended: list[str] = []
+    gone = RunFolder(run.root.parent / "2")
+    record.write(str(run.end), {"state": "Completed", "time": 9.0})
+    stream = io.StringIO()
+    wait([run, gone], View(stream), lambda: None, lambda run: ended.append(run.id))
+    assert ended == ["mnist/1"]
+    assert "mnist/2" in stream.getvalue()
+    with pytest.raises(NotFoundError):
+        read_run(gone)
+
+
+def test_a_run_whose_owner_is_gone_is_over(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launcher.follow._LIVENESS_EVERY_S", 0.05)
+    submit = record.read(str(run.submit)) or {}
+    record.write(str(run.submit), {**submit, "owner": {**submit["owner"], "started": 1}})
+    causes: list[str] = []
+    wait(
+        [run],
+        View(io.StringIO()),
+        lambda: None,
+        lambda run: causes.append(run.cause.kind if run.cause else ""),
+    )
+    assert causes == ["supervisor_lost"]
+
+
+def interrupts(*times: float) -> Callable[[], None]:
+    """Return a `show` that sends SIGINT to this process after its first calls."""
+    timers = [threading.Timer(when, os.kill, (os.getpid(), signal.SIGINT)) for when in times]
+
+    def show() -> None:
+        while timers:
+            timers.pop().start()
+
+    return show
+
+
+def test_one_interrupt_stops_and_two_cancel(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("launcher.follow.SECOND_INTERRUPT_S", 0.3)
+    with pytest.raises(Stopped):
+        wait([run], View(io.StringIO()), interrupts(0), lambda _: None)
+    assert not run.cancel.exists()
+    monkeypatch.setattr("launcher.follow.SECOND_INTERRUPT_S", 30)
+    show = interrupts(0, 0.2)
+
+    def end_when_asked() -> None:
+        show()
+        if run.cancel.exists():
+            record.write(str(run.end), {"state": "Canceled", "time": 9.0})
+
+    states: list[str] = []
+    wait([run], View(io.StringIO()), end_when_asked, lambda run: states.append(run.state))
+    assert states == ["Canceled"]
+    assert signal.getsignal(signal.SIGINT) is before
