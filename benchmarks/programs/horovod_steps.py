@@ -32,7 +32,7 @@ def train() -> None:
         with tf.GradientTape() as tape:
             loss = cross_entropy(labels, model(images, training=True))
         gradients = hvd.DistributedGradientTape(tape).gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables))  # noqa: B905  # Keras's idiom
 
 
 hvd.broadcast_variables(model.variables, root_rank=0)
