@@ -59,6 +59,22 @@ def explain(composer: Composer, overrides: Sequence[Override], error: Exception)
     return problems or [told(error)]
 
 
+def sound(composer: Composer, overrides: Sequence[Override]) -> list[Override]:
+    """Return the overrides that are right alone; none where a choice is wrong, which all others hang on."""
+    choices = [override for override in overrides if composer.is_choice(override)]
+    if any(_choice_problem(composer, override) for override in choices):
+        return []
+    try:
+        base = _base(composer, choices)
+    except ERRORS:
+        return []
+    return [
+        override
+        for override in overrides
+        if override in choices or _value_problem(composer, base, override) is None
+    ]
+
+
 def _base(composer: Composer, choices: Sequence[Override]) -> DictConfig:
     try:
         return composer.compose_groups(choices)[0].config

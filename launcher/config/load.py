@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from launcher.config.command_line import CommandLine, parse
 from launcher.config.compose import Composed, Composer, NeedsHydraError
 from launcher.config.describe import swept
-from launcher.config.explain import ERRORS, explain
+from launcher.config.explain import ERRORS, explain, sound
 from launcher.config.overrides import quoted
 from launcher.config.resolve import resolve
 from launcher.config.sweep import Members, expand, share_cache
@@ -35,7 +35,8 @@ def load(
 ) -> LaunchRequest:
     """Return the run that a command line asks for.
 
-    `check` is asked only where something is wrong already, so that its problems show as well.
+    `check` is asked only where something is wrong already, so that its problems show as well: of what
+    is left where some overrides are wrong in themselves.
 
     Raises:
         ConfigError: with everything that is wrong.
@@ -46,8 +47,9 @@ def load(
     request = loader.request(overrides, problems)
     if request is not None and not problems:
         return request
-    if request is not None and check is not None:
-        problems += check(request.spec)
+    if check is not None:
+        request = request or loader.request(sound(loader.composer, overrides), [])
+        problems += check(request.spec) if request is not None else []
     raise ConfigError(problems)
 
 
