@@ -65,7 +65,7 @@ def acting(tmp_path: Path, loop: Loop) -> Iterator[Acting]:
     made = Acting(tmp_path, loop)
     yield made
     made.node.close()
-    loop.reap(made.node.reaped)
+    made.serve(lambda: made.node.idle)
 
 
 def python(code: str) -> tuple[str, ...]:

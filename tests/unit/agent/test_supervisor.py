@@ -78,7 +78,7 @@ def test_so_many_run_side_by_side(
     supervisors: Bench, parallel: int, gpus: list[str], side_by_side: int
 ) -> None:
     each = 2 if gpus else 0
-    code = "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(0.4)"
+    code = "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(0.8)"
     resources = {"gpus_per_node": each}
     runs = [supervisors.run(supervisors.process(code), name=str(i), resources=resources) for i in range(4)]
     assert supervisors.supervise(*runs, max_parallel=parallel, gpus=gpus).wait(60) == 0
