@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from launcher.environment.frameworks import choose
 from launcher.spec import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from launcher.spec import LaunchRequest, Plan
+    from launcher.spec import LaunchRequest, Plan, RunSpec
 
 
 def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
@@ -20,7 +21,7 @@ def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
     yield f"store         {request.store}"
     yield f"source        {spec.source}"
     yield f"compute       {_options(plain(spec.compute))}"
-    yield f"framework     {spec.framework.name} {spec.framework.version or ''}".rstrip()
+    yield f"framework     {spec.framework.name} {_version(spec) or ''}".rstrip()
     yield f"environment   {_options(plain(spec.environment))}"
     yield f"distribution  {_options(plain(spec.distribution))}"
     yield f"data          {_options(plain(spec.data)) or 'none'}"
@@ -35,11 +36,17 @@ def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
     yield f"processes     {len(plan.processes)} on {plan.nodes} node(s)"
     for process in plan.processes:
         rank = f"rank {process.rank}, local rank {process.local_rank}" if process.rank >= 0 else "no rank"
-        yield f"{process.name}  node {process.node}, {rank}, GPUs: {process.gpus}"
+        gpus = f", GPUs: {process.gpus}" if spec.resources.gpus_per_node else ""
+        yield f"{process.name}  node {process.node}, {rank}{gpus}"
         yield f"  {shlex.join(process.argv)}"
         yield from _environment({**spec.env, **process.env})
     if plan.ends_with:
         yield f"ends with     {', '.join(plan.ends_with)}"
+
+
+def _version(spec: RunSpec) -> str | None:
+    release = choose(spec.framework) if spec.environment.kind == "packages" else None
+    return release.version if release is not None else spec.framework.version
 
 
 def _environment(env: Mapping[str, str]) -> Iterator[str]:

@@ -100,6 +100,7 @@ def run_members(members: Sequence[Member], sweep: str | None) -> SweepResult:
             return SweepResult((None,) * len(members), (None,) * len(members), STOPPED_WATCHING)
         except KeyboardInterrupt:
             _abandon(members)
+            view.say("\nCanceled while preparing; nothing was started.")
             raise
     runs = tuple(member.run for member in members)
     objectives = tuple(_objective(member) for member in members)
@@ -263,7 +264,8 @@ def _abandon(members: Sequence[Member]) -> None:
 
 def _labels(members: Sequence[Member]) -> dict[RunFolder, str]:
     """Return what each member has that not all have."""
-    common = set[str].intersection(*(set(member.request.overrides) for member in members))
+    words = [set(member.request.overrides) for member in members]
+    common = words[0].intersection(*words[1:]) if len(words) > 1 else set[str]()
     return {
         _folder(member): " ".join(word for word in member.request.overrides if word not in common)
         for member in members

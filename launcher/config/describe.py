@@ -35,7 +35,7 @@ def swept(word: str, quoted: Callable[[str], str]) -> str:
     one = shell_word(f"{key}={quoted(value)}")
     return (
         f"{key}: got {value!r}, which is several values. "
-        f"For one text write {one}; for one run each: python -m launcher -m {shell_word(word)}"
+        f"For one text write {one}; for one run each add -m: python -m launcher -m {shell_word(word)}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
@@ -103,11 +104,22 @@ def _choice_problem(composer: Composer, override: Override) -> Problem | str | N
     except ERRORS as error:
         group, value = override.key_or_group, override.value()
         options = composer.options(group)
+        if value is None and not override.is_delete():
+            hint = f"To leave the group out write ~{group}"
+            return Problem(group, None, f"one of {', '.join(options)}", hint)
         if options and override.package is None and value not in options and not override.is_delete():
             hint = nearest(str(value), options)
             return Problem(group, value, f"one of {', '.join(options)}", hint)
-        return told(error)
+        return _package_told(told(error))
     return None
+
+
+def _package_told(text: str) -> str:
+    """Return a text of Hydra's with what it means where a file forgot its package."""
+    found = re.search(r"In '([^']+)': Could not override '[^']+@", text)
+    if found is None:
+        return text
+    return f"{found[1]}.yaml: its defaults are for all keys; begin it with the line `# @package _global_`"
 
 
 def _value_problem(composer: Composer, base: DictConfig, override: Override) -> Problem | str | None:
@@ -179,6 +191,9 @@ def keys(config: DictConfig, prefix: str = "") -> list[str]:
     found: list[str] = []
     for name, node in children(config):
         key = f"{prefix}{name}"
+        if key == "example" and isinstance(node, DictConfig):
+            found += keys(node)  # what it brings is given under the keys at the top
+            continue
         found.append(key)
         if isinstance(node, DictConfig):
             found += keys(node, f"{key}.")

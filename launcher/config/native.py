@@ -47,7 +47,7 @@ Trains and records experiments: composed YAML, one line to start it.
 
   python -m launcher KEY=VALUE GROUP=CHOICE …      one run
   python -m launcher -m KEY=A,B KEY='range(1,4)'   a run for each combination
-  python -m launcher runs|models|data|env|… …      look at what was run; --help after each tells more
+  python -m launcher runs|init|completion …        look at what was run; --help after each tells more
 
   dry_run=true shows what would happen · --cfg job shows the configuration · --config-dir DIR adds a conf
 

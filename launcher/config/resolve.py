@@ -36,11 +36,14 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
     problems = _strangers(config) if any(word.startswith("+") for word in overrides) else []
     try:
         # Hydra's own part is no part of a run.
-        values = {str(key): _plain(config, str(key)) for key in config if key != "hydra"}
+        values = {str(key): _plain(config, str(key)) for key in config if key not in {"hydra", "example"}}
+        if not (values.get("script") or values.get("command")):
+            _take_example(values, _plain(config, "example"))
     except OmegaConfBaseException:
         problems += _unresolved(config)
         raise ConfigError(problems) from None
-    gone = [field.name for field in fields(Launch) if field.name not in values]
+    # What is no key of the configuration any more, such as a deleted group.
+    gone = [field.name for field in fields(Launch) if field.name not in {*values, "example"}]
     problems += [Problem(f"~{key}", None, "a value: this key cannot be deleted") for key in gone]
     arguments = argv(values.get("args") or {}, problems)
     if problems:  # no option class takes an unknown key
@@ -79,6 +82,12 @@ def _spec(values: dict[str, Any], arguments: tuple[str, ...], options: dict[str,
         snapshot_limit_mib=values["snapshot_limit_mib"],
         **options,
     )
+
+
+def _take_example(values: dict[str, Any], example: dict[str, Any]) -> None:
+    """Let the example of the choices run, where nothing else was named."""
+    values["script"] = example["script"]
+    values["args"] = {**example["args"], **(values.get("args") or {})}
 
 
 def _plain(config: DictConfig, key: str) -> Any:

@@ -24,6 +24,14 @@ GROUPS = ("compute", "framework", "distribution", "environment", "data")
 
 
 @dataclass(kw_only=True)
+class Example:
+    """What the choices alone run."""
+
+    script: str | None
+    args: dict[str, Any]
+
+
+@dataclass(kw_only=True)
 class Launch:
     """Types of the keys at the top; their defaults and meaning are in `conf/launcher.yaml`."""
 
@@ -35,6 +43,7 @@ class Launch:
     args: dict[str, Any]
     command: list[str]
     env: dict[str, str]
+    example: Example
     nodes: int
     processes_per_node: int
     gpus_per_node: int

@@ -53,6 +53,8 @@ class Horovod:
         if self.controller is Controller.mpi:
             yield from check_mpi(spec, facts, "distribution.controller", "mpi")
         chosen = self._chosen(spec, facts)
+        if not facts.horovod_controllers and spec.environment.kind == "current":
+            return  # no Horovod at all, which the environment tells
         if chosen not in facts.horovod_controllers and (facts.mpi is not None or chosen is Controller.gloo):
             allowed = " or ".join(facts.horovod_controllers) or "an environment that holds Horovod"
             hint = "Install MPI's headers (libopenmpi-dev) or choose environment=packages"

@@ -52,7 +52,14 @@ def test_the_defaults_are_those_of_the_documented_table(place: Path) -> None:
 
 def test_every_key_at_the_top_has_its_type_and_its_default(place: Path) -> None:
     listed = [line.split(":")[0] for line in load([], place).config.splitlines() if line[0] not in " #-"]
-    assert sorted(listed) == sorted(field.name for field in fields(Launch))
+    assert sorted([*listed, "example"]) == sorted(field.name for field in fields(Launch))
+
+
+def test_a_script_of_ones_own_takes_no_arguments_of_the_example(place: Path) -> None:
+    assert load(["args.epochs=3"], place).spec.args[-2:] == ("--epochs", "3")
+    (place / "train_scripts" / "mine.py").touch()
+    assert load(["script=mine.py", "args.steps=5"], place).spec.args == ("--steps", "5")
+    assert load(["command=[echo]"], place).spec.args == ()
 
 
 SCRIPTS = {

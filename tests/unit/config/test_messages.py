@@ -18,11 +18,11 @@ QUOTED = "the value needs quotes. Write"
 ONE = {
     "nodes=2,4": (
         "nodes: got '2,4', which is several values. For one text write \"nodes='2,4'\"; "
-        "for one run each: python -m launcher -m nodes=2,4"
+        "for one run each add -m: python -m launcher -m nodes=2,4"
     ),
     "args.x=range(1,3)": (
         "args.x: got 'range(1,3)', which is several values. For one text write \"args.x='range(1,3)'\"; "
-        'for one run each: python -m launcher -m "args.x=range(1,3)"'
+        'for one run each add -m: python -m launcher -m "args.x=range(1,3)"'
     ),
     "nodes=x": "nodes: got 'x'; expected a whole number",
     "nodes=2.0": "nodes: got '2.0'; expected a whole number",
