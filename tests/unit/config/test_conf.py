@@ -57,7 +57,6 @@ def test_every_key_at_the_top_has_its_type_and_its_default(place: Path) -> None:
 
 def test_a_script_of_ones_own_takes_no_arguments_of_the_example(place: Path) -> None:
     assert load(["args.epochs=3"], place).spec.args[-2:] == ("--epochs", "3")
-    (place / "train_scripts" / "mine.py").touch()
     assert load(["script=mine.py", "args.steps=5"], place).spec.args == ("--steps", "5")
     assert load(["command=[echo]"], place).spec.args == ()
 
