@@ -146,7 +146,9 @@ def _kill(
 ) -> bool:
     """Kill a target at a random time; tell whether there was one."""
     if target == "launcher":
-        time.sleep(chance.uniform(0, 1.2))  # also before there is a run, and while it is prepared
+        if chance.random() < 0.8:  # else also before there is a run
+            lab.until(lambda: _newest(lab, known), "a number")
+        time.sleep(chance.uniform(0, 0.4))
         launch.kill()
         return True
     lab.until(lambda: (folder := _newest(lab, known)) and _candidates(folder, target), f"a {target}")
