@@ -11,7 +11,8 @@ from launcher.spec import plain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from launcher.spec import LaunchRequest, Plan, RunSpec
+    from launcher.plan import Plan
+    from launcher.spec import LaunchRequest, RunSpec
 
 
 def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:

@@ -12,16 +12,17 @@ from launcher.errors import ConfigError, LauncherError, Problem
 from launcher.follow import Follower, Stopped, first_log, wait
 from launcher.paths import RunFolder, StoreFolder, cache_root
 from launcher.probe import probe
-from launcher.spec import Facts, LaunchRequest, Plan, Prepared, RunSpec, State, plain
+from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec, State, plain
 from launcher.store.git import GitQuestion
 from launcher.store.metrics import last_values
-from launcher.store.runs import create_run, enter, finish, reserve, update_submit
+from launcher.store.runs import create_run, enter, finish, request_cancel, reserve, update_submit
 from launcher.store.snapshots import snapshot
 from launcher.view import View, duration, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from launcher.plan import Plan
     from launcher.spec import Progress
     from launcher.store.fold import Run
 
@@ -40,6 +41,7 @@ class Member:
     prepare: Callable[[Progress], Prepared] | None = None
     """Another way to its environment than that of its spec."""
     ready: bool = False
+    handed_over: bool = False
     run: Run | None = None
 
 
@@ -194,6 +196,8 @@ def _submit(members: Sequence[Member]) -> None:
     for group in groups.values():
         first = group[0]
         folders = [_folder(member).root for member in group]
+        for member in group:
+            member.handed_over = True  # before, since Ctrl-C may hit at any moment
         first.request.spec.compute.submit(folders, first.request.store, first.facts)
 
 
@@ -251,9 +255,11 @@ def _detached(members: Sequence[Member], view: View) -> None:
 
 
 def _abandon(members: Sequence[Member]) -> None:
-    """End what was interrupted before it was handed over."""
+    """End what was interrupted; a run that was handed over is its supervisor's to end."""
     for member in members:
-        if member.folder is not None:
+        if member.handed_over:
+            request_cancel(_folder(member))
+        elif member.folder is not None:
             cause = {
                 "kind": "cancel",
                 "phase": str(State.PREPARING),

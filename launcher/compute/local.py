@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from launcher.agent.record import encode, owner
 from launcher.compute.agents import install
-from launcher.errors import Problem
+from launcher.errors import NotFoundError, Problem
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import Facts, RunSpec, State
 from launcher.store.runs import enter, request_cancel
@@ -61,8 +61,11 @@ class Local:
         finally:
             os.close(descriptor)
         who = owner(supervisor.pid)
-        for run in runs:
-            enter(run, State.QUEUED, owner=who)
+        for run in list(runs):
+            try:
+                enter(run, State.QUEUED, owner=who)
+            except NotFoundError:  # deleted meanwhile, which is no matter of the others
+                runs.remove(run)
         orders = {
             "runs": [str(run.root) for run in runs],
             "max_parallel": self.max_parallel or facts.cpus,

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from launcher.distribution.mpi import check_mpi, mpi_plan
 from launcher.errors import Problem
-from launcher.spec import Facts, GpuVisibility, Plan, Process, RunSpec
+from launcher.plan import GpuVisibility, Plan, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from launcher.spec import Facts, RunSpec
 
 
 class Controller(StrEnum):

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from launcher.errors import Problem
-from launcher.spec import Facts, Mpi, MpiLine, Plan, RunSpec
+from launcher.plan import MpiLine, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from launcher.spec import Facts, Mpi, RunSpec
 
 RANK_STUB = ("sh", "@{agent}/rank.sh")
 """Gives every rank its own log and metrics file and records how it ended."""

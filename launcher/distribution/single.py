@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from launcher.errors import Problem
-from launcher.spec import Facts, Plan, Process, RunSpec
+from launcher.plan import Plan, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from launcher.spec import Facts, RunSpec
 
 
 @dataclass(frozen=True, kw_only=True)

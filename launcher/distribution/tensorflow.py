@@ -8,10 +8,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 from launcher.errors import Problem
-from launcher.spec import Facts, GpuVisibility, Plan, Process, RunSpec
+from launcher.plan import GpuVisibility, Plan, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from launcher.spec import Facts, RunSpec
 
 
 class Chief(StrEnum):

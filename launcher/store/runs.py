@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import NotFoundError, StoreError
-from launcher.spec import SCHEMA, Plan, RunSpec, State, plain
+from launcher.spec import SCHEMA, RunSpec, State, plain
 from launcher.store import records
 from launcher.store.fold import Cause, Phase, Run, read_run
 from launcher.store.folders import PRIVATE, remove_tree
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from launcher.paths import RunFolder, StoreFolder
+    from launcher.plan import Plan
     from launcher.store.git import Git
     from launcher.store.snapshots import Snapshot
 

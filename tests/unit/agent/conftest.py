@@ -19,7 +19,8 @@ from launcher.agent import record
 from launcher.agent.attempt import Attempt
 from launcher.agent.loop import Loop
 from launcher.agent.system import adopt_orphans, children
-from launcher.spec import Plan, Process, plain
+from launcher.plan import Plan, Process
+from launcher.spec import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,8 @@ import pytest
 
 from launcher.distribution.horovod import Controller, Horovod
 from launcher.distribution.mpi import MpiRun
-from launcher.spec import Facts, GpuVisibility, Mpi, MpiLine, Plan
+from launcher.plan import GpuVisibility, MpiLine, Plan
+from launcher.spec import Facts, Mpi
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,8 @@ import pytest
 from launcher.distribution import CHOICES
 from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch
-from launcher.spec import Facts, Plan, Process, plain
+from launcher.plan import Plan, Process
+from launcher.spec import Facts, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.distribution.tensorflow import Chief, MultiWorker, ParameterServer
-from launcher.spec import Facts, GpuVisibility, Plan
+from launcher.plan import GpuVisibility, Plan
+from launcher.spec import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

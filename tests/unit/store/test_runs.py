@@ -12,7 +12,8 @@ import pytest
 
 from launcher.errors import NotFoundError, StoreError
 from launcher.paths import RunFolder, StoreFolder
-from launcher.spec import Plan, RunSpec, State
+from launcher.plan import Plan
+from launcher.spec import RunSpec, State
 from launcher.store import records
 from launcher.store.runs import (
     create_run,
