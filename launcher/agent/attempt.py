@@ -155,6 +155,9 @@ class Attempt:
             self._queue = self._commands.messages()
             self._start_next()
 
+    def _on_beat(self, node: int, event: dict[str, Any]) -> None:
+        """Nothing to do: the channel has taken note that the node lives."""
+
     def _on_listening(self, node: int, event: dict[str, Any]) -> None:
         del node, event
         self._awaited = None

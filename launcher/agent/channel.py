@@ -12,10 +12,20 @@ import json
 import os
 import socket
 import time
+import time
 from typing import Any, cast
 
 _LIMIT = 16 * 1024 * 1024  # bytes of one message; a plan of 1,000 processes has 2
 _HELLO_LIMIT = 4096
+
+
+BEAT_S = 10.0
+"""Each side says at least this often that it lives."""
+
+SILENT_S = 120.0
+"""A side that was not heard for so long is gone: its machine, or the network between."""
+
+_BEAT = {"do": "beat", "event": "beat"}
 
 
 class ChannelClosed(Exception):  # noqa: N818  # an event that both sides expect
@@ -45,6 +55,7 @@ class Channel:
         self.socket = sock
         self._in = b""
         self._out = b""
+        self._heard = self._beaten = time.monotonic()
         self.limit = _HELLO_LIMIT
 
     def fileno(self) -> int:
@@ -55,6 +66,19 @@ class Channel:
     def pending(self) -> bool:
         """Whether there is something left to send."""
         return bool(self._out)
+
+    def tick(self) -> None:
+        """Tell the other side now and then that this one lives.
+
+        Raises:
+            ChannelClosed: the other side has been silent for too long.
+        """
+        now = time.monotonic()
+        if now - self._heard > SILENT_S:
+            raise ChannelClosed("not heard for %d s" % SILENT_S)
+        if now - self._beaten >= BEAT_S:
+            self._beaten = now
+            self.send(_BEAT)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message, later what does not fit now."""
@@ -85,6 +109,7 @@ class Channel:
             raise ChannelClosed(str(error)) from error
         if not data:
             raise ChannelClosed("closed")
+        self._heard = time.monotonic()
         self._in += data
         *lines, self._in = self._in.split(b"\n")
         if len(self._in) > self.limit:

@@ -35,8 +35,11 @@ class _Agent:
                 self._node.tick()
                 times.append(self._node.deadline or times[0])
                 self._channel.flush()
+                self._channel.tick()
                 self._loop.wait(min(times))
                 self._loop.reap(self._node.reaped)
+        except ChannelClosed as error:
+            print("lost agent 0: %s" % error, file=sys.stderr)
         finally:
             self._node.close()
         return 0

@@ -99,7 +99,12 @@ class Peers:
             send(pid, signal.SIGTERM)
 
     def tick(self) -> None:
-        """Kill the agents that do not end, such as stopped ones."""
+        """Notice agents that have fallen silent; kill those that do not end, such as stopped ones."""
+        for node, channel in list(self._channels.items()):
+            try:
+                channel.tick()
+            except ChannelClosed as error:
+                self._lose(node, str(error))
         if self._closing and time.monotonic() >= self._kill_at:
             for pid in self._pids:
                 end_tree(pid)

@@ -188,3 +188,25 @@ def test_a_stranger_with_an_odd_proof_is_refused(listener: socket.socket) -> Non
             sock.sendall(json.dumps({"proof": proof}).encode() + b"\n")
             thread.join()
         assert str(result[0]) == "wrong token"
+
+
+def test_each_side_says_that_it_lives(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    near, far = pair(listener)
+    near.tick()  # too early for a beat
+    monkeypatch.setattr("launcher.agent.channel.BEAT_S", 0.0)
+    near.tick()
+    assert receive(far) == [{"do": "beat", "event": "beat"}]
+
+
+def test_a_side_that_was_silent_for_too_long_is_gone(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far = pair(listener)
+    monkeypatch.setattr("launcher.agent.channel.SILENT_S", 0.05)
+    far.send({"event": "beat"})
+    assert receive(near)
+    near.tick()
+    deadline = time.monotonic() + 20
+    with pytest.raises(ChannelClosed, match="not heard"):
+        while time.monotonic() < deadline:
+            near.tick()
