@@ -18,7 +18,7 @@ from uv import find_uv_bin
 from launcher.paths import cache_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
 PROGRAMS = Path(__file__).with_name("programs")
 """What the benchmarks launch."""
@@ -70,7 +70,7 @@ class Project:
 
 
 @contextlib.contextmanager
-def project(*, own_cache: bool = True) -> Iterator[Project]:
+def project(*, own_cache: bool = True) -> Generator[Project]:
     """Make a project in the temporary folder.
 
     Args:

@@ -90,7 +90,8 @@ def in_turn(
     ours: Callable[[], float], theirs: Callable[[], float], pairs: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Measure A B A B …, after one of each that does not count; return both series."""
-    ours(), theirs()
+    ours()
+    theirs()
     taken = [(ours(), theirs()) for _ in range(pairs)]
     return tuple(pair[0] for pair in taken), tuple(pair[1] for pair in taken)
 
