@@ -12,7 +12,6 @@ import json
 import os
 import socket
 import time
-import time
 from typing import Any, cast
 
 _LIMIT = 16 * 1024 * 1024  # bytes of one message; a plan of 1,000 processes has 2
