@@ -114,12 +114,15 @@ def _checked(requests: Sequence[LaunchRequest]) -> list[Member]:
     """Return the members with their facts and plans; everything that is wrong is raised at once."""
     members: list[Member] = []
     problems: dict[str, Problem | str] = {}
+    probed: dict[str, Facts] = {}
     for request in requests:
-        facts = probe(request.spec)
-        found = list(check(request.spec, facts))
+        spec = request.spec
+        asked = repr((spec.distribution.kind, spec.environment, spec.resources.gpus_per_node > 0))
+        facts = probed[asked] = probed.get(asked) or probe(spec)
+        found = list(check(spec, facts))
         problems.update((str(problem), problem) for problem in found)
         if not found:
-            members.append(Member(request, facts, request.spec.distribution.plan(request.spec, facts)))
+            members.append(Member(request, facts, spec.distribution.plan(spec, facts)))
     if problems:
         raise ConfigError(list(problems.values()))
     return members
@@ -194,11 +197,12 @@ def _submit(members: Sequence[Member]) -> None:
             key = (repr(member.request.spec.compute), str(member.request.store))
             groups.setdefault(key, []).append(member)
     for group in groups.values():
-        first = group[0]
+        request = group[0].request
+        facts = max((member.facts for member in group), key=lambda facts: len(facts.gpus))
         folders = [_folder(member).root for member in group]
         for member in group:
             member.handed_over = True  # before, since Ctrl-C may hit at any moment
-        first.request.spec.compute.submit(folders, first.request.store, first.facts)
+        request.spec.compute.submit(folders, request.store, facts)
 
 
 def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
