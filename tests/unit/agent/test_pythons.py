@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from uv import find_uv_bin
 
 from launcher.agent import record
 from launcher.compute.agents import install
@@ -18,16 +19,11 @@ if TYPE_CHECKING:
 
 
 def interpreter(version: str) -> str:
-    """Return the path of a Python, or skip; a name on PATH may be a shim that leads nowhere."""
-    code = "import sys; print(sys.executable)"
-    try:
-        done = subprocess.run(
-            [f"python{version}", "-c", code], capture_output=True, text=True, check=False, timeout=60
-        )
-    except FileNotFoundError:
-        done = None
-    if done is None or done.returncode != 0:
-        pytest.skip(f"no python{version} on PATH")
+    """Return the path of a Python of this machine, or skip."""
+    find = [find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", version]
+    done = subprocess.run(find, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode != 0:
+        pytest.skip(f"no Python {version} on this machine")
     return done.stdout.strip()
 
 
