@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from launcher.environment.interpreters import candidates
 from launcher.spec import State
 from launcher.store.metrics import last_values
 from tests.conda_channel import make_channel
@@ -96,7 +97,7 @@ def test_parameter_server_on_two_nodes(launch: Launcher) -> None:
 
 
 @pytest.mark.tensorflow
-@pytest.mark.skipif(shutil.which("python3.7") is None, reason="no Python 3.7 on PATH")
+@pytest.mark.skipif(not candidates("3.7", None), reason="no Python 3.7 on this machine")
 def test_parameter_server_in_the_style_of_tensorflow_1_without_chief(launch: Launcher) -> None:
     done = launch("experiment=tf1_parameter_server", "nodes=2")
     trained(done)

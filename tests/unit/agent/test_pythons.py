@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from uv import find_uv_bin
 
 from launcher.agent import record
 from launcher.compute.agents import install
+from launcher.environment.interpreters import candidates
 from launcher.paths import StoreFolder
 
 if TYPE_CHECKING:
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
 def interpreter(version: str) -> str:
     """Return the path of a Python of this machine, or skip."""
-    find = [find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", version]
-    done = subprocess.run(find, capture_output=True, text=True, check=False, timeout=60)
-    if done.returncode != 0:
-        pytest.skip(f"no Python {version} on this machine")
-    return done.stdout.strip()
+    for path in candidates(version, None):
+        return path
+    pytest.skip(f"no Python {version} on this machine")
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.12", "3.13"])
