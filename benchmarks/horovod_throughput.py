@@ -8,7 +8,7 @@ from benchmarks.launches import mpirun, project
 from benchmarks.paired import Bound, Comparison, in_turn, main
 
 JOB = ("script=horovod_steps.py", "data=none", "distribution=horovod", "example=none")
-ROUNDS = 60  # some 15 s on two slow cores
+ROUNDS = 40  # some 10 s on two slow cores
 SAID = re.compile(r"python (\S+) images/s ([0-9.]+)")
 
 
