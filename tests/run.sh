@@ -9,6 +9,8 @@ missing=""
 for pair in g++:g++ cmake:cmake make:make mpicxx:libopenmpi-dev mpirun:openmpi-bin git:git; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
+header='import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+"${PYTHON:-python3}" -c "$header" || missing="$missing python3-dev"
 if [ -n "$missing" ]; then
     [ "$(id -u)" = 0 ] || { echo "install these packages first:$missing" >&2; exit 2; }
     apt-get -o DPkg::Lock::Timeout=600 -qq update

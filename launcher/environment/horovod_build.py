@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import tarfile
 import uuid
 from typing import TYPE_CHECKING, Final
@@ -99,10 +100,26 @@ def _build(wish: HorovodWish, interpreter: Interpreter, place: Path, progress: P
     return final
 
 
+def _check_headers(interpreter: Interpreter) -> None:
+    """Refuse at once what would fail after minutes: PyTorch's headers include Python's."""
+    query = "import sysconfig; print(sysconfig.get_path('include'))"
+    asked = subprocess.run(
+        [interpreter.path, "-I", "-c", query], capture_output=True, text=True, check=False, timeout=60
+    )
+    folder = Path(asked.stdout.strip())
+    if not (folder / "Python.h").is_file():
+        raise BuildError(
+            f"Horovod for PyTorch needs the headers of Python {interpreter.version}: there is no Python.h in "
+            f"{folder}. Install them, on Debian: apt-get install python3-dev"
+        )
+
+
 def _compile(
     wish: HorovodWish, interpreter: Interpreter, work: Path, tools: Tools, progress: Progress
 ) -> Path:
     release = wish.release
+    if release.framework == "pytorch":
+        _check_headers(interpreter)
     temporary = work / "tmp"
     temporary.mkdir()
     progress.step(

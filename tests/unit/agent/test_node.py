@@ -76,7 +76,7 @@ def test_a_process_runs_in_its_folder_with_its_log_and_nothing_to_read(
     acting: Acting, tmp_path: Path
 ) -> None:
     event = acting.start(
-        *python("import os, sys; print(os.getcwd(), repr(sys.stdin.read())); os.write(2, b'e')")
+        *python("import os, sys; print(os.getcwd(), repr(sys.stdin.read()), flush=True); os.write(2, b'e')")
     )
     assert event == {"event": "started", "name": "worker-0", "pid": event["pid"]}
     acting.serve(lambda: acting.node.idle)
