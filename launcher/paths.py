@@ -1,11 +1,13 @@
-"""Every file name of the store, of a run folder and of the cache, in one place."""
+"""Every file name of the store, of a run folder and of the cache, in one place.
+
+Named tuples: `runs list` imports this, and `dataclasses` would be a tenth of its time.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +22,7 @@ def cache_root() -> Path:
     return Path(base).expanduser().absolute() / "launcher"
 
 
-@dataclass(frozen=True, slots=True)
-class RunFolder:
+class RunFolder(NamedTuple):
     """A run's folder, `<store>/runs/<experiment>/<number>`."""
 
     root: Path
@@ -107,8 +108,7 @@ class RunFolder:
         return sorted(int(name) for name in names if name.isdigit())
 
 
-@dataclass(frozen=True, slots=True)
-class StoreFolder:
+class StoreFolder(NamedTuple):
     """The store's folder."""
 
     root: Path

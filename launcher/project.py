@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from launcher.errors import ConfigError, Problem, nearest
 
@@ -13,8 +12,7 @@ KEYS = ("conf", "store")
 """What `[tool.launcher]` may hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(NamedTuple):
     """What the nearest pyproject.toml with a `[tool.launcher]` says; all None outside any project."""
 
     root: Path | None = None

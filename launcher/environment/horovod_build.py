@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from launcher.environment import uv
@@ -20,7 +21,6 @@ from launcher.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from launcher.environment.horovod import HorovodWish
     from launcher.environment.interpreters import Interpreter

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from launcher.errors import ConfigError, Problem, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 KEYS = ("name", "since", "state", "sweep", "tag")
 UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-@dataclass(slots=True)
 class Filters:
     """What a run must be to be shown; alternatives within one filter, all filters together."""
 
-    states: set[str] = field(default_factory=set[str])
-    names: set[str] = field(default_factory=set[str])
-    sweep: str | None = None
-    since: float | None = None
-    """Earliest creation, in seconds since the epoch."""
-    tags: list[tuple[str, str | None]] = field(default_factory=list[tuple[str, str | None]])
-    """Keys, each with the value wanted, None for any."""
+    def __init__(self, *, names: Iterable[str] = (), sweep: str | None = None) -> None:
+        self.states: set[str] = set()
+        self.names = set(names)
+        self.sweep = sweep
+        self.since: float | None = None  # earliest creation, in seconds since the epoch
+        self.tags: list[tuple[str, str | None]] = []  # keys, each with the value wanted, None for any
 
     def tagged(self, tags: Mapping[str, str]) -> bool:
         """Tell whether a run with these tags passes."""

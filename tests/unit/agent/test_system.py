@@ -166,7 +166,7 @@ def test_marked_children_end_and_others_do_not(bench: Bench, loop: Loop) -> None
     marked = subprocess.Popen(["sh", "-c", "sleep 300; :"], env={"PATH": os.environ["PATH"], "MARK": "x"})
     other = subprocess.Popen(["sleep", "300"], env={"PATH": os.environ["PATH"], "MARK": "xy"})
     system.end_marked({b"MARK=x"})
-    assert marked.wait(60) == -signal.SIGKILL
+    marked.wait(60)  # killed, or at its end because its child was killed first
     assert other.poll() is None
     other.kill()
     other.wait()
