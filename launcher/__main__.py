@@ -58,17 +58,18 @@ def _launch(words: Sequence[str]) -> int:
 
 
 def _sweep(line: CommandLine) -> int:
+    from launcher.config.load import Loader, load_sweep  # noqa: PLC0415
     from launcher.config.native import foreign, run  # noqa: PLC0415
 
-    if foreign(line):
+    loader = None if line.plugins else Loader(line, None)
+    if loader is None or foreign(loader):
         from launcher.plugin import launch_one  # noqa: PLC0415
 
         run(line, launch_one)
         return 0
-    from launcher.config.load import load_sweep  # noqa: PLC0415
     from launcher.launch import launch_sweep  # noqa: PLC0415
 
-    return launch_sweep(load_sweep(line)).exit_code
+    return launch_sweep(load_sweep(loader)).exit_code
 
 
 if __name__ == "__main__":

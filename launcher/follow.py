@@ -167,7 +167,9 @@ def wait(
         canceled = False
         while left:
             show()
-            for folder in [folder for folder in left if folder.end.exists() or not folder.submit.exists()]:
+            over = [folder for folder in left if folder.end.exists() or not folder.submit.exists()]
+            pause = _QUICK_S if over else pause  # where one ends, the next soon does
+            for folder in over:
                 del left[folder]
                 try:
                     on_end(read_run(folder))

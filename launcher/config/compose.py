@@ -81,6 +81,7 @@ class Composer:
         resolvers.register()
         self.loader = ConfigLoaderImpl(self.search_path())
         self.parser = Parser(self.loader)
+        self._groups: dict[tuple[str, ...], Composed] = {}
 
     def search_path(self, *, whole: bool = False) -> ConfigSearchPathImpl:
         """Return where files are looked for; `whole` with Hydra's own and those of its plugins."""
@@ -133,6 +134,21 @@ class Composer:
         OmegaConf.set_struct(config, value=True)
         choices = dict[str, Any](defaults.overrides.known_choices)
         return Composed(config, choices), defaults.config_overrides
+
+    def groups(self, overrides: Sequence[Override]) -> Composed:
+        """Return what the choices among overrides make, composed once; not to be changed.
+
+        Raises:
+            NeedsHydraError: see `compose_whole`.
+            HydraException: what Hydra has against it.
+        """
+        if any(override.is_hydra_override() for override in overrides):
+            raise NeedsHydraError
+        chosen = [override for override in overrides if self.is_choice(override)]
+        key = tuple(str(override.input_line) for override in chosen)
+        if key not in self._groups:
+            self._groups[key] = self.compose_groups(chosen)[0]
+        return self._groups[key]
 
     def apply(self, config: DictConfig, values: Sequence[Override]) -> DictConfig:
         """Put the values into a configuration, which is changed and returned."""

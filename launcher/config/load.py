@@ -53,13 +53,13 @@ def load(
     raise ConfigError(problems)
 
 
-def load_sweep(line: CommandLine | Sequence[str], cwd: Path | None = None) -> list[LaunchRequest]:
+def load_sweep(line: Loader | CommandLine | Sequence[str], cwd: Path | None = None) -> list[LaunchRequest]:
     """Return the members of the sweep that a command line asks for, in order.
 
     Raises:
         ConfigError: with everything that is wrong with any of them.
     """
-    loader = Loader(line, cwd)
+    loader = line if isinstance(line, Loader) else Loader(line, cwd)
     problems: list[Problem | str] = []
     overrides = loader.parse(problems)
     if problems:
@@ -136,7 +136,7 @@ class Loader:
         """Return what a file sweeps over, as `hydra.sweeper.params` of Hydra's basic sweeper."""
         fixed = [override for override in overrides if not override.is_sweep_override()]
         try:
-            self.composer.compose_groups(fixed)
+            self.composer.groups(fixed)
         except NeedsHydraError:
             config = self._whole(fixed).config
             params: Any = OmegaConf.select(config, "hydra.sweeper.params") or {}

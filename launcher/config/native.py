@@ -88,16 +88,13 @@ def show(line: CommandLine, cwd: Path | None = None) -> int:
     return code
 
 
-def foreign(line: CommandLine, cwd: Path | None = None) -> bool:
-    """Tell whether somebody else's sweeper or launcher was chosen, on the command line or in a file."""
-    if line.plugins:
-        return True
-    if not line.multirun:
+def foreign(loader: Loader) -> bool:
+    """Tell whether somebody else's sweeper or launcher was chosen in a file."""
+    if not loader.line.multirun:
         return False
-    loader = Loader(line, cwd)
     overrides = [each for each in loader.parse([]) if not each.is_sweep_override()]
     try:
-        loader.composer.compose_groups(overrides)
+        loader.composer.groups(overrides)
     except NeedsHydraError:
         choices = loader.compose(overrides).choices
         return any(choices.get(group) not in {BASIC, ours, None} for group, ours in OURS.items())

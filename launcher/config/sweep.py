@@ -80,7 +80,7 @@ class Members:
 
     def _base(self, chosen: Sequence[Override]) -> Composed | None:
         try:
-            return self._composer.compose_groups(chosen)[0]
+            return self._composer.groups(chosen)
         except NeedsHydraError:
             return None
 
