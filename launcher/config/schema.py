@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 import launcher.compute
 import launcher.data
 import launcher.distribution
+import launcher.environment
 from launcher.config.nodes import child, object_type
-from launcher.environment import Current, Packages
 from launcher.spec import Framework
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def schemas() -> Iterator[tuple[str | None, str, type]]:
     for group, table in (
         ("compute", launcher.compute.CHOICES),
         ("distribution", launcher.distribution.CHOICES),
-        ("environment", {choice.kind: choice for choice in (Current, Packages)}),
+        ("environment", launcher.environment.CHOICES),
         ("data", launcher.data.CHOICES),
     ):
         for name, option in table.items():
