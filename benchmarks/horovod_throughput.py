@@ -8,7 +8,7 @@ from benchmarks.launches import mpirun, project
 from benchmarks.paired import Bound, Comparison, in_turn, main
 
 JOB = ("script=horovod_steps.py", "data=none", "distribution=horovod", "example=none")
-ROUNDS = 40  # some 10 s on two slow cores
+ROUNDS = 60  # some 5 s on two slow cores
 SAID = re.compile(r"python (\S+) images/s ([0-9.]+)")
 
 
@@ -27,7 +27,7 @@ def measure(pairs: int | None) -> list[Comparison]:
             series = in_turn(
                 lambda ours=ours: _rate(here.output(ours)),
                 lambda: _rate(here.output(bare)),
-                pairs or (10 if bound else 3),
+                pairs or (10 if bound else 2),
             )
             found.append(
                 Comparison(
