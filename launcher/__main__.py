@@ -69,7 +69,7 @@ def _sweep(line: CommandLine) -> int:
         return 0
     from launcher.launch import launch_sweep  # noqa: PLC0415
 
-    return launch_sweep(load_sweep(loader)).exit_code
+    return launch_sweep(load_sweep(loader), line).exit_code
 
 
 if __name__ == "__main__":

@@ -6,43 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from launcher.checks import check
 from launcher.dryrun import describe
-from launcher.errors import ConfigError, LauncherError, Problem
+from launcher.errors import LauncherError
 from launcher.follow import Follower, Stopped, first_log, wait
-from launcher.paths import RunFolder, StoreFolder, cache_root
-from launcher.probe import probe
+from launcher.members import Member, checked, record
+from launcher.paths import RunFolder, cache_root
 from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec, State, plain
-from launcher.store.git import GitQuestion
 from launcher.store.metrics import last_values
-from launcher.store.runs import create_run, enter, finish, request_cancel, reserve, update_submit
-from launcher.store.snapshots import snapshot
-from launcher.view import View, duration, table
+from launcher.store.runs import enter, finish, request_cancel, update_submit
+from launcher.sweep_view import line_of, objective, tell
+from launcher.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from launcher.plan import Plan
-    from launcher.spec import Progress
+    from launcher.config.command_line import CommandLine
     from launcher.store.fold import Run
 
 STOPPED_WATCHING = 130
 """Exit code after Ctrl-C, 128 + SIGINT as in a shell."""
-
-
-@dataclass(slots=True)
-class Member:
-    """One run on its way from request to end."""
-
-    request: LaunchRequest
-    facts: Facts
-    plan: Plan
-    folder: RunFolder | None = None
-    prepare: Callable[[Progress], Prepared] | None = None
-    """Another way to its environment than that of its spec."""
-    ready: bool = False
-    handed_over: bool = False
-    run: Run | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +46,29 @@ def launch(request: LaunchRequest) -> int:
     return _launch([request], sweep=None).exit_code
 
 
-def launch_sweep(requests: Sequence[LaunchRequest]) -> SweepResult:
+def launch_sweep(requests: Sequence[LaunchRequest], line: CommandLine | None = None) -> SweepResult:
     """Launch the members of a sweep side by side; one that fails does not hide the others.
+
+    `line` is what they were composed from, where they can be composed from it again.
 
     Raises:
         ConfigError: with every problem of every member, before anything was touched.
     """
-    return _launch(requests, sweep=uuid4().hex[:12])
+    return _launch(requests, uuid4().hex[:12], line)
 
 
-def _launch(requests: Sequence[LaunchRequest], sweep: str | None) -> SweepResult:
-    members = _checked(requests)
+def _launch(
+    requests: Sequence[LaunchRequest], sweep: str | None, line: CommandLine | None = None
+) -> SweepResult:
+    members = checked(requests)
     if requests[0].dry_run:
         for member in members:
             print("\n".join(describe(member.request, member.plan)))  # noqa: T201  # the answer
         return SweepResult((None,) * len(members), (None,) * len(members), 0)
     try:
-        _record(members, sweep)
+        record(members, sweep, line)
     except KeyboardInterrupt:
-        _abandon(members)
+        abandon(members)
         raise
     return run_members(members, sweep)
 
@@ -90,70 +76,26 @@ def _launch(requests: Sequence[LaunchRequest], sweep: str | None) -> SweepResult
 def run_members(members: Sequence[Member], sweep: str | None) -> SweepResult:
     """Prepare, submit and follow members that are recorded."""
     with View() as view:
+        if sweep is not None:
+            view.say(f"sweep {sweep}  {len(members)} run{'s' * (len(members) > 1)}")
         try:
             _prepare(members, view)
             _submit(members)
             if not members[0].request.wait:
-                _detached(members, view)
+                _detached(members, view, sweep)
                 return SweepResult((None,) * len(members), (None,) * len(members), 0)
             _follow(members, view, sweep)
         except Stopped:
-            _detached(members, view)
+            _detached(members, view, sweep)
             return SweepResult((None,) * len(members), (None,) * len(members), STOPPED_WATCHING)
         except KeyboardInterrupt:
-            _abandon(members)
+            abandon(members)
             view.say("\nCanceled while preparing; nothing was started.")
             raise
     runs = tuple(member.run for member in members)
-    objectives = tuple(_objective(member) for member in members)
+    objectives = tuple(objective(run) if run is not None else None for run in runs)
     failed = any(run is None or run.state is not State.COMPLETED for run in runs)
     return SweepResult(runs, objectives, int(failed))
-
-
-def _checked(requests: Sequence[LaunchRequest]) -> list[Member]:
-    """Return the members with their facts and plans; everything that is wrong is raised at once."""
-    members: list[Member] = []
-    problems: dict[str, Problem | str] = {}
-    probed: dict[str, Facts] = {}
-    for request in requests:
-        spec = request.spec
-        asked = repr((spec.distribution.kind, spec.environment, spec.resources.gpus_per_node > 0))
-        facts = probed[asked] = probed.get(asked) or probe(spec)
-        found = list(check(spec, facts))
-        problems.update((str(problem), problem) for problem in found)
-        if not found:
-            members.append(Member(request, facts, spec.distribution.plan(spec, facts)))
-    if problems:
-        raise ConfigError(list(problems.values()))
-    return members
-
-
-def _record(members: Sequence[Member], sweep: str | None) -> None:
-    """Freeze source, config and plan of every member in its run folder."""
-    sources: dict[tuple[str, str], Any] = {}
-    free: dict[tuple[str, str], list[RunFolder]] = {}
-    for member in members:
-        spec, store = member.request.spec, StoreFolder(member.request.store)
-        place = (str(store.root), str(spec.source))
-        if place not in sources:
-            git = GitQuestion(spec.source)  # answers while the tree is walked
-            sources[place] = snapshot(spec.source, store, spec.snapshot_limit_mib), git.answer()
-        name = (str(store.root), spec.name)
-        if name not in free:
-            count = sum((str(other.request.store), other.request.spec.name) == name for other in members)
-            free[name] = reserve(store, spec.name, count)
-        tree, git = sources[place]
-        member.folder = create_run(
-            store,
-            spec,
-            member.plan,
-            config=member.request.config,
-            snapshot=tree,
-            overrides=member.request.overrides,
-            git=git,
-            sweep=sweep,
-            folder=free[name].pop(0),
-        )
 
 
 def _prepare(members: Sequence[Member], view: View) -> None:
@@ -211,15 +153,15 @@ def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
     if sweep is None:
         member = members[0]
         followers = [Follower(_folder(member), view, first_log(plain(member.plan)), phases=1)]
-    labels = _labels(members)
     over = 0
 
     def on_end(run: Run) -> None:
         nonlocal over
         over += 1
-        by_folder[run.folder].run = run
+        member = by_folder[run.folder]
+        member.run = run
         if sweep is not None:
-            view.phase(run.id, run.state, f"({over} of {len(members)}) {labels[run.folder]}")
+            view.phase(run.id, run.state, f"({over} of {len(members)}) {member.label}")
 
     wait(list(by_folder), view, lambda: [follower.poll() for follower in followers], on_end)
     for follower in followers:
@@ -228,37 +170,22 @@ def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
         if members[0].run is not None:
             view.summary(members[0].run, last_values(_folder(members[0])))
     if sweep is not None:
-        _tell_sweep(members, view, sweep)
+        tell(view, sweep, [line_of(it.place, it.run, it.label, 0) for it in members if it.run is not None])
 
 
-def _tell_sweep(members: Sequence[Member], view: View, sweep: str) -> None:
-    labels = _labels(members)
-    rows = [("run", "state", "time", "objective", "overrides")]
-    for member in members:
-        run = member.run
-        if run is None:
-            continue
-        value = _objective(member)
-        took = duration(run.ended - run.started) if run.ended and run.started else "-"
-        rows.append((run.id, run.state, took, "-" if value is None else f"{value:.6g}", labels[run.folder]))
-    view.say()
-    for line in table(rows):
-        view.say(line)
-    for member in members:
-        if member.run is not None and member.run.cause is not None:
-            view.say(f"{member.run.id}: {member.run.cause.message}")
-    view.say(f"sweep {sweep}")
-
-
-def _detached(members: Sequence[Member], view: View) -> None:
-    for member in members:
-        view.say(f"{_folder(member).id}  submitted")
+def _detached(members: Sequence[Member], view: View, sweep: str | None) -> None:
     first = _folder(members[0]).id
-    view.say(f"  next     python -m launcher runs logs -f {first}")
-    view.say(f"           python -m launcher runs cancel {first}")
+    if sweep is None:
+        view.say(f"{first}  submitted")
+        steps = (f"runs logs -f {first}", f"runs cancel {first}")
+    else:
+        view.say(f"sweep {sweep}  submitted")
+        steps = (f"sweeps show {sweep}", f"sweeps wait {sweep}", f"sweeps cancel {sweep}")
+    for number, step in enumerate(steps):
+        view.say(f"  {'' if number else 'next':8} python -m launcher {step}")
 
 
-def _abandon(members: Sequence[Member]) -> None:
+def abandon(members: Sequence[Member]) -> None:
     """End what was interrupted; a run that was handed over is its supervisor's to end."""
     for member in members:
         if member.handed_over:
@@ -270,21 +197,6 @@ def _abandon(members: Sequence[Member]) -> None:
                 "message": "interrupted while preparing",
             }
             finish(member.folder, State.CANCELED, cause)
-
-
-def _labels(members: Sequence[Member]) -> dict[RunFolder, str]:
-    """Return what each member has that not all have."""
-    words = [set(member.request.overrides) for member in members]
-    common = words[0].intersection(*words[1:]) if len(words) > 1 else set[str]()
-    return {
-        _folder(member): " ".join(word for word in member.request.overrides if word not in common)
-        for member in members
-    }
-
-
-def _objective(member: Member) -> float | None:
-    name = member.request.spec.objective
-    return last_values(member.folder).get(name) if name and member.folder else None
 
 
 def _folder(member: Member) -> RunFolder:

@@ -95,6 +95,10 @@ class RunFolder(NamedTuple):
         """Return the record that the attempt's agent 0 keeps."""
         return self.attempt(number) / "state.json"
 
+    def attempt_lost(self, number: int) -> Path:
+        """Return where it is noted that an attempt's job was requeued without a word of its agent."""
+        return self.attempt(number) / "lost.json"
+
     def attempt_logs(self, number: int) -> Path:
         """Return where the logs of one attempt are: `logs` for the first, `logs/attempt-k` after."""
         return self.logs if number == 0 else self.logs / f"attempt-{number}"
@@ -106,6 +110,26 @@ class RunFolder(NamedTuple):
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(int(name) for name in names if name.isdigit())
+
+
+class SweepFolder(NamedTuple):
+    """A sweep's folder, `<store>/sweeps/<id>`."""
+
+    root: Path
+
+    @property
+    def id(self) -> str:
+        """`87232ef5358e`."""
+        return self.root.name
+
+    @property
+    def record(self) -> Path:
+        """What was asked for, and the members; a sweep exists once this does."""
+        return self.root / "sweep.json"
+
+    def resumption(self, number: int) -> Path:
+        """Return the record of the resumption of that number, counted from 1."""
+        return self.root / f"resume-{number}.json"
 
 
 class StoreFolder(NamedTuple):
@@ -132,6 +156,10 @@ class StoreFolder(NamedTuple):
     def sweeps(self) -> Path:
         """Records of multiruns."""
         return self.root / "sweeps"
+
+    def sweep(self, name: str) -> SweepFolder:
+        """Return the folder of one sweep."""
+        return SweepFolder(self.sweeps / name)
 
     def experiment(self, name: str) -> Path:
         """Return the folder of one experiment's runs."""

@@ -6,20 +6,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import BuildError, NotFoundError
-from launcher.launch import Member, run_members
+from launcher.launch import run_members
+from launcher.members import Member, facts_of
 from launcher.paths import RunFolder, StoreFolder, cache_root
-from launcher.probe import probe
 from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec
 from launcher.store import records
 from launcher.store.runs import create_run
 from launcher.store.snapshots import Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from launcher.spec import Progress
 
 
 def rerun(folder: RunFolder, *, wait: bool) -> int:
     """Launch a run like an earlier one, under the next number; return the exit code.
+
+    Raises:
+        NotFoundError: the run or its source is no longer there.
+    """
+    member, tree = again(folder, {}, wait=wait)
+    request = member.request
+    member.folder = create_run(
+        StoreFolder(request.store), request.spec, member.plan, config=request.config, snapshot=tree,
+        overrides=request.overrides, rerun_of=folder.id,
+    )  # fmt: skip
+    return run_members([member], sweep=None).exit_code
+
+
+def again(
+    folder: RunFolder, known: dict[str, Facts], then: Mapping[str, Any] | None = None, *, wait: bool
+) -> tuple[Member, Snapshot]:
+    """Return what runs a run's frozen records again, not recorded yet, and its source.
+
+    Args:
+        folder: the run.
+        known: what was probed already, see `facts_of`.
+        then: the environment to use; else the one that the run had.
+        wait: whether to follow it.
 
     Raises:
         NotFoundError: the run or its source is no longer there.
@@ -31,37 +56,26 @@ def rerun(folder: RunFolder, *, wait: bool) -> int:
         raise NotFoundError(f"{folder.id}: there is no such run in the store {folder.root.parents[2]}")
     if not folder.source.is_dir():
         raise NotFoundError(f"{folder.id}: its snapshot of the source is gone from the store")
-    store = folder.root.parents[2]
     spec = thaw(frozen)
-    facts = probe(spec)
+    facts = facts_of(spec, known)
     request = LaunchRequest(
-        spec=spec, store=store, config=folder.config.read_text("utf-8", "surrogateescape"),
+        spec=spec, store=folder.root.parents[2], config=folder.config.read_text("utf-8", "surrogateescape"),
         overrides=tuple(submit["overrides"]), wait=wait,
-    )  # fmt: skip
-    plan = spec.distribution.plan(spec, facts)
-    new = create_run(
-        StoreFolder(store), spec, plan, config=request.config, snapshot=_snapshot(folder, submit),
-        overrides=request.overrides, rerun_of=folder.id,
     )  # fmt: skip
 
     def prepare(progress: Progress) -> Prepared:
-        return _environment(submit, spec, facts, progress)
+        return _environment(then or submit["environment"], spec, facts, progress)
 
-    member = Member(request, facts, plan, folder=new, prepare=prepare)
-    return run_members([member], sweep=None).exit_code
-
-
-def _snapshot(folder: RunFolder, submit: dict[str, Any]) -> Snapshot:
-    return Snapshot(path=folder.source.resolve(), **submit["snapshot"])
+    member = Member(request, facts, spec.distribution.plan(spec, facts), prepare=prepare)
+    return member, Snapshot(path=folder.source.resolve(), **submit["snapshot"])
 
 
-def _environment(submit: dict[str, Any], spec: RunSpec, facts: Facts, progress: Progress) -> Prepared:
+def _environment(then: Mapping[str, Any] | None, spec: RunSpec, facts: Facts, progress: Progress) -> Prepared:
     """Return the run's own environment; built again where it is gone, if the same can still be built.
 
     Raises:
         BuildError: what would be built today is not what the run had.
     """
-    then = submit["environment"]
     if then is not None and Path(then["python"]).exists():
         values: dict[str, Any] = {**then, "packages": tuple(then["packages"])}
         return Prepared(**values)

@@ -16,6 +16,7 @@ COMMANDS = {
     "completion": "print a script that completes commands, run ids and overrides in your shell",
     "init": "write a small project that runs at once",
     "runs": "list, show, follow, cancel, rerun and delete runs",
+    "sweeps": "list, show, wait for, cancel and resume sweeps",
 }
 """Each with its help; the module of the same name here has `main(argv)`."""
 

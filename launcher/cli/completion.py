@@ -1,8 +1,9 @@
-"""`launcher completion bash|zsh|fish`: completion of commands, run ids, filters and overrides."""
+"""`launcher completion bash|zsh|fish`: completion of commands, ids, filters and overrides."""
 
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from launcher.paths import StoreFolder
 from launcher.project import find_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # The shells give the words before the cursor and the one that it is in; what comes back is whole words.
 # bash splits words at '=' and ':', so it gives the line, and gets back what follows the last of these.
@@ -55,7 +56,7 @@ HOWTO = {
     "fish": "launcher completion fish | source",
 }
 NEWEST = 50
-"""How many run ids are offered."""
+"""How many ids are offered."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -90,27 +91,24 @@ def complete(words: Sequence[str]) -> list[str]:
 
 
 def _command(before: Sequence[str], word: str) -> list[str]:
-    if before[0] != "runs":
-        return _starting(SCRIPTS if before[0] == "completion" else (), word)
-    from launcher.cli.runs import VERBS  # noqa: PLC0415
-
+    noun = before[0]
+    if noun not in {"runs", "sweeps"}:
+        return _starting(SCRIPTS if noun == "completion" else (), word)
+    module = import_module(f"launcher.cli.{noun}")
     if len(before) == 1:
-        return _starting(VERBS, word)
+        return _starting(module.VERBS, word)
     if before[-1] == "--store":
         return []
     if word.startswith("-"):
-        return _starting(_options(before[1]), word)
+        return _starting(_options(module.parsers()[1], before[1]), word)
     if before[1] == "list":
-        return _filters(before, word)
-    return _starting(_ids(before, word), word)
+        return _filters(before, word) if noun == "runs" else []
+    return _starting(_ids(before, word) if noun == "runs" else _sweeps(before), word)
 
 
-def _options(verb: str) -> list[str]:
+def _options(known: Mapping[str, argparse.ArgumentParser], verb: str) -> list[str]:
     import re  # noqa: PLC0415
 
-    from launcher.cli.runs import parsers  # noqa: PLC0415
-
-    known = parsers()[1]
     usage = known[verb].format_usage() if verb in known else ""
     return sorted({*re.findall(r"(?<=\[)--?[\w-]+", usage), "--help"})
 
@@ -138,6 +136,12 @@ def _ids(before: Sequence[str], word: str) -> list[str]:
     filters = Filters(names={name}) if slash else Filters()
     names = [f"{name}/latest" for name in store.experiments()]
     return ["latest", *names, *(row["id"] for row in list_runs(store, filters, NEWEST))]
+
+
+def _sweeps(before: Sequence[str]) -> list[str]:
+    from launcher.store.sweeps import list_sweeps  # noqa: PLC0415
+
+    return ["latest", *(sweep.folder.id for sweep in list_sweeps(_store(before), NEWEST))]
 
 
 def _store(words: Sequence[str]) -> StoreFolder:

@@ -14,8 +14,9 @@ from launcher.store.runs import delete, read_run, request_cancel
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
-    from launcher.paths import StoreFolder
+    from launcher.paths import RunFolder, StoreFolder
 
 CANCEL_WAIT_S = 10.0
 """A supervisor sees the request within half a second and gives processes five to end."""
@@ -23,7 +24,12 @@ CANCEL_WAIT_S = 10.0
 
 def cancel_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Ask for the end of runs, and wait a little for it."""
-    left = [folder for text in options.runs for folder in find_runs(store, text)]
+    return cancel([folder for text in options.runs for folder in find_runs(store, text)], options)
+
+
+def cancel(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
+    """Ask for the end of runs, and wait a little for it; return the exit code."""
+    left = list(folders)
     states: dict[str, str] = {}
     for folder in list(left):
         run = read_run(folder)
@@ -68,7 +74,7 @@ def delete_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Remove runs; all that can be are, and the others are named."""
     deleted: list[str] = []
     problems: list[str] = []
-    for folder in [folder for text in options.runs for folder in find_runs(store, text)]:
+    for folder in [folder for text in options.runs for folder in find_runs(store, text, replaced=True)]:
         try:
             delete(folder, force=options.force)
             deleted.append(folder.id)

@@ -69,7 +69,8 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
     if run.phases:
         yield "phases", "\n".join(_phases(run))
     overrides = " ".join(submit.get("overrides") or ())
-    labels = {"overrides": overrides, "sweep": submit.get("sweep"), "rerun of": submit.get("rerun_of")}
+    labels = {"overrides": overrides, "sweep": submit.get("sweep"), "resumes": submit.get("resumes")}
+    labels["rerun of"] = submit.get("rerun_of")
     yield from ((label, value) for label, value in {**labels, "tags": pairs(run.tags)}.items() if value)
     yield from _frozen(run)
     if len(run.attempts) > 1:

@@ -17,7 +17,7 @@ from launcher.view import duration
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from launcher.paths import RunFolder, StoreFolder
 
@@ -101,7 +101,12 @@ def _print(log: Log, lines: bytes, *, as_json: bool) -> None:
 
 def wait_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Wait for runs to be over."""
-    left = [folder for text in options.runs for folder in find_runs(store, text)]
+    return wait_for([folder for text in options.runs for folder in find_runs(store, text)], options)
+
+
+def wait_for(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
+    """Wait for runs to be over; return the exit code."""
+    left = list(folders)
     until = None if options.timeout is None else time.monotonic() + options.timeout
     over: list[Run] = []
     while True:

@@ -8,6 +8,7 @@ from launcher.errors import NotFoundError, nearest
 from launcher.store import records
 from launcher.store.filters import Filters
 from launcher.store.index import list_runs
+from launcher.store.sweeps import read_sweep
 
 if TYPE_CHECKING:
     from launcher.paths import RunFolder, StoreFolder
@@ -28,8 +29,13 @@ def find_run(store: StoreFolder, text: str) -> RunFolder:
     return folders[0]
 
 
-def find_runs(store: StoreFolder, text: str) -> list[RunFolder]:
+def find_runs(store: StoreFolder, text: str, *, replaced: bool = False) -> list[RunFolder]:
     """Return the run that is meant, or the members of a sweep in their order.
+
+    Args:
+        store: where to look.
+        text: what was typed.
+        replaced: of a sweep also the runs that others took the place of.
 
     Raises:
         NotFoundError: there is none.
@@ -41,6 +47,9 @@ def find_runs(store: StoreFolder, text: str) -> list[RunFolder]:
     if slash and number.isdecimal() and "/" not in name and name not in {"", ".", ".."}:
         folder = store.run(name, int(number))
         return [folder] if folder.submit.exists() else _none(store, text)
+    sweep = None if slash or replaced or not text else read_sweep(store.sweep(text))
+    if sweep is not None:
+        return [member.run for member in sweep.members if member.run.submit.exists()] or _none(store, text)
     if not slash:
         rows = list_runs(store, Filters(sweep=text), None)
         if rows:

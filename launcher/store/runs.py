@@ -74,6 +74,7 @@ def create_run(  # noqa: PLR0913  # the record has that many fields
     git: Git | None = None,
     sweep: str | None = None,
     rerun_of: str | None = None,
+    resumes: str | None = None,
     folder: RunFolder | None = None,
 ) -> RunFolder:
     """Record a run, in a folder from `reserve` or in the next one; it exists once submit.json does.
@@ -98,6 +99,7 @@ def create_run(  # noqa: PLR0913  # the record has that many fields
         "data": {},
         "sweep": sweep,
         "rerun_of": rerun_of,
+        "resumes": resumes,
         "job": None,
     }
     try:

@@ -21,9 +21,9 @@ def test_members_run_side_by_side_and_are_told_in_a_table(lab: Lab) -> None:
     )
     done = lab.launch("-m", "+args.x=1,2,3", "compute.max_parallel=3")
     assert done.returncode == 0, done.stderr
-    rows = [line.split() for line in done.stderr.splitlines() if line.startswith("mnist/")]
-    assert [(row[0], row[1], row[-1]) for row in rows] == [
-        (f"mnist/{n}", "Completed", f"+args.x={n}") for n in (1, 2, 3)
+    rows = [line.split() for line in done.stderr.splitlines() if line[:1].isdigit()]
+    assert [(*row[:3], row[-1]) for row in rows] == [
+        (str(n - 1), f"mnist/{n}", "Completed", f"+args.x={n}") for n in (1, 2, 3)
     ]
     sweeps = {read_run(lab.run(n)).submit["sweep"] for n in (1, 2, 3)}
     assert len(sweeps) == 1

@@ -1,0 +1,59 @@
+"""`launcher sweeps wait`, `cancel` and `resume`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.cli.output import say, say_json
+from launcher.cli.runs_change import cancel
+from launcher.cli.runs_watch import say_aside, wait_for
+from launcher.cli.sweeps_show import describe
+from launcher.errors import ConfigError, Problem
+from launcher.store.sweeps import DELETED, LOST, OVER, find_sweep, state_of
+
+if TYPE_CHECKING:
+    import argparse
+
+    from launcher.paths import StoreFolder
+
+
+def wait_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Wait for the members of a sweep to be over."""
+    sweep = find_sweep(store, options.sweep)
+    states = {member.run: state_of(member) for member in sweep.members}
+    gone = [run for run, state in states.items() if state in {LOST, DELETED}]
+    code = wait_for([run for run in states if run not in gone], options)
+    for run in gone:
+        say_aside(f"{run.id}: {states[run]}")
+    return 1 if gone else code
+
+
+def cancel_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Ask for the end of members, and wait a little for it."""
+    sweep = find_sweep(store, options.sweep)
+    count = len(sweep.members)
+    wrong = [number for number in options.members if not 0 <= number < count]
+    if wrong:
+        known = f"members of sweep {sweep.folder.id}: 0 to {count - 1}"
+        raise ConfigError([Problem("NUMBER", number, known) for number in wrong])
+    numbers: list[int] = options.members or list(range(count))
+    chosen = [sweep.members[number] for number in dict.fromkeys(numbers)]
+    return cancel([member.run for member in chosen if state_of(member) != DELETED], options)
+
+
+def resume_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Run the members that did not complete."""
+    sweep = find_sweep(store, options.sweep)
+    from launcher.resume import resume  # noqa: PLC0415  # 100 ms that no other verb needs
+
+    code = resume(sweep, options.words, wait=not (options.detach or options.json))
+    sweep = find_sweep(store, sweep.folder.id)
+    if options.json:
+        say_json(describe(sweep))
+    if code is not None:
+        return code
+    states = {state_of(member) for member in sweep.members}
+    if not options.json:
+        still = "" if states <= OVER else "; some are still running"
+        say(f"sweep {sweep.folder.id}: no member failed, was canceled or never started{still}")
+    return 0

@@ -1,0 +1,128 @@
+"""`launcher sweeps list` and `sweeps show`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from launcher.cli.output import moment, say, say_json, table
+from launcher.store.sweeps import AGAIN, DELETED, LOST, PENDING, find_sweep, list_sweeps, state_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from launcher.paths import StoreFolder
+    from launcher.store.sweeps import Member, Sweep
+    from launcher.sweep_view import Line
+
+CAUSES = {
+    LOST: "it never started, and its launcher or supervisor is gone",
+    DELETED: "this run was deleted",
+}
+
+
+def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Print the newest sweeps."""
+    from launcher.sweep_view import counted  # noqa: PLC0415
+
+    sweeps = list_sweeps(store, None if options.all else options.limit)
+    states = [[state_of(member) for member in sweep.members] for sweep in sweeps]
+    if options.json:
+        say_json([_head(sweep, own) for sweep, own in zip(sweeps, states, strict=True)])
+        return 0
+    if not sweeps:
+        say(f"No sweeps in {store.root} yet. `python -m launcher -m KEY=VALUE,VALUE` starts one")
+        return 0
+    rows = [
+        (
+            sweep.folder.id,
+            ",".join(sweep.names),
+            moment(sweep.record["created"]),
+            counted(own),
+            " ".join(sweep.overrides),
+        )
+        for sweep, own in zip(sweeps, states, strict=True)
+    ]
+    table(("SWEEP", "NAME", "CREATED", "MEMBERS", "OVERRIDES"), rows)
+    if not options.all and len(rows) == options.limit:
+        say(f"\nThe newest {options.limit}; -n NUMBER or --all shows more")
+    return 0
+
+
+def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Print a sweep with its members."""
+    sweep = find_sweep(store, options.sweep)
+    if options.json:
+        say_json(describe(sweep))
+        return 0
+    from launcher.sweep_view import HEADER, cells, counted  # noqa: PLC0415
+
+    lines = _lines(sweep)
+    states = [line.state for line in lines]
+    record = sweep.record
+    told = {
+        "sweep": sweep.folder.id,
+        "created": f"{moment(record['created'])} by {record['user']} on {record['host']}",
+        "overrides": " ".join(sweep.overrides),
+        "members": counted(states),
+        "resumed": f"{sweep.resumptions} time{'s' * (sweep.resumptions > 1)}" if sweep.resumptions else "",
+    }
+    for label, text in told.items():
+        if text:
+            say(f"{label.ljust(11)}{text}")
+    say()
+    table([name.upper() for name in HEADER], map(cells, lines))
+    causes = [f"{line.run}: {line.cause}" for line in lines if line.cause is not None]
+    for text in ["", *causes] if causes else []:
+        say(text)
+    if AGAIN & set(states):
+        say(f"\nnext       python -m launcher sweeps resume {sweep.folder.id}")
+    return 0
+
+
+def describe(sweep: Sweep) -> dict[str, Any]:
+    """Return a sweep with its members, ready for JSON."""
+    lines = _lines(sweep)
+    members = [
+        {
+            "index": member.place,
+            "run": line.run,
+            "state": line.state,
+            "seconds": line.seconds,
+            "objective": line.objective,
+            "overrides": list(member.overrides),
+            "cause": line.cause,
+            "replaced": list(member.replaced),
+        }
+        for member, line in zip(sweep.members, lines, strict=True)
+    ]
+    head = _head(sweep, [line.state for line in lines])
+    more = {key: sweep.record[key] for key in ("cwd", "max_parallel")}
+    return {**head, **more, "resumptions": sweep.resumptions, "members": members}
+
+
+def _head(sweep: Sweep, states: Sequence[str]) -> dict[str, Any]:
+    return {
+        **{key: sweep.record[key] for key in ("id", "created", "user", "host")},
+        "names": sweep.names,
+        "overrides": sweep.overrides,
+        "states": {state: states.count(state) for state in dict.fromkeys(states)},
+    }
+
+
+def _lines(sweep: Sweep) -> list[Line]:
+    from launcher.sweep_view import labels  # noqa: PLC0415
+
+    told = labels([member.overrides for member in sweep.members])
+    return [_line(member, label) for member, label in zip(sweep.members, told, strict=True)]
+
+
+def _line(member: Member, label: str) -> Line:
+    from launcher.store.runs import read_run  # noqa: PLC0415
+    from launcher.sweep_view import Line, line_of  # noqa: PLC0415
+
+    state = state_of(member)
+    if state in CAUSES or (state == PENDING and member.claimed):
+        return Line(member.place, member.run.id, state, None, None, label, CAUSES.get(state))
+    return line_of(member.place, read_run(member.run), label, time.time())

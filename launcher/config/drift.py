@@ -1,0 +1,50 @@
+"""How two frozen configurations differ, key by key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_ABSENT = object()
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
+
+
+class Difference(NamedTuple):
+    """A key with its two values in words."""
+
+    key: str
+    frozen: str
+    given: str
+
+
+def differences(frozen: str, given: str) -> list[Difference]:
+    """Return what differs between two configurations as YAML, in the order of the first; then what is new."""
+    old, new = _values(frozen), _values(given)
+    return [
+        Difference(key, _told(old.get(key, _ABSENT)), _told(new.get(key, _ABSENT)))
+        for key in dict.fromkeys([*old, *new])
+        if _told(old.get(key, _ABSENT)) != _told(new.get(key, _ABSENT))
+    ]
+
+
+def _values(text: str) -> dict[str, Any]:
+    """Return the value of each key, and the choice of each group, which the first line tells."""
+    first = text.partition("\n")[0]
+    choices = dict(word.split("=", 1) for word in first[1:].split()) if first.startswith("#") else {}
+    return {**dict(_leaves(yaml.load(text, Loader=_Loader) or {})), **choices}  # noqa: S506  # a safe one
+
+
+def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(cast("Mapping[str, Any]", value), f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _told(value: object) -> str:
+    return "no such key" if value is _ABSENT else repr(value)

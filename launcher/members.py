@@ -1,0 +1,119 @@
+"""From requests to members that are checked and recorded: frozen, not yet prepared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from launcher.checks import check
+from launcher.errors import ConfigError, Problem
+from launcher.paths import StoreFolder
+from launcher.probe import probe
+from launcher.store.git import GitQuestion
+from launcher.store.runs import create_run, reserve
+from launcher.store.snapshots import snapshot
+from launcher.store.sweeps import NewMember, create_sweep
+from launcher.sweep_view import labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from launcher.config.command_line import CommandLine
+    from launcher.paths import RunFolder
+    from launcher.plan import Plan
+    from launcher.spec import Facts, LaunchRequest, Prepared, Progress, RunSpec
+    from launcher.store.fold import Run
+
+
+@dataclass(slots=True)
+class Member:
+    """One run on its way from request to end."""
+
+    request: LaunchRequest
+    facts: Facts
+    plan: Plan
+    folder: RunFolder | None = None
+    prepare: Callable[[Progress], Prepared] | None = None
+    """Another way to its environment than that of its spec."""
+    place: int = 0
+    """Its number in the sweep."""
+    label: str = ""
+    """What sets it apart in its sweep."""
+    ready: bool = False
+    handed_over: bool = False
+    run: Run | None = None
+
+
+def checked(requests: Sequence[LaunchRequest]) -> list[Member]:
+    """Return the members with their facts and plans; everything that is wrong is raised at once.
+
+    Raises:
+        ConfigError: with every problem of every member.
+    """
+    members: list[Member] = []
+    problems: dict[str, Problem | str] = {}
+    probed: dict[str, Facts] = {}
+    for request in requests:
+        spec = request.spec
+        facts = facts_of(spec, probed)
+        found = list(check(spec, facts))
+        problems.update((str(problem), problem) for problem in found)
+        if not found:
+            members.append(Member(request, facts, spec.distribution.plan(spec, facts)))
+    if problems:
+        raise ConfigError(list(problems.values()))
+    for index, label in enumerate(labels([request.overrides for request in requests])):
+        members[index].place, members[index].label = index, label
+    return members
+
+
+def facts_of(spec: RunSpec, known: dict[str, Facts]) -> Facts:
+    """Return what the probe finds for a spec, asked once for all specs alike."""
+    gpus = spec.resources.gpus_per_node > 0
+    asked = repr((spec.distribution.kind, spec.environment, spec.compute, gpus))
+    facts = known[asked] = known.get(asked) or probe(spec)
+    return facts
+
+
+def record(members: Sequence[Member], sweep: str | None = None, line: CommandLine | None = None) -> None:
+    """Freeze source, config and plan of every member in its run folder, then record their sweep.
+
+    Raises:
+        ConfigError: a source cannot be frozen.
+        StoreError: a store cannot be written.
+    """
+    recorded: dict[Path, list[NewMember]] = {}
+    sources: dict[tuple[str, str], Any] = {}
+    free: dict[tuple[str, str], list[RunFolder]] = {}
+    for member in members:
+        spec, store = member.request.spec, StoreFolder(member.request.store)
+        place = (str(store.root), str(spec.source))
+        if place not in sources:
+            git = GitQuestion(spec.source)  # answers while the tree is walked
+            sources[place] = snapshot(spec.source, store, spec.snapshot_limit_mib), git.answer()
+        name = (str(store.root), spec.name)
+        if name not in free:
+            count = sum((str(other.request.store), other.request.spec.name) == name for other in members)
+            free[name] = reserve(store, spec.name, count)
+        tree, git = sources[place]
+        member.folder = create_run(
+            store,
+            spec,
+            member.plan,
+            config=member.request.config,
+            snapshot=tree,
+            overrides=member.request.overrides,
+            git=git,
+            sweep=sweep,
+            folder=free[name].pop(0),
+        )
+        new = NewMember(member.folder, member.request.overrides, member.request.config, tree.digest)
+        recorded.setdefault(store.root, []).append(new)
+    if sweep is not None:
+        words = (
+            None if line is None else {key: getattr(line, key) for key in ("overrides", "conf", "primary")}
+        )
+        parallel = getattr(members[0].request.spec.compute, "max_parallel", None)
+        for root, own in recorded.items():
+            create_sweep(StoreFolder(root).sweep(sweep), own, words, parallel)

@@ -1,0 +1,177 @@
+"""A sweep taken up again: the members that did not complete, from their frozen records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from launcher.errors import ConfigError
+from launcher.launch import abandon, run_members
+from launcher.paths import RunFolder, StoreFolder
+from launcher.rerun import again
+from launcher.store import records
+from launcher.store.runs import create_run, reserve, update_submit
+from launcher.store.sweeps import AGAIN, LOST, claim, config_digest, frozen_text, state_of
+from launcher.sweep_view import labels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from launcher import members
+    from launcher.config.drift import Difference
+    from launcher.spec import Facts, LaunchRequest
+    from launcher.store.snapshots import Snapshot
+    from launcher.store.sweeps import Member, Sweep
+
+DIFFERENCES = 20
+"""So many are told."""
+
+
+class _Todo(NamedTuple):
+    """A member that shall run, and what runs it."""
+
+    member: Member
+    launch: members.Member
+    source: Snapshot
+    lost: bool
+    """Its run never started, so that it is the one to start."""
+
+
+def resume(sweep: Sweep, words: Sequence[str] = (), *, wait: bool) -> int | None:
+    """Run the members of a sweep that failed, were canceled or never started; return the exit code.
+
+    A run that never started is started under its number. Of one that ended, the member gets a new run,
+    whose record says `resumes`. What was deleted stays away. None where there is nothing to do.
+
+    Args:
+        sweep: the sweep.
+        words: those of a command line, on top of the sweep's own, that must mean what is frozen.
+        wait: whether to follow the runs.
+
+    Raises:
+        ConfigError: the words mean something else; nothing was touched.
+        NotFoundError: the source of a member is gone; nothing was touched.
+    """
+    states = [state_of(member) for member in sweep.members]
+    if words:
+        _refuse_drift(sweep, words)
+    if not AGAIN & set(states):
+        return None
+    todo = _todo(sweep, states, wait=wait)
+    launched = [each.launch for each in todo]
+    try:
+        _record(sweep, todo)
+    except KeyboardInterrupt:
+        abandon(launched)
+        raise
+    return run_members(launched, sweep.folder.id).exit_code
+
+
+def _todo(sweep: Sweep, states: Sequence[str], *, wait: bool) -> list[_Todo]:
+    then = _environments(sweep)
+    told = labels([member.overrides for member in sweep.members])
+    known: dict[str, Facts] = {}
+    todo: list[_Todo] = []
+    for member, state, label in zip(sweep.members, states, told, strict=True):
+        if state in AGAIN:
+            launch, source = again(member.run, known, then.get(_needs(member.run)), wait=wait)
+            launch.place, launch.label = member.place, label
+            todo.append(_Todo(member, launch, source, state == LOST))
+    return todo
+
+
+def _environments(sweep: Sweep) -> dict[str, dict[str, Any]]:
+    """Return the environments that members had, by what they were made of; a killed launcher leaves gaps."""
+    found: dict[str, dict[str, Any]] = {}
+    for member in sweep.members:
+        environment = (records.read(member.run.submit) or {}).get("environment")
+        if environment is not None:
+            found.setdefault(_needs(member.run), environment)
+    return found
+
+
+def _needs(run: RunFolder) -> str:
+    spec = records.read(run.spec) or {}
+    gpus = spec["resources"]["gpus_per_node"] > 0
+    return repr((spec["environment"], spec["framework"], spec["distribution"]["kind"], gpus, spec["source"]))
+
+
+def _record(sweep: Sweep, todo: Sequence[_Todo]) -> None:
+    """Take numbers, take the members, record the runs: in this order, as `read_sweep` expects."""
+    store = StoreFolder(sweep.folder.root.parents[1])
+    counts = Counter(each.launch.request.spec.name for each in todo if not each.lost)
+    free = {name: reserve(store, name, count) for name, count in counts.items()}
+    runs = {
+        each.member.place: each.member.run if each.lost else free[each.launch.request.spec.name].pop(0)
+        for each in todo
+    }
+    claim(sweep, runs)
+    for member, launch, source, lost in todo:
+        if lost:
+            update_submit(member.run, owner=records.owner())
+            launch.folder = member.run
+            continue
+        request = launch.request
+        launch.folder = create_run(
+            store, request.spec, launch.plan, config=request.config, snapshot=source, sweep=sweep.folder.id,
+            overrides=request.overrides, resumes=member.run.id, folder=runs[member.place],
+        )  # fmt: skip
+
+
+def _refuse_drift(sweep: Sweep, words: Sequence[str]) -> None:
+    """Compose the sweep's line anew with these words.
+
+    Raises:
+        ConfigError: it means something else now, told key by key.
+    """
+    name = sweep.folder.id
+    if sweep.record["line"] is None:
+        raise ConfigError([f"sweep {name}: a sweeper chose its members. Resume it without further words"])
+    given = _composed(sweep, words)
+    if len(given) != len(sweep.members):
+        counts = f"it has {len(sweep.members)} members, this line makes {len(given)}"
+        raise ConfigError([f"sweep {name}: {counts}. {_hint(name)}"])
+    found: dict[Difference, list[int]] = {}
+    for member, request in zip(sweep.members, given, strict=True):
+        for difference in _drift(member, request):
+            found.setdefault(difference, []).append(member.place)
+    if found:
+        told = [_told(difference, places, len(given)) for difference, places in found.items()]
+        more = [f"… and {len(told) - DIFFERENCES} more"] if len(told) > DIFFERENCES else []
+        raise ConfigError([*told[:DIFFERENCES], *more, f"sweep {name} is frozen. {_hint(name)}"])
+
+
+def _composed(sweep: Sweep, words: Sequence[str]) -> list[LaunchRequest]:
+    from launcher.config.command_line import CommandLine, parse  # noqa: PLC0415  # only for words
+    from launcher.config.load import load_sweep  # noqa: PLC0415
+
+    then, now = sweep.record["line"], parse(words)
+    line = CommandLine(
+        overrides=(*then["overrides"], *now.overrides),  # of two values for a key the last counts
+        multirun=True,
+        conf=now.conf or then["conf"],
+        primary=then["primary"] if now.primary == CommandLine().primary else now.primary,
+    )
+    cwd = Path(sweep.record["cwd"])
+    return load_sweep(line, cwd if cwd.is_dir() else None)
+
+
+def _drift(member: Member, request: LaunchRequest) -> list[Difference]:
+    from launcher.config.drift import differences  # noqa: PLC0415  # only where words are given
+
+    if config_digest(request.config) == member.config or not member.run.config.exists():
+        return []
+    frozen = member.run.config.read_text("utf-8", "surrogateescape")
+    return differences(frozen_text(frozen), frozen_text(request.config))
+
+
+def _told(difference: Difference, places: Sequence[int], members: int) -> str:
+    key, frozen, given = difference
+    which = "every member" if len(places) == members else f"member {', '.join(map(str, places[:5]))}"
+    more = ", …" if len(places) > 5 and len(places) != members else ""  # noqa: PLR2004  # as many as are read
+    return f"{key}: frozen {frozen}, given {given} ({which}{more})"
+
+
+def _hint(name: str) -> str:
+    return f"Launch a new sweep, or resume what is frozen: python -m launcher sweeps resume {name}"
