@@ -14,6 +14,7 @@ from shlex import quote
 
 from tests.cluster.layout import DEFAULT_ROOT, Layout
 from tests.cluster.machine import Cluster, attach, clear, up
+from tests.cluster.requirements import missing
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +43,9 @@ def main() -> int:
     """Run one verb."""
     args = _parser().parse_args()
     if args.verb == "up":
+        if problems := missing(cgroup=args.cgroup):
+            print("\n".join(problems), file=sys.stderr)
+            return 2
         begin = time.monotonic()
         wanted = Layout(
             root=args.state.resolve(),

@@ -33,6 +33,7 @@ set -eu
 hostname {node}
 mount --make-rprivate /
 {cgroup}mount --bind {hosts} /etc/hosts
+[ ! -e /etc/resolv.conf ] || mount --bind {resolver} /etc/resolv.conf
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t tmpfs tmpfs /mnt
 """
@@ -78,7 +79,7 @@ RULES
 # The shell stays as pid 1 and reaps, also when slurmd is gone.
 TAIL = """\
 umount /mnt
-ulimit -n 65536 || true
+ulimit -n "$(ulimit -Hn)"
 slurmd -D -N {node} &
 set +e
 wait
@@ -95,7 +96,9 @@ def script(cluster: Layout, node: str) -> str:
     """Return the init of a node."""
     names = " ".join(CONTROLLERS)
     cgroup = CGROUP.format(controllers=names, name=cluster.cgroup_name(node)) if cluster.cgroup else ""
-    head = HEAD.format(node=node, cgroup=cgroup, hosts=quote(str(cluster.hosts(node))))
+    head = HEAD.format(
+        node=node, cgroup=cgroup, hosts=_word(cluster.hosts(node)), resolver=_word(cluster.resolver)
+    )
     return head + _folders(cluster) + _network(cluster, node) + TAIL.format(node=node)
 
 

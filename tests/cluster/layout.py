@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ SRUN_PORTS = (20000, 20999)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """One cluster. Its slot, which `up` finds, is its own among the live ones: network and ports follow from it."""
+    """One cluster. Its slot, found by `up`, is its own among the live ones and makes network and ports."""
 
     root: Path = DEFAULT_ROOT
     slot: int = 0
@@ -101,12 +102,16 @@ class Layout:
     def hosts(self, node: str) -> Path:
         return self.root / "nodes" / f"{node}.hosts"
 
+    @property
+    def resolver(self) -> Path:
+        return self.root / "nodes" / "resolv.conf"
+
     def init(self, node: str) -> Path:
         """Return the script that is pid 1 of a node."""
         return self.root / "nodes" / f"{node}.init"
 
     def cgroup_name(self, node: str) -> str:
-        return f"{self.bridge}-{node}"
+        return f"launcher-{sha256(bytes(self.root)).hexdigest()[:12]}-{node}"
 
     @property
     def variables(self) -> dict[str, str]:

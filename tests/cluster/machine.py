@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SLOTS = 200
 FOLDERS = ("log", "pids", "state", "spool", "nodes", "dev", "db", "munge", "shared")
+FILES = ("cluster.json", "slurm.conf", "slurmdbd.conf", "gres.conf", "cgroup.conf")
 
 
 class Cluster:
@@ -87,40 +88,43 @@ class Cluster:
 
 
 def up(wanted: Layout) -> Cluster:
-    """Start a cluster, in a slot that is free; what an earlier one left in its folder is ended and removed."""
+    """Start a cluster in a free slot; what an earlier one left in its folder is ended and removed.
+
+    Raises:
+        TimeoutError: a daemon does not answer, or a node does not register.
+    """
     root = wanted.root
     clear(root)
     _make_root(root)
-    layout = replace(wanted, slot=_take_slot(root))
-    layout.save()
-    _write_files(layout)
-    run("ip", "address", "add", f"{layout.head_address}/24", "dev", layout.bridge)
-    run("ip", "link", "set", layout.bridge, "up")
-    processes = Processes(root / "pids", layout.logs)
-    with ThreadPoolExecutor() as pool:
-        head = pool.submit(daemons.start_all, layout, processes)
-        for done in [pool.submit(node.start, layout, processes, name) for name in layout.nodes]:
-            done.result()
-        head.result()
-    cluster = Cluster(layout)
-    cluster.wait_idle()
+    try:
+        layout = replace(wanted, slot=_take_slot(root))
+        layout.save()
+        _write_files(layout)
+        run("ip", "address", "add", f"{layout.head_address}/24", "dev", layout.bridge)
+        run("ip", "link", "set", layout.bridge, "up")
+        _start(layout)
+        cluster = Cluster(layout)
+        cluster.wait_idle()
+    except BaseException:
+        clear(root)
+        raise
     return cluster
 
 
 def clear(root: Path) -> None:
     """End whatever a cluster of this folder runs, whether it is whole or the remains of a killed one."""
     processes = Processes(root / "pids", root / "log")
-    try:
-        layout = load(root)
-    except (FileNotFoundError, ValueError):
-        layout = None
     processes.kill(*processes.names())
-    if layout:
-        for name in layout.nodes:
-            node.stop(layout, processes, name)
     for link in json.loads(run("ip", "-json", "link", "show")):
         if link.get("ifalias") == str(root):
-            run("ip", "link", "del", link["ifname"], check=False)
+            run("ip", "link", "del", link["ifname"], check=False)  # it may vanish with its namespace
+    record = Layout(root=root).record
+    if record.exists():
+        layout = load(root)
+        for name in layout.nodes:
+            node.remove_cgroups(layout, name)
+        shutil.rmtree(layout.database, ignore_errors=True)  # large, and of no use without its daemon
+        record.unlink()
 
 
 def attach(root: Path = DEFAULT_ROOT) -> Cluster:
@@ -132,11 +136,24 @@ def attach(root: Path = DEFAULT_ROOT) -> Cluster:
     return Cluster(load(root))
 
 
+def _start(layout: Layout) -> None:
+    processes = Processes(layout.root / "pids", layout.logs)
+    with ThreadPoolExecutor() as pool:
+        tasks = [pool.submit(daemons.start_all, layout, processes)]
+        tasks += [pool.submit(node.start, layout, processes, name) for name in layout.nodes]
+    for task in tasks:
+        task.result()
+
+
 def _make_root(root: Path) -> None:
     """Make the folder anew. It holds device files and keys: only its owner may have made it."""
     if root.exists():
         if root.is_symlink() or root.stat().st_uid != os.getuid():
             raise PermissionError(f"{root} belongs to another user: name another folder with --state")
+        if strange := {path.name for path in root.iterdir()} - {*FOLDERS, *FILES}:
+            raise FileExistsError(
+                f"{root} is not a cluster's, it holds {min(strange)}: name another with --state"
+            )
         shutil.rmtree(root)
     for name in FOLDERS:
         (root / name).mkdir(parents=True)
@@ -175,6 +192,8 @@ def _write_files(layout: Layout) -> None:
     for name, text in config.files(layout).items():
         (layout.root / name).write_text(text, encoding="utf-8")
     layout.slurmdbd_conf.chmod(0o600)
+    # What /etc/hosts does not answer is refused at once, not asked of servers that no node reaches.
+    layout.resolver.write_text("nameserver 127.0.0.1\n", encoding="utf-8")
     for name in layout.nodes:
         layout.hosts(name).write_text(config.hosts(layout, name), encoding="utf-8")
         (layout.root / "spool" / name).mkdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,8 +44,7 @@ def stop(cluster: Layout, processes: Processes, node: str) -> None:
     processes.kill(node, f"{node}.unshare")
     for interface in init.interfaces(cluster):
         run("ip", "link", "del", _veth(cluster, node, interface), check=False)
-    if cluster.cgroup:
-        _remove_cgroups(cluster.cgroup_name(node))
+    remove_cgroups(cluster, node)
 
 
 def argv(cluster: Layout, processes: Processes, node: str, words: Sequence[str]) -> list[str]:
@@ -78,15 +76,13 @@ def _pid_one(processes: Processes, outer: str, node: str) -> int:
     raise RuntimeError(f"{node} did not start: see {outer}.out in the cluster's log folder")
 
 
-def _remove_cgroups(name: str) -> None:
+def remove_cgroups(cluster: Layout, node: str) -> None:
     """Remove a node's cgroups: rules about devices left in them would hit the jobs of the next cluster."""
-    for top in Path("/sys/fs/cgroup").glob(f"*/{name}"):
+    if not cluster.cgroup:
+        return
+    for top in Path("/sys/fs/cgroup").glob(f"*/{cluster.cgroup_name(node)}"):
         for _ in range(50):
-            subprocess.run(
-                ["find", top, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"],
-                capture_output=True,
-                check=False,
-            )
+            run("find", top, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+", check=False)
             if not top.exists():
                 break
             time.sleep(0.02)

@@ -1,0 +1,72 @@
+"""Clusters for tests, each started once a session when a test first asks for it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cluster.layout import DEFAULT_ROOT, Layout
+from tests.cluster.machine import Cluster, up
+from tests.cluster.requirements import missing
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of four nodes, which see `cluster.shared` and every `tmp_path`; /tmp is their own."""
+    with _session(Layout(shared_dirs=(tmp_path_factory.getbasetemp(),))) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def hostile_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster with stale shared folders, a dead interface, a firewall, and 127.0.1.1 for its own name."""
+    with _session(Layout(hostile=True, shared_dirs=(tmp_path_factory.getbasetemp(),))) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def cgroup_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster that holds jobs to their memory and their GPUs."""
+    with _session(Layout(cgroup=True, shared_dirs=(tmp_path_factory.getbasetemp(),))) as made:
+        yield made
+
+
+@contextmanager
+def _session(wanted: Layout) -> Generator[Cluster]:
+    if problems := missing(cgroup=wanted.cgroup):
+        reason = "; ".join(problems)
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI runs the tests of Slurm, none is left out: {reason}", pytrace=False)
+        pytest.skip(reason)
+    with claimed_root() as root:
+        made = up(replace(wanted, root=root))
+        try:
+            yield made
+        finally:
+            made.down()
+            shutil.rmtree(root)
+
+
+@contextmanager
+def claimed_root() -> Generator[Path]:
+    """Give a folder that no live process uses; what a killed session left in it, `up` clears."""
+    for number in count():
+        root = DEFAULT_ROOT.with_name(f"{DEFAULT_ROOT.name}-test{number}")
+        with Path(f"{root}.lock").open("w", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield root
+            return
