@@ -6,7 +6,8 @@ import pytest
 
 from launcher import cli
 from launcher.cli.completion import BASH, SCRIPTS, complete
-from launcher.paths import RunFolder
+from launcher.paths import RunFolder, StoreFolder
+from launcher.store.sweeps import NewMember, create_sweep
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,10 @@ from launcher.paths import RunFolder
         (["runs", "list", "st"], ["state="]),
         (["runs", "list", "state=f"], ["state=failed", "state=finalizing"]),
         (["runs", "list", "name="], ["name=mnist"]),
+        (["swe"], ["sweeps"]),
+        (["sweeps", "re"], ["resume"]),
+        (["sweeps", "wait", "--t"], ["--timeout"]),
+        (["sweeps", "show", ""], ["latest", "5eed"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["distrib"], ["distribution=", "distribution."]),
         (["distribution=ho"], ["distribution=horovod"]),
@@ -32,6 +37,8 @@ from launcher.paths import RunFolder
 )
 def test_words_are_completed(failed: RunFolder, words: list[str], some: list[str]) -> None:
     assert failed.submit.exists()
+    sweep = StoreFolder(failed.root.parents[2]).sweep("5eed")
+    create_sweep(sweep, [NewMember(failed, (), "", "")], None, None)
     found = complete(words)
     assert set(some) <= set(found)
     assert all(word.startswith(words[-1]) for word in found)
@@ -43,6 +50,7 @@ def test_words_are_completed(failed: RunFolder, words: list[str], some: list[str
         ["init", ""],
         ["runs", "show", "--store", ""],
         ["runs", "list", "since="],
+        ["sweeps", "list", ""],
         ["wrong=1", "nod"],
         ["--wrong", "nod"],
         ["distribution=wrong", "nod"],

@@ -1,0 +1,26 @@
+from launcher.config.drift import differences
+
+FROZEN = (
+    "# compute=local data=none\nname: a\nargs:\n  x: 1\n  y: {}\nenv: {}\ncompute:\n  max_parallel: null\n"
+)
+
+
+def test_equal_configurations_do_not_differ() -> None:
+    assert differences(FROZEN, FROZEN) == []
+    assert differences("", "") == []
+
+
+def test_differences_are_told_by_key() -> None:
+    given = (
+        "# compute=slurm data=none\nname: a\nargs:\n  x: '1'\n  z: [1, 2]\nenv:\n  A: b\n"
+        "compute:\n  max_parallel: 2\n"
+    )
+    assert differences(FROZEN, given) == [
+        ("args.x", "1", "'1'"),
+        ("args.y", "{}", "no such key"),
+        ("env", "{}", "no such key"),
+        ("compute.max_parallel", "None", "2"),
+        ("compute", "'local'", "'slurm'"),
+        ("args.z", "no such key", "[1, 2]"),
+        ("env.A", "no such key", "'b'"),
+    ]
