@@ -67,5 +67,11 @@ class StoreError(LauncherError):
     exit_code = 2
 
 
+class SubmitError(LauncherError):
+    """The scheduler refused a job; the message carries its words."""
+
+    exit_code = 2
+
+
 class BuildError(LauncherError):
     """An environment could not be built; the message carries the tool's last lines."""

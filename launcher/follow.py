@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from launcher.agent import record
+from launcher.compute.jobs import cancel, settle
 from launcher.errors import NotFoundError
-from launcher.store.runs import read_run, request_cancel
+from launcher.store.runs import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -163,6 +164,7 @@ def wait(
     """
     left = dict.fromkeys(folders)
     pause, next_liveness = _QUICK_S, time.monotonic() + _LIVENESS_EVERY_S
+    told = ""
     with Interrupts() as interrupts:
         canceled = False
         while left:
@@ -181,11 +183,23 @@ def wait(
                 canceled = _cancel_or_stop(left, view, interrupts)
             if time.monotonic() >= next_liveness:
                 next_liveness = time.monotonic() + _LIVENESS_EVERY_S
+                told = _tell_waiting(left, told, view)
                 for folder in left:
                     with suppress(NotFoundError):
                         read_run(folder)  # ends a run whose owner is gone
             time.sleep(pause)
             pause = min(_SLOW_S, pause * 1.2)
+
+
+def _tell_waiting(left: dict[RunFolder, None], told: str, view: View) -> str:
+    """Let a scheduler end what is over, and tell what it says of the rest where that is new."""
+    said = settle(left)
+    if not said:
+        return ""
+    text = next(iter(said.values())) + (f" (and {len(said) - 1} more)" if len(said) > 1 else "")
+    if text != told:
+        view.phase(next(iter(said)).id, "Queued", text)
+    return text
 
 
 def _cancel_or_stop(left: dict[RunFolder, None], view: View, interrupts: Interrupts) -> bool:
@@ -197,6 +211,7 @@ def _cancel_or_stop(left: dict[RunFolder, None], view: View, interrupts: Interru
     if interrupts.count < 2:  # noqa: PLR2004
         raise Stopped
     view.say("Canceling…")
-    for folder in left:
-        request_cancel(folder)
+    problem = cancel(left)
+    if problem:
+        view.say(problem)
     return True

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from launcher.compute.jobs import cancel
 from launcher.dryrun import describe
-from launcher.errors import LauncherError
+from launcher.errors import LauncherError, SubmitError
 from launcher.follow import Follower, Stopped, first_log, wait
 from launcher.members import Member, checked, record
 from launcher.paths import RunFolder, cache_root
 from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec, State, plain
 from launcher.store.metrics import last_values
-from launcher.store.runs import enter, finish, request_cancel, update_submit
+from launcher.store.runs import enter, finish, update_submit
 from launcher.sweep_view import line_of, objective, tell
 from launcher.view import View
 
@@ -80,7 +81,7 @@ def run_members(members: Sequence[Member], sweep: str | None) -> SweepResult:
             view.say(f"sweep {sweep}  {len(members)} run{'s' * (len(members) > 1)}")
         try:
             _prepare(members, view)
-            _submit(members)
+            _submit(members, view)
             if not members[0].request.wait:
                 _detached(members, view, sweep)
                 return SweepResult((None,) * len(members), (None,) * len(members), 0)
@@ -131,8 +132,13 @@ def _need(spec: RunSpec, facts: Facts) -> tuple[Any, ...]:
     return spec.environment, spec.framework, spec.distribution.kind, gpus, spec.data, facts, spec.source
 
 
-def _submit(members: Sequence[Member]) -> None:
-    """Hand the ready members over, those of one target and store together."""
+def _submit(members: Sequence[Member], view: View) -> None:
+    """Hand the ready members over, those of one target and store together.
+
+    Raises:
+        SubmitError: a scheduler refused, and no member goes on.
+    """
+    refused: list[SubmitError] = []
     groups: dict[tuple[str, str], list[Member]] = {}
     for member in members:
         if member.ready:
@@ -144,7 +150,14 @@ def _submit(members: Sequence[Member]) -> None:
         folders = [_folder(member).root for member in group]
         for member in group:
             member.handed_over = True  # before, since Ctrl-C may hit at any moment
-        request.spec.compute.submit(folders, request.store, facts)
+        try:
+            request.spec.compute.submit(folders, request.store, facts)
+        except SubmitError as error:
+            refused.append(error)
+    if refused and all(_folder(member).end.exists() for member in members):
+        raise refused[0]
+    for error in refused:
+        view.say(str(error))
 
 
 def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
@@ -189,7 +202,7 @@ def abandon(members: Sequence[Member]) -> None:
     """End what was interrupted; a run that was handed over is its supervisor's to end."""
     for member in members:
         if member.handed_over:
-            request_cancel(_folder(member))
+            cancel([_folder(member)])
         elif member.folder is not None:
             cause = {
                 "kind": "cancel",

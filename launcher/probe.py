@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.compute.slurm_cluster import read_cluster
 from launcher.spec import Facts, Mpi
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ def probe(spec: RunSpec) -> Facts:
     """Return what this machine has for a run."""
     uses_mpi = spec.distribution.kind in _USES_MPI
     current = spec.environment.kind == "current"
+    slurm = spec.compute.kind == "slurm"
     facts = Facts(
         cpus=len(os.sched_getaffinity(0)),
-        gpus=_gpus() if spec.resources.gpus_per_node else (),
+        gpus=_gpus() if spec.resources.gpus_per_node and not slurm else (),
         mpi=_mpi() if uses_mpi else None,
         cxx=shutil.which("g++") or shutil.which("c++") if uses_mpi else None,
+        cluster=read_cluster() if slurm else None,
         modules=frozenset(name for name in _MODULES if find_spec(name)) if current else frozenset(),
     )
     if spec.distribution.kind != "horovod":

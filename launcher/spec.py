@@ -78,6 +78,29 @@ class Mpi:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """Limits of a part of a cluster; of its nodes the largest counts."""
+
+    nodes: int
+    """That one job may have."""
+    cpus: int
+    memory_mib: int
+    gpus: int
+    time_limit_min: float | None
+    """None: no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """What the scheduler that this host submits to allows."""
+
+    partitions: Mapping[str, Partition]
+    default_partition: str | None
+    max_array: int
+    """Members of one array."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the probe found in the world, in bounded time."""
 
@@ -91,6 +114,8 @@ class Facts:
     """Which of the modules that matter (tensorflow, torch, horovod, mpi4py) this Python can import."""
     horovod_controllers: tuple[str, ...] = ()
     """What the Horovod that a run would use can do: `mpi`, `gloo`."""
+    cluster: Cluster | None = None
+    """With compute=slurm, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +244,8 @@ class RunSpec:
     work: str = "link"
     objective: str | None = None
     snapshot_limit_mib: float = 300.0
+    app: Mapping[str, Any] | None = None
+    """Of a job of somebody's Hydra app: the way to its task function, and its frozen configuration."""
 
     @property
     def program(self) -> tuple[str, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 from typing import TYPE_CHECKING, Any
 
 from . import causes, record, workdir
 from .commands import Commands
+from .network import interface_of
 from .node import Node
 from .peers import END_WITHIN_S, Peers, Shim
 from .state import State
@@ -17,8 +17,14 @@ from .state import State
 if TYPE_CHECKING:
     import selectors
 
+    from .network import Interface
+    from .site import Here
+
 HELLO_TIMEOUT_S = 60.0
 """How long the other agents of a run have to appear."""
+
+LOOK_S = 5.0
+"""How often to look whether a later attempt has begun."""
 
 GRACE_S = 3.0
 """Between SIGTERM and SIGKILL."""
@@ -41,19 +47,19 @@ class Attempt:
         submit: dict[str, Any],
         gpus: list[list[str]],
         selector: selectors.BaseSelector,
+        site: Here,
     ) -> None:
         self.outcome: str | None = None
         self.cause: dict[str, Any] | None = None
         self._run = run
-        self._number = number
+        self.number = number
         self._spec = spec
         self._selector = selector
+        self._site = site
         self._commands = Commands(run, number, spec, submit, gpus)
         self._folder = os.path.join(run, "attempts", str(number))
         self._size: int = spec["plan"]["nodes"]
-        self._names = (
-            ["node%d" % node for node in range(self._size)] if self._size > 1 else [socket.gethostname()]
-        )
+        self._names = site.names(self._size)
         self._records = self._commands.records(self._names)
         self._by_name = {"%s-%d" % (item["role"], item["index"]): item for item in self._records}
         self._state = State(self._folder, number, self._names, self._records)
@@ -65,12 +71,14 @@ class Attempt:
         self._verdict: str | None = None  # decided, while processes are still ending
         self._stuck_at = 0.0  # when to wait no longer for what other agents tell
         self._deadline: float | None = None
-        self._node = Node(self._commands.mark, lambda event: self._on_event(0, event))
+        self._node = Node(self._commands.node_mark(0), lambda event: self._on_event(0, event))
         self._peers: Peers | None = None
         self._shim: Shim | None = None
         self._hello_by: float | None = None
         self._daemons = 0
         self._daemon_failed: tuple[float, dict[str, Any]] | None = None
+        self._warning: tuple[float, str, str] | None = None  # when its grace ends, and of what it warned
+        self._next_look = 0.0
 
     # --- what the supervisor calls -----------------------------------------------------------------
 
@@ -80,19 +88,18 @@ class Attempt:
             os.makedirs(self._folder, exist_ok=True)
             os.makedirs(self._commands.logs, exist_ok=True)
             self._state.enter("Starting")
-            workdir.make(self._run, self._number, self._spec["work"])
+            workdir.make(self._run, self.number, self._spec["work"])
             limit = self._spec["resources"]["time_limit_min"]
             self._deadline = time.monotonic() + limit * 60 if limit else None
             if self._spec["plan"]["mpi"] is not None:
                 self._shim = Shim(self._folder, self._selector, self._start_daemon)
             if self._size > 1:
-                self._peers = Peers(self._selector, self._on_event)
+                self._peers = Peers(self._selector, self._on_event, self._site.listen())
                 self._hello_by = time.monotonic() + HELLO_TIMEOUT_S
-                for node in range(1, self._size):
-                    self._peers.start_here(
-                        node, self._commands.node_mark(node), os.path.join(self._folder, "node-%d.log" % node)
-                    )
-            self._on_event(0, {"event": "hello", "address": "127.0.0.1", "interface": "lo"})
+                self._site.start_agents(self._peers, self._size, self._commands.mark, self._folder)
+            lead = self._site.lead(self._size)
+            if lead is not None:
+                self._meet_lead(lead)
         except OSError as error:
             self._fail("start", "the run could not be started: %s" % error)
 
@@ -107,6 +114,12 @@ class Attempt:
         if self._verdict is None and self._deadline is not None and now >= self._deadline:
             minutes = self._spec["resources"]["time_limit_min"]
             self._fail("time_limit", "time_limit_min=%g was reached" % minutes)
+        if self._verdict is None and self._warning is not None and now >= self._warning[0]:
+            self._fail(*self._warning[1:])
+        if self._verdict is None and now >= self._next_look:
+            self._next_look = now + LOOK_S
+            if self._site.superseded(self._run, self.number):
+                self._fail("superseded", "a later attempt has begun elsewhere")
         if (
             self._verdict is None
             and self._peers
@@ -130,6 +143,23 @@ class Attempt:
         if self._verdict is None:
             self._end("Canceled", {"kind": "cancel", "message": "canceled"})
 
+    def warn(self, kind: str, message: str, signum: int, grace_s: float) -> None:
+        """Tell the processes that they will be ended, and end them after the grace."""
+        if self._verdict is None and self._warning is None:
+            self._warning = (time.monotonic() + grace_s, kind, message)
+            for node in range(self._size):
+                self._send(node, {"do": "warn", "signal": signum})
+
+    def restate(self, outcome: str, kind: str, message: str) -> None:
+        """Give an attempt that is over another outcome or cause, once more is known."""
+        self.outcome = outcome
+        self.cause = dict(self.cause or {}, kind=kind, message=message)
+        self._state.write(outcome, self.cause)
+
+    def queue(self) -> None:
+        """Record that the run waits for its next attempt."""
+        self._state.enter("Queued", self.outcome, self.cause)
+
     def give_up(self, kind: str, message: str) -> None:
         """End the processes because this agent has to end."""
         self._fail(kind, message)
@@ -139,13 +169,18 @@ class Attempt:
     def _on_event(self, node: int, event: dict[str, Any]) -> None:
         getattr(self, "_on_" + event["event"])(node, event)
 
+    def _meet_lead(self, interface: Interface) -> None:
+        gpus = self._site.gpus()
+        known = [interface.name, interface.subnet]
+        self._on_hello(0, {"address": interface.address, "interface": known, "gpus": gpus})
+
     def _on_hello(self, node: int, event: dict[str, Any]) -> None:
-        values = self._commands.values
-        values["host.%d" % node] = event["address"]
+        if node > 0 and "host.0" not in self._commands.values:
+            self._meet_lead(interface_of(event["lead"]))
+        self._commands.locate(node, self._names[node], event)
         self._state.locate(node, event["address"])
-        values["node.%d" % node] = self._names[node]
-        values["interface"] = event["interface"]
-        self._send(node, {"do": "ports", "names": self._commands.wanted_ports(node)})
+        wanted = {"names": self._commands.wanted_ports(node), "range": self._site.ports}
+        self._send(node, {"do": "ports", "paths": self._commands.paths(), **wanted})
 
     def _on_ports(self, node: int, event: dict[str, Any]) -> None:
         for name, port in event["ports"].items():
@@ -241,6 +276,9 @@ class Attempt:
         return not any(name in self._alive for name in watched)
 
     def _fail_process(self, who: dict[str, Any]) -> None:
+        if self._warning is not None:  # it was told to end
+            self._fail(self._warning[1], self._warning[2], who)
+            return
         if who["role"] == "mpirun" and who["signal"] is None:
             who = self._failed_rank() or who
         kind, message = causes.how(who, several=len(self._records) > 1)
@@ -293,8 +331,10 @@ class Attempt:
         with contextlib.suppress(OSError):  # the run may be deleted
             for entry in os.listdir(self._folder):
                 path = os.path.join(self._folder, entry)
-                empty_log = entry.startswith("node-") and os.path.getsize(path) == 0
-                if entry.startswith(("rank-", "request-")) or empty_log:
+                log = entry.startswith("node-") and (
+                    self._verdict == "Completed" or not os.path.getsize(path)
+                )
+                if entry.startswith(("rank-", "request-")) or log:
                     record.remove(path)
         with contextlib.suppress(OSError):  # the work folder may be what failed
-            workdir.tidy(os.path.join(self._run, "work", str(self._number)))
+            workdir.tidy(os.path.join(self._run, "work", str(self.number)))

@@ -29,7 +29,12 @@ def how(who: dict[str, Any], several: bool) -> tuple[str, str]:
 
 def last_lines(run: str, log: str | None) -> list[str]:
     """Return the end of a log, whatever bytes it holds."""
-    return _tail(os.path.join(run, log)).splitlines()[-_LAST_LINES:] if log else []
+    return tail_lines(os.path.join(run, log)) if log else []
+
+
+def tail_lines(path: str) -> list[str]:
+    """Return the last lines of a file that may not be there."""
+    return _tail(path).splitlines()[-_LAST_LINES:]
 
 
 def _tail(path: str) -> str:

@@ -6,23 +6,33 @@ JSON and never pickles.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
 import os
+import selectors
 import socket
 import time
 from typing import Any, cast
+
+from .network import interface_of
 
 _LIMIT = 16 * 1024 * 1024  # bytes of one message; a plan of 1,000 processes has 2
 _HELLO_LIMIT = 4096
 
 
-BEAT_S = 10.0
+BEAT_S = 5.0
 """Each side says at least this often that it lives."""
 
-SILENT_S = 120.0
-"""A side that was not heard for so long is gone: its machine, or the network between."""
+SILENT_S = 25.0
+"""An agent that was not heard for so long is gone: its machine, or the network between."""
+
+HANDSHAKE_S = 15.0
+"""For what answers at an address to prove that it is agent 0."""
+
+LEAD_SILENT_S = 120.0
+"""The other agents wait longer for agent 0: with it the whole run would go."""
 
 _BEAT = {"do": "beat", "event": "beat"}
 
@@ -48,12 +58,13 @@ def _message(line: bytes) -> dict[str, Any]:
 class Channel:
     """One connection; `receive` never blocks and yields what has arrived whole."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, silent_s: float = LEAD_SILENT_S) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = sock
         self._in = b""
         self._out = b""
+        self._silent_s = silent_s
         self._heard = self._beaten = time.monotonic()
         self.limit = _HELLO_LIMIT
 
@@ -73,8 +84,8 @@ class Channel:
             ChannelClosed: the other side has been silent for too long.
         """
         now = time.monotonic()
-        if now - self._heard > SILENT_S:
-            raise ChannelClosed("not heard for %d s" % SILENT_S)
+        if now - self._heard > self._silent_s:
+            raise ChannelClosed("not heard for %d s" % self._silent_s)
         if now - self._beaten >= BEAT_S:
             self._beaten = now
             self.send(_BEAT)
@@ -146,37 +157,94 @@ class Doorkeeper:
 def connect(addresses: list[str], token: str, hello: dict[str, Any], timeout_s: float) -> Channel:
     """Connect to agent 0 at the first address that answers and knows the token.
 
+    All addresses are tried at once: a dead network answers nothing, not even a refusal.
+
     Args:
-        addresses: `host:port`, the most likely first.
+        addresses: `host:port`.
         token: the run's secret.
-        hello: what this agent tells of itself.
-        timeout_s: for each address, handshake included.
+        hello: what this agent tells of itself; `lead` (the address that answered), `address` and
+            `interface` (of this end) are added.
+        timeout_s: for all of it.
 
     Raises:
         ChannelClosed: no address answered rightly.
     """
-    problems: list[str] = []
-    for address in addresses:
-        try:
-            return _connect(address, token, hello, timeout_s)
-        except (OSError, ValueError, KeyError, TypeError, ChannelClosed) as error:
-            problems.append("%s: %s" % (address, error))
-    raise ChannelClosed("; ".join(problems))
+    until = time.monotonic() + timeout_s
+    problems: dict[str, str] = {}
+    while True:
+        with selectors.DefaultSelector() as selector:
+            for address in addresses:
+                _knock(address, selector, problems)
+            channel = _first(selector, token, hello, until, problems)
+        if channel is not None:
+            return channel
+        if time.monotonic() >= until:
+            raise ChannelClosed("; ".join("%s: %s" % pair for pair in problems.items()))
+        time.sleep(0.2)  # refused everywhere: a listener may be on its way
 
 
-def _connect(address: str, token: str, hello: dict[str, Any], timeout_s: float) -> Channel:
-    host, _, port = address.rpartition(":")
-    sock = socket.create_connection((host, int(port)), timeout=timeout_s)
-    try:
-        until = time.monotonic() + timeout_s
-        nonce = os.urandom(32).hex()
-        proof = _proof(token, "peer", _receive_line(sock, until)["nonce"])
-        sock.sendall(json.dumps(dict(hello, proof=proof, nonce=nonce)).encode() + b"\n")
-        if not hmac.compare_digest(_receive_line(sock, until)["proof"], _proof(token, "lead", nonce)):
-            raise ChannelClosed("wrong token")  # noqa: TRY301  # what is caught closes and re-raises
-    except BaseException:
+def _first(
+    selector: selectors.BaseSelector,
+    token: str,
+    hello: dict[str, Any],
+    until: float,
+    problems: dict[str, str],
+) -> Channel | None:
+    """Return a channel by the first address that answers rightly; close the rest."""
+    channel = None
+    while channel is None and selector.get_map():
+        ready = selector.select(max(0.0, until - time.monotonic()))
+        if not ready:
+            break
+        for key, _ in ready:
+            sock, address = cast("tuple[socket.socket, str]", key.data)
+            if channel is not None:
+                continue
+            selector.unregister(sock)
+            try:
+                channel = _enter(sock, token, hello, until)
+            except (OSError, ValueError, KeyError, TypeError, ChannelClosed) as error:
+                sock.close()
+                problems[address] = str(error) or "silent"
+    for key in list(selector.get_map().values()):
+        sock, address = cast("tuple[socket.socket, str]", key.data)
+        problems[address] = "no answer"
         sock.close()
-        raise
+    return channel
+
+
+def _knock(address: str, selector: selectors.BaseSelector, problems: dict[str, str]) -> None:
+    host, _, port = address.rpartition(":")
+    sock = socket.socket()
+    sock.setblocking(False)
+    try:
+        code = sock.connect_ex((host, int(port)))
+        problem = "" if code in {0, errno.EINPROGRESS} else os.strerror(code)
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    if problem:
+        problems[address] = problem
+        sock.close()
+    else:
+        selector.register(sock, selectors.EVENT_WRITE, (sock, address))
+
+
+def _enter(sock: socket.socket, token: str, hello: dict[str, Any], until: float) -> Channel:
+    """Prove both sides on a connection that is being made."""
+    error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        raise OSError(error, os.strerror(error))
+    until = min(until, time.monotonic() + HANDSHAKE_S)
+    address = sock.getsockname()[0]
+    interface = interface_of(address)
+    hello = dict(
+        hello, lead=sock.getpeername()[0], address=address, interface=[interface.name, interface.subnet]
+    )
+    nonce = os.urandom(32).hex()
+    proof = _proof(token, "peer", _receive_line(sock, until)["nonce"])
+    sock.sendall(json.dumps(dict(hello, proof=proof, nonce=nonce)).encode() + b"\n")
+    if not hmac.compare_digest(_receive_line(sock, until)["proof"], _proof(token, "lead", nonce)):
+        raise ChannelClosed("wrong token")
     channel = Channel(sock)
     channel.limit = _LIMIT
     return channel

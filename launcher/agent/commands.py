@@ -30,9 +30,22 @@ _ROOT = {
 _ANY_RANK: dict[str, Any] = {"role": "worker", "index": 0, "rank": 0, "local_rank": 0}
 
 
-def base_environment(path_prefix: str | None) -> dict[str, str]:
-    """Return this node's environment without what belongs to other jobs, `path_prefix` first on PATH."""
+# What of Slurm's job MPI's ranks get back (rank.sh), after mpirun and its daemons were started without it.
+_GIVEN_BACK = ("SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
+
+
+def base_environment(path_prefix: str | None, slurm: bool = True) -> dict[str, str]:
+    """Return this node's environment without what belongs to other jobs, `path_prefix` first on PATH.
+
+    Args:
+        path_prefix: the environment's programs.
+        slurm: keep what Slurm tells of the job. mpirun would take it for its own and start by srun.
+    """
     env = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
+    if not slurm:
+        given_back = {"LAUNCHER_" + name: env[name] for name in _GIVEN_BACK if name in env}
+        env = {name: value for name, value in env.items() if not name.startswith("SLURM_")}
+        env.update(given_back)
     if path_prefix:
         env["PATH"] = path_prefix + os.pathsep + env.get("PATH", os.defpath)
     return env
@@ -51,11 +64,11 @@ class Commands:
         self.values: dict[str, str] = {}
         self._run = run
         self._attempt = attempt
-        self.mark = self.node_mark(0)
+        self.mark = "%s#%d" % (run, attempt)
         self._spec = spec
         self._environment: dict[str, Any] = submit.get("environment") or {}
         self._data: dict[str, str] = submit.get("data") or {}
-        self._gpus = gpus
+        self._gpus = gpus or [[] for _ in range(self.plan["nodes"])]
         self._shim = os.path.join(run, "attempts", str(attempt))
         self._work = os.path.join(run, "work", str(attempt))
         self.values["python"] = self._environment.get("python") or "python3"
@@ -65,7 +78,20 @@ class Commands:
 
     def node_mark(self, node: int) -> str:
         """Return what the processes of this attempt on one node carry as LAUNCHER_MARK."""
-        return "%s#%d#%d" % (self._run, self._attempt, node)
+        return "%s#%d" % (self.mark, node)
+
+    def locate(self, node: int, name: str, hello: dict[str, Any]) -> None:
+        """Take note of what a node's agent told of itself."""
+        self.values["node.%d" % node] = name
+        self.values["host.%d" % node] = hello["address"]
+        self.values["interface.%d" % node], self.values["subnet"] = hello["interface"]
+        if hello.get("gpus") is not None:
+            self._gpus[node] = hello["gpus"]
+
+    def paths(self) -> list[str]:
+        """Return what every node has to see before anything is started."""
+        prefix = self._environment.get("prefix")
+        return [self._run, *([prefix] if prefix else []), *self._data.values()]
 
     def wanted_ports(self, node: int) -> list[str]:
         """Return the names of the ports that must be free on a node."""
@@ -124,8 +150,9 @@ class Commands:
 
     def _process(self, process: dict[str, Any]) -> dict[str, Any]:
         message = self._common(process["node"], process, process["gpus"])
-        message["env"].update({key: self._fill(value) for key, value in process["env"].items()})
-        argv = [self._fill(part) for part in process["argv"]]
+        node = process["node"]
+        message["env"].update({key: self._fill(value, node) for key, value in process["env"].items()})
+        argv = [self._fill(part, node) for part in process["argv"]]
         return dict(
             message, name="%s-%d" % (process["role"], process["index"]), argv=argv, log=self._log(process)
         )
@@ -170,12 +197,17 @@ class Commands:
             env["LAUNCHER_DATA_" + re.sub(r"\W", "_", name).upper()] = path
         prefix = self._environment.get("prefix")
         env.update(self._environment.get("env") or {})
-        env.update({key: self._fill(value) for key, value in self._spec["env"].items()})
-        return {"env": env, "path_prefix": os.path.join(prefix, "bin") if prefix else None, "cwd": self._work}
+        env.update({key: self._fill(value, node) for key, value in self._spec["env"].items()})
+        return {
+            "env": env,
+            "path_prefix": os.path.join(prefix, "bin") if prefix else None,
+            "cwd": self._work,
+            "slurm": self.plan["mpi"] is None or self.plan["mpi"]["argv"][0] == "srun",
+        }
 
     def _visible(self, node: int, member: dict[str, Any], visibility: str) -> list[str]:
         """Return the GPUs that a process sees; TensorFlow roles on one node share them out."""
-        gpus = self._gpus[node] if node < len(self._gpus) else []
+        gpus = self._gpus[node]
         if visibility == "none" or not gpus:
             return []
         if visibility == "node":
@@ -189,5 +221,5 @@ class Commands:
         share = len(gpus) // len(mates)
         return gpus[place * share : (place + 1) * share] if share else [gpus[place % len(gpus)]]
 
-    def _fill(self, text: str) -> str:
-        return expand(text, self.values)
+    def _fill(self, text: str, node: int = 0) -> str:
+        return expand(text, {**self.values, "interface": self.values.get("interface.%d" % node, "")})

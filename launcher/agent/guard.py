@@ -31,11 +31,13 @@ def guarded(main: Callable[[], int], lost: Callable[[], None], with_parent: bool
     if with_parent:
         die_with_parent(signal.SIGTERM)
     guard = os.getpid()
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until somebody handles it
     child = os.fork()
     if child == 0:
         _work(main, guard)
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, lambda _number, _frame: send(child, signal.SIGTERM))
+    signal.signal(signal.SIGUSR2, lambda _number, _frame: send(child, signal.SIGUSR2))
     if with_parent and os.getppid() != parent:
         send(child, signal.SIGTERM)
     status = _wait(child)

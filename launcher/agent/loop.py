@@ -19,6 +19,8 @@ class Loop:
     def __init__(self) -> None:
         self.selector = selectors.DefaultSelector()
         self.asked_to_end = False
+        self.warned = False
+        """By SIGUSR2: the time is nearly up, or somebody else wants the place."""
         self._wake, sender = socket.socketpair()
         for end in (self._wake, sender):
             end.setblocking(False)
@@ -27,6 +29,7 @@ class Loop:
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signum, self._ask)
+        signal.signal(signal.SIGUSR2, self._warn)
         self.selector.register(self._wake, selectors.EVENT_READ, self._drain)
 
     def wait(self, until: float) -> None:
@@ -57,6 +60,10 @@ class Loop:
     def _ask(self, number: int, frame: object) -> None:
         del number, frame
         self.asked_to_end = True
+
+    def _warn(self, number: int, frame: object) -> None:
+        del number, frame
+        self.warned = True
 
     def _drain(self) -> None:
         try:

@@ -1,15 +1,19 @@
-"""Entry: `supervise` (orders on standard input) or `node` (address and token by environment)."""
+"""Entry: `supervise` (orders on standard input), `job FOLDER` (in Slurm) or `node` (told by environment)."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from typing import Any
 
+from . import record
 from .channel import Channel, ChannelClosed, connect
 from .guard import guarded
 from .loop import Loop
 from .node import Node, remove_tmp
+from .site import Here
+from .slurm import Slurm, node_gpus
 from .supervisor import Supervisor, lost, read_orders
 
 
@@ -19,7 +23,9 @@ class _Agent:
     def __init__(self) -> None:
         addresses = os.environ["LAUNCHER_AGENT_ADDRESSES"].split(",")
         token = os.environ.pop("LAUNCHER_AGENT_TOKEN")
-        hello = {"node": int(os.environ["LAUNCHER_AGENT_NODE"]), "address": "127.0.0.1", "interface": "lo"}
+        hello: dict[str, Any] = {"node": int(os.environ["LAUNCHER_AGENT_NODE"]), "gpus": None}
+        if sys.argv[2:] == ["slurm"]:
+            hello["gpus"] = node_gpus()
         self._loop = Loop()
         self._channel: Channel = connect(addresses, token, hello, timeout_s=30)
         self._node = Node(os.environ["LAUNCHER_AGENT_MARK"], self._channel.send)
@@ -56,8 +62,23 @@ def _node() -> int:
     try:
         return _Agent().work()
     except ChannelClosed as error:
-        print("no way to agent 0: %s" % error, file=sys.stderr)
+        print("%s: no way to agent 0: %s" % (os.uname().nodename, error), file=sys.stderr)
         return 1
+
+
+def _job(folder: str) -> None:
+    """Run what a Slurm job is there for: one run, or the one of an array's list that its index says."""
+    orders = record.read(os.path.join(folder, "job.json"))
+    if orders is None:
+        sys.exit("%s: no orders in %s" % (os.uname().nodename, folder))
+    runs: list[str] = orders["runs"]
+    run = os.path.join(orders["store"], runs[int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))])
+    spec = record.read(os.path.join(run, "spec.json"))
+    if spec is None:
+        sys.exit("%s: %s is not there, or no longer" % (os.uname().nodename, run))
+    site = Slurm(spec, folder)
+    mine: dict[str, Any] = {"runs": [run], "max_parallel": 1, "gpus": None, "log": ""}
+    guarded(lambda: Supervisor(mine, site).work(), lambda: lost(mine, site), with_parent=False)
 
 
 def main() -> None:
@@ -66,5 +87,11 @@ def main() -> None:
         orders = read_orders()
         if orders is None:
             sys.exit(1)
-        guarded(lambda: Supervisor(orders).work(), lambda: lost(orders), with_parent=False)
+        guarded(lambda: Supervisor(orders, Here()).work(), lambda: lost(orders, Here()), with_parent=False)
+    if sys.argv[1] == "job":
+        _job(sys.argv[2])
+    if "LAUNCHER_AGENT_NODE" not in os.environ:  # one of several that one srun started
+        node = str(1 + int(os.environ["SLURM_PROCID"]))
+        os.environ["LAUNCHER_AGENT_NODE"] = node
+        os.environ["LAUNCHER_AGENT_MARK"] += "#" + node
     guarded(_node, lambda: remove_tmp(os.environ["LAUNCHER_AGENT_MARK"]), with_parent=True)

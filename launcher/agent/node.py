@@ -2,12 +2,14 @@
 
 The same messages pass in memory on agent 0's own node and over the channel from any other:
 
-    {"do": "ports", "names": […]}                → {"event": "ports", "ports": {name: number}}, or "refused"
+    {"do": "ports", "names", "range", "paths"}   → {"event": "ports", "ports": {name: number}}, or "refused"
+                                                   where a port or a path is not there
     {"do": "start", "processes": [{"name", "argv", "env", "path_prefix", "cwd", "log"}]}
                                                  → {"event": "started", "name", "pid"} each, or
                                                    {"event": "refused", "name", "message"}
     {"do": "daemon", "name", "command", "env", …}  mpirun's remote daemon; events as for `start`
     {"do": "await", "port"}                      → {"event": "listening", "port"} once it accepts
+    {"do": "warn", "signal"}                       the signal to every process that handles it
     {"do": "end", "grace": seconds}                SIGTERM now, SIGKILL after the grace
                                                  → {"event": "exited", "name", "exit_code", "signal"}
 """
@@ -16,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -25,16 +26,26 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .commands import OWN_TMP, base_environment
-from .system import die_with_parent, end_marked, end_tree, send_group
+from .site import bind
+from .system import descendants, die_with_parent, end_marked, end_tree, handles, program, send, send_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Report = Callable[[dict[str, Any]], object]
 
-PORTS = (20000, 32000)
-"""Below the ports that Linux gives to outgoing connections (32768-60999), so that none takes one between
-its choice and its use."""
+MPI_PROGRAMS = (
+    "mpirun",
+    "orterun",
+    "prterun",
+    "orted",
+    "prted",
+    "mpiexec.hydra",
+    "hydra_pmi_proxy",
+    "srun",
+    "sh",
+)
+"""`sh` is rank.sh, which would pass the signal on a second time."""
 
 
 def tmp_folder(mark: str) -> str:
@@ -63,7 +74,7 @@ class Node:
         """Act on one message."""
         what = message["do"]
         if what == "ports":
-            self._hold_ports(message["names"])
+            self._hold_ports(message["names"], message["range"], message["paths"])
         elif what == "start":
             for process in message["processes"]:
                 self._start(process)
@@ -75,6 +86,8 @@ class Node:
             self._start(dict(message, argv=["sh", "-c", command], env=env, tmp="daemon"))
         elif what == "await":
             self._awaited.add(message["port"])
+        elif what == "warn":
+            self._warn(message["signal"])
         elif what == "end":
             self._end(message["grace"])
 
@@ -132,27 +145,28 @@ class Node:
         for mark in marks:
             remove_tmp(mark)
 
-    def _hold_ports(self, names: list[str]) -> None:
+    def _hold_ports(self, names: list[str], among: tuple[int, int], paths: list[str]) -> None:
+        missing = [path for path in paths if not os.path.exists(path)]
+        if missing:
+            message = "%s does not see %s" % (os.uname().nodename, ", ".join(missing))
+            self._report({"event": "refused", "name": "", "message": message})
+            return
         try:
-            ports = {name: self._hold_port() for name in names}
+            ports = {name: self._hold_port((among[0], among[1])) for name in names}
         except OSError as error:
             self._report({"event": "refused", "name": "", "message": str(error)})
         else:
             self._report({"event": "ports", "ports": ports})
 
-    def _hold_port(self) -> int:
+    def _hold_port(self, among: tuple[int, int]) -> int:
         """Return a free port and keep it bound, but not listening.
 
         With SO_REUSEADDR on both sides Linux lets the process bind it too, while another agent's
         plain bind is refused (socket(7), ip(7)): no two runs get the same port.
         """
         for _ in range(1000):
-            port = random.randrange(*PORTS)  # noqa: S311  # spread, not secrecy
-            with socket.socket() as plain:
-                try:
-                    plain.bind(("", port))
-                except OSError:
-                    continue
+            with bind("", among) as plain:
+                port = plain.getsockname()[1]
             held = socket.socket()
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -162,7 +176,7 @@ class Node:
                 continue
             self._held.append(held)
             return port
-        raise OSError("no free port between %d and %d" % PORTS)
+        raise OSError("no free port between %d and %d" % tuple(among))
 
     def _start(self, process: dict[str, Any]) -> None:
         log = -1
@@ -188,7 +202,7 @@ class Node:
         self._report({"event": "started", "name": process["name"], "pid": popen.pid})
 
     def _environment(self, process: dict[str, Any]) -> dict[str, str]:
-        env = dict(base_environment(process["path_prefix"]), **process["env"])
+        env = dict(base_environment(process["path_prefix"], process.get("slurm", True)), **process["env"])
         if env.get("TMPDIR") == OWN_TMP:
             env["TMPDIR"] = self._make_tmp(process.get("tmp", "job"))
         return env
@@ -197,6 +211,13 @@ class Node:
         path = os.path.join(tmp_folder(self._mark), name)
         os.makedirs(path, 0o700, exist_ok=True)
         return path
+
+    def _warn(self, signum: int) -> None:
+        """Send a signal to what handles it, but not to MPI's own programs, which would end their ranks."""
+        for top in self._processes:
+            for pid in [top, *descendants(top)]:
+                if handles(pid, signum) and program(pid) not in MPI_PROGRAMS:
+                    send(pid, signum)
 
     def _end(self, grace: float) -> None:
         self._awaited.clear()

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import record
-from .channel import Channel, ChannelClosed, Doorkeeper
+from .channel import SILENT_S, Channel, ChannelClosed, Doorkeeper
 from .system import end_tree, send
 
 if TYPE_CHECKING:
@@ -28,40 +28,48 @@ END_WITHIN_S = 10.0
 class Peers:
     """Agent 0's side of the channels; events of node `n` are reported as `on_event(n, event)`."""
 
-    def __init__(self, selector: selectors.BaseSelector, on_event: Event) -> None:
+    def __init__(self, selector: selectors.BaseSelector, on_event: Event, listener: socket.socket) -> None:
         self._selector = selector
         self._on_event = on_event
         self._token = secrets.token_hex(32)
         self._channels: dict[int, Channel] = {}
-        self._pids: dict[int, int] = {}
-        self._popens: list[subprocess.Popen[bytes]] = []
+        self._agents: dict[int, tuple[list[int], subprocess.Popen[bytes]]] = {}
         self._closing = False
         self._kill_at = 0.0
         self._doors: list[Channel] = []
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen(64)
-        self._listener.setblocking(False)
-        selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._listener = listener
+        listener.listen(256)
+        listener.setblocking(False)
+        selector.register(listener, selectors.EVENT_READ, self._accept)
 
-    def start_here(self, node: int, mark: str, log: str) -> None:
-        """Start an agent on this machine that acts node `node`."""
+    def start(self, nodes: list[int], argv: list[str], addresses: list[str], mark: str, log: str) -> None:
+        """Start the agents of some nodes by one command.
+
+        Args:
+            nodes: their numbers.
+            argv: what starts them, here or elsewhere.
+            addresses: where they may find this agent.
+            mark: of the one node, or what the marks of all begin with.
+            log: path for what they complain of.
+        """
+        port = self._listener.getsockname()[1]
         env = dict(os.environ)
-        env["LAUNCHER_AGENT_ADDRESSES"] = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        env.pop("LAUNCHER_AGENT_NODE", None)
+        env["LAUNCHER_AGENT_ADDRESSES"] = ",".join("%s:%d" % (address, port) for address in addresses)
         env["LAUNCHER_AGENT_TOKEN"] = self._token
-        env["LAUNCHER_AGENT_NODE"] = str(node)
         env["LAUNCHER_AGENT_MARK"] = mark
+        if len(nodes) == 1:
+            env["LAUNCHER_AGENT_NODE"] = str(nodes[0])
         with open(log, "ab") as out:
             popen = subprocess.Popen(
-                [sys.executable, "-I", "-S", sys.argv[0], "node"],
+                argv,
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._pids[popen.pid] = node
-        self._popens.append(popen)
+        self._agents[popen.pid] = (nodes, popen)
 
     def send(self, node: int, message: dict[str, Any]) -> None:
         """Send a message to a node; one that is lost has been reported."""
@@ -72,14 +80,13 @@ class Peers:
 
     def reaped(self, pid: int, status: int) -> bool:
         """Take note of a dead agent; tell whether it was one of these."""
-        node = self._pids.pop(pid, None)
-        if node is None:
+        nodes, popen = self._agents.pop(pid, (None, None))
+        if nodes is None or popen is None:
             return False
-        for popen in self._popens:
-            if popen.pid == pid:
-                popen.returncode = status
+        popen.returncode = status
         if not self._closing:
-            self._lose(node, "its agent ended")
+            for node in nodes:
+                self._lose(node, "its agent ended")
         return True
 
     def close(self) -> None:
@@ -95,8 +102,9 @@ class Peers:
             channel.close()
         self._channels = {}
         self._doors = []
-        for pid in self._pids:
-            send(pid, signal.SIGTERM)
+        for pid, (_, popen) in self._agents.items():
+            if popen.args[0] == sys.executable:  # srun would kill its step; it ends when its agents do  # type: ignore[index]
+                send(pid, signal.SIGTERM)
 
     def tick(self) -> None:
         """Notice agents that have fallen silent; kill those that do not end, such as stopped ones."""
@@ -106,20 +114,20 @@ class Peers:
             except ChannelClosed as error:
                 self._lose(node, str(error))
         if self._closing and time.monotonic() >= self._kill_at:
-            for pid in self._pids:
+            for pid in self._agents:
                 end_tree(pid)
 
     @property
     def gone(self) -> bool:
         """Whether every agent that was started here has ended."""
-        return not self._pids
+        return not self._agents
 
     def _accept(self) -> None:
         try:
             sock, _ = self._listener.accept()
         except OSError:
             return
-        channel = Channel(sock)
+        channel = Channel(sock, SILENT_S)
         self._doors.append(channel)
         door = Doorkeeper(channel, self._token)
         self._selector.register(channel, selectors.EVENT_READ, lambda: self._admit(door))

@@ -2,9 +2,13 @@
 # Started by mpirun for every rank: `rank.sh PROGRAM…`. Gives the rank its own log and metrics file and
 # records how it ended, since mpirun tells only one exit code.
 rank=${OMPI_COMM_WORLD_RANK:-${PMIX_RANK:-${PMI_RANK:?no MPI rank in the environment}}}
-local_rank=${OMPI_COMM_WORLD_LOCAL_RANK:-${MPI_LOCALRANKID:-0}}
+local_rank=${OMPI_COMM_WORLD_LOCAL_RANK:-${MPI_LOCALRANKID:-${SLURM_LOCALID:-0}}}
 export LAUNCHER_RANK="$rank" LAUNCHER_LOCAL_RANK="$local_rank" LAUNCHER_INDEX="$rank"
 export LAUNCHER_METRICS="$LAUNCHER_METRICS_FOLDER/worker-$rank.jsonl"
+for name in SLURM_JOB_ID SLURM_JOB_NODELIST SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_ID; do
+    eval "value=\${LAUNCHER_$name-}"
+    [ -z "$value" ] || export "$name=$value"
+done
 exec >>"$LAUNCHER_PROCESS_LOGS/worker-$rank.log" 2>&1
 : >"$LAUNCHER_RANK_ENDS/rank-$rank" # stays empty when this shell is killed
 # In the background, so that a signal to this shell reaches the program at once.

@@ -28,10 +28,10 @@ class State:
         """Take note of a node's address, written with the next phase."""
         self._nodes[node]["address"] = address
 
-    def enter(self, phase: str) -> None:
+    def enter(self, phase: str, outcome: str | None = None, cause: dict[str, Any] | None = None) -> None:
         """Write that a phase began."""
         self._phases.append([phase, record.now()])
-        self.write(None, None)
+        self.write(outcome, cause)
 
     def write(self, outcome: str | None, cause: dict[str, Any] | None) -> None:
         """Write the record; a disk that is full or a run that was deleted must not end other runs."""

@@ -8,12 +8,15 @@ import os
 import sys
 import time
 from collections import deque
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from . import manifest, record
 from .attempt import Attempt
 from .loop import Loop
 from .node import remove_tmp
+
+if TYPE_CHECKING:
+    from .site import Here
 
 HASH_FOR_S = 0.2
 """Time for hashes at the end of a run, while others may wait for this loop."""
@@ -22,13 +25,13 @@ HASH_FOR_S = 0.2
 class _Run:
     """A run that is under way."""
 
-    def __init__(self, folder: str, gpus: list[list[str]]) -> None:
+    def __init__(self, folder: str, gpus: list[list[str]], number: int) -> None:
         self.folder = folder
         self.gpus = gpus
         self.spec = record.read(os.path.join(folder, "spec.json")) or {}
         self.submit = record.read(os.path.join(folder, "submit.json")) or {}
         self.spec["id"] = self.submit.get("id", "")
-        self.number = 0
+        self.number = number
         self.attempt: Attempt | None = None
         self.next_look = 0.0
 
@@ -65,10 +68,11 @@ def _unwanted(folder: str) -> bool:
 class Supervisor:
     """Keeps up to `max_parallel` runs going until none is left."""
 
-    def __init__(self, orders: dict[str, Any]) -> None:
+    def __init__(self, orders: dict[str, Any], site: Here) -> None:
+        self._site = site
         self._waiting: deque[str] = deque(orders["runs"])
         self._parallel: int = orders["max_parallel"]
-        self._free: list[str] = list(orders["gpus"])
+        self._free: list[str] | None = orders["gpus"]
         self._log: str = orders["log"]
         self._running: list[_Run] = []
         self._loop = Loop()
@@ -86,7 +90,7 @@ class Supervisor:
                 self._loop.wait(until)
                 self._loop.reap(self._reaped)
         with contextlib.suppress(OSError):  # deleted with its run
-            if os.path.getsize(self._log) == 0:
+            if self._log and os.path.getsize(self._log) == 0:
                 record.remove(self._log)
         self._loop.close()
         return 0
@@ -117,21 +121,28 @@ class Supervisor:
                 self._waiting.popleft()
                 continue
             self._waiting.popleft()
-            run = _Run(folder, gpus)
+            run = _Run(folder, gpus, self._site.claim(folder))
             self._running.append(run)
             self._begin(run)
 
     def _take_gpus(self, spec: dict[str, Any]) -> list[list[str]] | None:
         """Return the GPUs of each node, or None while too few are free."""
         nodes, each = spec["plan"]["nodes"], spec["resources"]["gpus_per_node"]
+        if self._free is None:  # not ours to share out
+            return [[] for _ in range(nodes)]
         if nodes * each > len(self._free):
             return None
         taken, self._free = self._free[: nodes * each], self._free[nodes * each :]
         return [taken[node * each : (node + 1) * each] for node in range(nodes)]
 
     def _begin(self, run: _Run) -> None:
-        run.attempt = Attempt(run.folder, run.number, run.spec, run.submit, run.gpus, self._loop.selector)
+        spent = run.number - run.spec["retries"]
+        run.attempt = Attempt(
+            run.folder, run.number, run.spec, run.submit, run.gpus, self._loop.selector, self._site
+        )
         run.attempt.start()
+        if spent > 0:
+            run.attempt.give_up("retries", "it was started again after retries=%d" % run.spec["retries"])
 
     def _look_after(self, run: _Run) -> float:
         """Move a run on; return when to look again at the latest."""
@@ -141,18 +152,21 @@ class Supervisor:
             run.next_look = now + 0.5
             if _unwanted(run.folder):
                 run.attempt.cancel()
+        if self._loop.warned:
+            run.attempt.warn(*self._site.warning())
         until = run.attempt.tick()
         if run.attempt.outcome is None:
             return min(until, run.next_look)
-        if (
-            run.attempt.outcome == "Failed"
-            and run.number < run.spec["retries"]
-            and not self._loop.asked_to_end
-        ):
+        follows = self._site.after(
+            run.attempt, run.spec["retries"] - run.number, lambda: self._loop.asked_to_end
+        )
+        if follows == "retry":
             run.number += 1
             self._begin(run)
-            return now
-        self._conclude(run, run.attempt.outcome, run.attempt.cause)
+        elif follows == "leave":
+            self._running.remove(run)
+        else:
+            self._conclude(run, run.attempt.outcome, run.attempt.cause)
         return now
 
     def _conclude(self, run: _Run, state: str, cause: dict[str, Any] | None) -> None:
@@ -162,7 +176,8 @@ class Supervisor:
         except OSError as error:
             print("manifest of %s: %s" % (run.folder, error), file=sys.stderr, flush=True)
         finish(run.folder, state, cause, run.number)
-        self._free = [gpu for node in run.gpus for gpu in node] + self._free
+        if self._free is not None:
+            self._free = [gpu for node in run.gpus for gpu in node] + self._free
         self._running.remove(run)
 
     def _reaped(self, pid: int, status: int) -> None:
@@ -190,7 +205,7 @@ def read_orders() -> dict[str, Any] | None:
     return cast("dict[str, Any]", orders) if isinstance(orders, dict) else None
 
 
-def lost(orders: dict[str, Any]) -> None:
+def lost(orders: dict[str, Any], site: Here) -> None:
     """Record that the supervisor was killed, or broke down; the guard's last act."""
     for folder in orders["runs"]:
         attempts = _attempts(folder)
@@ -203,6 +218,9 @@ def lost(orders: dict[str, Any]) -> None:
         state = record.read(os.path.join(folder, "attempts", "%s" % number, "state.json")) or {}
         if state.get("outcome"):  # it was over, and only this was left to be told
             finish(folder, state["outcome"], state.get("cause"), number)
+            continue
+        left = (spec or {}).get("retries", 0) - (number or 0)
+        if left > 0 and not _unwanted(folder) and site.rescue(number or 0):
             continue
         phase = state["phases"][-1][0] if state.get("phases") else "Queued"
         cause = {"kind": "supervisor_lost", "message": "the supervisor was killed", "phase": phase}

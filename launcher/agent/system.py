@@ -61,6 +61,25 @@ def descendants(root: int) -> list[int]:
     return found
 
 
+def handles(pid: int, signum: int) -> bool:
+    """Tell whether a process has a handler of its own for a signal (proc(5), SigCgt)."""
+    try:
+        with open("/proc/%d/status" % pid) as file:
+            caught = next(line for line in file if line.startswith("SigCgt:"))
+    except (OSError, StopIteration):
+        return False
+    return bool(int(caught.split()[1], 16) & 1 << (signum - 1))
+
+
+def program(pid: int) -> str:
+    """Return the name of the program that a process runs, at most 15 characters."""
+    try:
+        with open("/proc/%d/comm" % pid) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
 def send(pid: int, signum: int) -> None:
     """Signal a process that may be gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

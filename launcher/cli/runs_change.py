@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from launcher.cli.output import say, say_json
 from launcher.cli.runs_watch import POLL_S, say_aside
+from launcher.compute.jobs import cancel as end_jobs
+from launcher.compute.jobs import settle
 from launcher.errors import StoreError
 from launcher.store.find import LATEST, find_run, find_runs
 from launcher.store.index import summarize
-from launcher.store.runs import delete, read_run, request_cancel
+from launcher.store.runs import delete, read_run
 
 if TYPE_CHECKING:
     import argparse
@@ -37,10 +39,12 @@ def cancel(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
             left.remove(folder)
             states[run.id] = str(run.state)
             _tell(options, f"{run.id}  {run.state}, it was over before")
-        else:
-            request_cancel(folder)
+    problem = end_jobs(left)
+    if problem:
+        say_aside(problem)
     until = time.monotonic() + CANCEL_WAIT_S
     while left and time.monotonic() < until:
+        settle(left)
         for run in [read_run(folder) for folder in left]:
             if run.state.terminal:
                 left.remove(run.folder)

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Print the newest runs that pass the filters."""
     filters = parse_filters(options.filters, time.time())
-    rows = list_runs(store, filters, None if options.all else options.limit)
+    limit = None if options.all else options.limit
+    rows = list_runs(store, filters, limit)
+    waiting = [row["id"].split("/") for row in rows if row.get("scheduled") and row["ended"] is None]
+    if waiting:
+        from launcher.compute.jobs import settle  # noqa: PLC0415  # only runs of a scheduler need it
+
+        settle([store.run(name, int(number)) for name, number in waiting])
+        rows = list_runs(store, filters, limit)
     if options.json:
         say_json(rows)
         return 0

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launcher.cli.output import moment, pairs, say, say_json, size
+from launcher.compute.jobs import settle
 from launcher.spec import State
 from launcher.store.find import find_run
 from launcher.store.index import summarize
@@ -27,11 +28,13 @@ LABEL = 13
 
 def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Print a run."""
-    run = read_run(find_run(store, options.run))
+    folder = find_run(store, options.run)
+    waits = settle([folder]).get(folder, "")
+    run = read_run(folder)
     if options.json:
         say_json(_data(run))
         return 0
-    for label, text in _lines(run):
+    for label, text in [*_lines(run), *([("waits", waits)] if waits else [])]:
         first, *rest = text.split("\n")
         say(f"{label.ljust(LABEL)}{first}")
         for line in rest:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from launcher.cli.output import say, say_json, say_json_line
+from launcher.compute.jobs import settle
 from launcher.errors import NotFoundError
 from launcher.spec import State
 from launcher.store.find import find_run, find_runs
@@ -80,6 +81,7 @@ def _follow(folder: RunFolder, number: int) -> Callable[[], bool]:
             return False
         if time.monotonic() >= next_check:
             next_check = time.monotonic() + LIVENESS_S
+            settle([folder])
             return not read_run(folder).state.terminal
         return True
 
@@ -110,6 +112,7 @@ def wait_for(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
     until = None if options.timeout is None else time.monotonic() + options.timeout
     over: list[Run] = []
     while True:
+        settle(left)
         runs = [read_run(folder) for folder in left]
         for run in runs:
             if run.state.terminal:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from launcher.compute.local import Local
+from launcher.compute.slurm import Slurm
 
 if TYPE_CHECKING:
     from launcher.spec import Compute
 
-CHOICES: Final[dict[str, type[Compute]]] = {choice.kind: choice for choice in (Local,)}
+CHOICES: Final[dict[str, type[Compute]]] = {choice.kind: choice for choice in (Local, Slurm)}
 """Every choice of the group `compute`."""

@@ -101,9 +101,13 @@ class Records:
     attempts: tuple[int, ...]
     attempt: Record | None
     """State of the newest attempt."""
+    lost: Record | None = None
+    """Where a scheduler requeued the newest attempt's job without a word of its agent."""
 
     def owners(self) -> tuple[Record, ...]:
-        """Return the processes of which one must live for the run to go on."""
+        """Return the processes of which one must live for the run to go on; none for a scheduler's job."""
+        if self.submit.get("job"):
+            return ()
         holders = [self.submit]
         if self.attempt is not None and self.attempt.get("outcome") is None:
             holders.append(self.attempt)
@@ -122,8 +126,9 @@ def read_records(folder: RunFolder) -> Records:
         raise NotFoundError(f"{folder.id}: there is no such run in the store {folder.root.parents[2]}")
     attempts = tuple(folder.attempts())
     attempt = records.read(folder.attempt_state(attempts[-1])) if attempts else None
+    lost = records.read(folder.attempt_lost(attempts[-1])) if attempts and submit.get("job") else None
     cancel = records.read(folder.cancel)
-    return Records(submit, records.read(folder.end), cancel, attempts, attempt)
+    return Records(submit, records.read(folder.end), cancel, attempts, attempt, lost)
 
 
 def read_run(folder: RunFolder) -> Run:
@@ -183,7 +188,8 @@ def _state_of(found: Records) -> State:
 
 
 def _phases(found: Records) -> tuple[Phase, ...]:
-    return (*parse_phases(found.submit), *parse_phases(found.attempt or {}))
+    waits = (Phase(state=State.QUEUED, time=float(found.lost["time"])),) if found.lost else ()
+    return (*parse_phases(found.submit), *parse_phases(found.attempt or {}), *waits)
 
 
 def parse_phases(holder: Record) -> tuple[Phase, ...]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from launcher.store.filters import Filters
     from launcher.store.fold import Run
 
-VERSION = 1
+VERSION = 2
 """Of the tables; another one is thrown away."""
 
 SETTLED_S = 2.0
@@ -82,6 +82,7 @@ def summarize(run: Run) -> Row:
         "host": submit.get("host"),
         "overrides": submit.get("overrides") or [],
         "sweep": submit.get("sweep"),
+        "scheduled": bool(submit.get("job")),
         "rerun_of": submit.get("rerun_of"),
         "tags": dict(run.tags),
         "description": run.spec.get("description") or "",

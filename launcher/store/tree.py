@@ -79,7 +79,7 @@ def scan(source: Path, known: Tree, excluded: Collection[str] = ()) -> Tree:
                 if folder:
                     todo.append((entry.path, f"{path}/", chain))
                 else:
-                    _add(tree, path, entry, known)
+                    _add(tree, path, entry, known, skip)
             except FileNotFoundError:
                 pass  # removed since the listing
             except OSError as error:
@@ -109,10 +109,14 @@ def _ignored(
     return frozenset(names)
 
 
-def _add(tree: Tree, path: str, entry: os.DirEntry[str], known: Tree) -> None:
+def _add(tree: Tree, path: str, entry: os.DirEntry[str], known: Tree, skip: frozenset[str]) -> None:
     regular = entry.is_file(follow_symlinks=False)
     if not regular and entry.is_symlink():
-        tree.links[path] = str(Path(entry.path).readlink())
+        target = Path(entry.path).readlink()
+        if skip.isdisjoint(
+            map(str, target.parents)
+        ):  # a link into the store, such as to outputs, is no source
+            tree.links[path] = str(target)
         return
     found = entry.stat(follow_symlinks=False)
     if not regular:

@@ -1,0 +1,107 @@
+"""Where an attempt runs: on this machine, which acts all its nodes, or on the nodes of a Slurm job."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .network import LOOPBACK, Interface
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .attempt import Attempt
+    from .peers import Peers
+
+PORTS = (20000, 32000)
+"""Below the ports that Linux gives to outgoing connections (32768-60999), so that none takes one between
+its choice and its use."""
+
+
+class Here:
+    """This machine. Also what all sites share."""
+
+    ports = PORTS
+    """First port, and the one after the last."""
+    address = LOOPBACK.address
+    """On which agent 0 listens."""
+
+    def names(self, size: int) -> list[str]:
+        """Return the names of the nodes, the first of which is this one."""
+        return ["node%d" % node for node in range(size)] if size > 1 else [socket.gethostname()]
+
+    def lead(self, size: int) -> Interface | None:
+        """Return the interface by which the others reach this node; None while that is not known."""
+        del size
+        return LOOPBACK
+
+    def gpus(self) -> list[str] | None:
+        """Return the GPUs of this node; None where the orders name them."""
+        return None
+
+    def start_agents(self, peers: Peers, size: int, mark: str, folder: str) -> None:
+        """Start the agents of all nodes but the first."""
+        for node in range(1, size):
+            argv = [sys.executable, "-I", "-S", sys.argv[0], "node"]
+            log = os.path.join(folder, "node-%d.log" % node)
+            peers.start([node], argv, [self.address], "%s#%d" % (mark, node), log)
+
+    def claim(self, run: str) -> int:
+        """Return the number of the first attempt here."""
+        del run
+        return 0
+
+    def superseded(self, run: str, number: int) -> bool:
+        """Tell whether a later attempt has begun elsewhere, so that this one has to go."""
+        del run, number
+        return False
+
+    def warning(self) -> tuple[str, str, int, float]:
+        """Return what SIGUSR2 means: kind and message of the cause, signal to pass on, seconds left."""
+        return "ended", "the supervisor was told to end", int(signal.SIGTERM), 0.0
+
+    def rescue(self, number: int) -> bool:
+        """See to another attempt after this process broke down; tell whether there will be one."""
+        del number
+        return False
+
+    def after(self, attempt: Attempt, left: int, asked: Callable[[], bool]) -> str:
+        """Return what follows an attempt: `conclude`, `retry` here, or `leave` it to somebody else.
+
+        Args:
+            attempt: with its outcome; it may be given another cause.
+            left: retries that are left.
+            asked: tells whether this process has been asked to end.
+        """
+        return "retry" if attempt.outcome == "Failed" and left > 0 and not asked() else "conclude"
+
+    def listen(self) -> socket.socket:
+        """Return a bound socket for the other agents."""
+        return bind(self.address, self.ports)
+
+
+def bind(address: str, ports: tuple[int, int]) -> socket.socket:
+    """Return a socket bound to a free port of a range.
+
+    Raises:
+        OSError: none is free.
+    """
+    for _ in range(1000):
+        sock = socket.socket()
+        try:
+            sock.bind((address, random.randrange(*ports)))  # noqa: S311  # spread, not secrecy
+        except OSError:
+            sock.close()
+            continue
+        return sock
+    raise OSError("no free port between %d and %d" % ports)
+
+
+def read_ports(spec: dict[str, Any]) -> tuple[int, int]:
+    """Return the range that a spec gives its ports from, as `FIRST-LAST`."""
+    first, _, last = str(spec["compute"].get("ports") or "").partition("-")
+    return (int(first), int(last) + 1) if last else PORTS

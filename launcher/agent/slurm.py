@@ -1,0 +1,254 @@
+"""A Slurm job as the place of a run: its nodes, how agents get there, and its word on why it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from . import record
+from .causes import tail_lines
+from .network import Interface, candidates
+from .site import Here, read_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .attempt import Attempt
+    from .peers import Peers
+
+PATIENCE_S = 1.5
+"""Slurm's SIGTERM reaches the script and its agent at once: a failure waits so long for its reason."""
+
+COARSE_S = 90.0
+"""Slurm's clock is coarse: the announcement comes up to a minute early (sbatch(1), --signal)."""
+
+KILL_WAIT_S = 120.0
+"""For Slurm to kill the job that asked to be requeued."""
+
+_TOOL_S = 20
+
+_WORDS = (
+    ("TIME LIMIT", "TIMEOUT"),
+    ("PREEMPTION", "PREEMPTED"),
+    ("NODE FAILURE", "NODE_FAIL"),
+    ("JOB REQUEUE", "REQUEUED"),
+)
+
+_BY_ITSELF = {"PREEMPTED", "NODE_FAIL", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "PENDING"}
+"""States after which Slurm requeues by itself a job that may be requeued."""
+
+_KINDS = {
+    "TIMEOUT": ("time_limit", "Slurm's time limit was reached"),
+    "DEADLINE": ("time_limit", "Slurm's deadline was reached"),
+    "PREEMPTED": ("preempted", "the job was preempted"),
+    "NODE_FAIL": ("node_fail", "a node of the job failed"),
+    "REQUEUED": ("requeued", "the job was requeued"),
+    "OUT_OF_MEMORY": ("out_of_memory", "the job used more memory than it was given"),
+}
+
+
+class Slurm(Here):
+    """The job that this process runs in."""
+
+    address = ""
+
+    def __init__(self, spec: dict[str, Any], folder: str) -> None:
+        """Read the job from the environment.
+
+        Args:
+            spec: of the run.
+            folder: where the job was submitted from, with its script.
+        """
+        self.ports = read_ports(spec)
+        self._options: dict[str, Any] = spec["compute"]
+        self._folder = folder
+        self._began = time.monotonic()
+        self._limit: float | None = spec["resources"]["time_limit_min"]
+        self._index = os.environ.get("SLURM_ARRAY_TASK_ID")
+        array = os.environ.get("SLURM_ARRAY_JOB_ID")
+        self.job = "%s_%s" % (array, self._index) if array else os.environ["SLURM_JOB_ID"]
+
+    def names(self, size: int) -> list[str]:
+        """See `Here.names`. The script of a job runs on the first of them."""
+        if size == 1:
+            return [os.environ.get("SLURMD_NODENAME") or os.uname().nodename]
+        names = _output(["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]).split()
+        if len(names) < size:
+            raise OSError("the job has %d node(s) and the run needs %d" % (len(names), size))
+        return names[:size]
+
+    def lead(self, size: int) -> Interface | None:
+        """See `Here.lead`. Of several addresses the one is right that another node came by."""
+        return super().lead(size) if size == 1 else None
+
+    def gpus(self) -> list[str] | None:
+        """See `Here.gpus`. Slurm has numbered them as the processes of this node see them."""
+        return node_gpus()
+
+    def start_agents(self, peers: Peers, size: int, mark: str, folder: str) -> None:
+        """See `Here.start_agents`. One srun starts them all, beside this script."""
+        addresses = candidates(self._options.get("interface"))
+        argv = ["srun", "--nodes=%d" % (size - 1), "--ntasks=%d" % (size - 1), "--ntasks-per-node=1"]
+        argv += ["--relative=1", "--export=ALL", "--input=none", "--unbuffered", "--kill-on-bad-exit=0"]
+        argv += ["--mpi=none", "--cpu-bind=none", "--mem=0", "--chdir=/", "--job-name=agents", "--quiet"]
+        # Without --cpus-per-task a step may use all that the job has on a node, and is bound to none of it.
+        argv += [str(arg) for arg in self._options.get("srun_args") or ()]
+        argv += [sys.executable, "-I", "-S", sys.argv[0], "node", "slurm"]
+        peers.start(list(range(1, size)), argv, addresses, mark, os.path.join(folder, "node-1.log"))
+
+    def claim(self, run: str) -> int:
+        """See `Here.claim`. Making its folder takes a number, also where a listing of them is stale."""
+        number = 0
+        while True:
+            try:
+                os.makedirs(os.path.join(run, "attempts", str(number)))
+            except FileExistsError:
+                number += 1
+            else:
+                return number
+
+    def superseded(self, run: str, number: int) -> bool:
+        """See `Here.superseded`: Slurm took this node for lost and started the job again."""
+        return os.path.isdir(os.path.join(run, "attempts", str(number + 1)))
+
+    def warning(self) -> tuple[str, str, int, float]:
+        """See `Here.warning`. Slurm tells by the same signal of its time limit and of a preemption."""
+        number = int(getattr(signal, "SIG" + str(self._options["signal"])))
+        grace_s = float(self._options["grace_s"])
+        near_s = 60 * (self._limit or 0) - (time.monotonic() - self._began)
+        if self._limit and near_s < grace_s + COARSE_S:
+            return "time_limit", "time_limit_min=%g was about to be reached" % self._limit, number, grace_s
+        return "preempted", "Slurm announced the end of the job (SIGUSR2)", number, grace_s
+
+    def rescue(self, number: int) -> bool:
+        """See `Here.rescue`."""
+        return self._restart(number)
+
+    def after(self, attempt: Attempt, left: int, asked: Callable[[], bool]) -> str:
+        """See `Here.after`."""
+        if attempt.outcome != "Failed" or attempt.cause is None:
+            return "conclude"
+        kind = attempt.cause["kind"]
+        if kind == "superseded":
+            return "leave"
+        until = time.monotonic() + (PATIENCE_S if kind in {"signal", "agent_lost", "ended"} else 0)
+        while not asked() and time.monotonic() < until:
+            time.sleep(0.05)
+        if asked():
+            return self._asked(attempt, left)
+        if left <= 0 or kind == "start":
+            return "conclude"
+        if kind in {"agent_lost", "time_limit", "preempted"}:
+            return self._again(attempt)
+        return "retry"
+
+    def _asked(self, attempt: Attempt, left: int) -> str:
+        """Find out why Slurm, or somebody, ends this job."""
+        state = self.state()
+        if state == "CANCELLED":
+            attempt.restate("Canceled", "cancel", "canceled by scancel")
+            return "conclude"
+        if state in _KINDS:
+            attempt.restate("Failed", *_KINDS[state])
+        elif attempt.cause is not None and attempt.cause["kind"] not in {"time_limit", "preempted"}:
+            attempt.restate(
+                "Failed", "ended", "the job was asked to end (SIGTERM), Slurm says %s" % (state or "nothing")
+            )
+        if left <= 0:
+            return "conclude"
+        if state in _BY_ITSELF:
+            attempt.queue()
+            return "leave"
+        return self._again(attempt)
+
+    def _again(self, attempt: Attempt) -> str:
+        attempt.queue()
+        return "leave" if self._restart(attempt.number) else "conclude"
+
+    def _restart(self, number: int) -> bool:
+        """Have the job requeued, or submit it once more where that is refused."""
+        refused = _refused(["scontrol", "requeue", self.job])
+        if refused is None:
+            until = time.monotonic() + KILL_WAIT_S
+            while time.monotonic() < until:
+                time.sleep(1)  # Slurm ends this process
+            return True
+        refused = self._submit_again(number)
+        if refused is not None:
+            print("neither requeued nor submitted again: %s" % refused, file=sys.stderr, flush=True)
+        return refused is None
+
+    def _submit_again(self, number: int) -> str | None:
+        """Submit the job's script once more; return why that was refused, None where it was not."""
+        argv = ["sbatch", "--parsable"]
+        name = "id.%d.json" % number
+        if self._index is not None:
+            argv.append("--array=%s" % self._index)
+            name = "id.%s.%d.json" % (self._index, number)
+        done = _run([*argv, os.path.join(self._folder, "job.sh")], clean=True)
+        told = done.stdout.strip().split(";")[0]
+        if done.returncode != 0 or not told.isdigit():
+            return (done.stderr or done.stdout).strip()
+        record.create(os.path.join(self._folder, name), {"schema": record.SCHEMA, "id": told})
+        return None
+
+    def state(self) -> str:
+        """Return why Slurm ends this job, as one of its states; empty where it does not tell.
+
+        `scontrol` says only COMPLETING by then, but the step's daemon has left a line in the job's log.
+        """
+        pattern = (
+            r"\*\*\* JOB %s ON \S+ CANCELLED AT [\d:T-]+(?: DUE TO ([A-Z ]+))?" % os.environ["SLURM_JOB_ID"]
+        )
+        told = re.findall(pattern, "\n".join(tail_lines(os.path.join(self._folder, "slurm.log"))))
+        if told:
+            return next((state for words, state in _WORDS if told[-1].startswith(words)), "CANCELLED")
+        listed = _output(
+            ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State", "--jobs", self.job]
+        )
+        return (listed.split() or [""])[0]
+
+
+def node_gpus() -> list[str]:
+    """Return the GPUs that Slurm gave this job on this node."""
+    for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"):
+        listed = [gpu for gpu in os.environ.get(name, "").split(",") if gpu and gpu != "NoDevFiles"]
+        if listed:
+            return listed
+    return []
+
+
+def _run(argv: list[str], clean: bool = False) -> subprocess.CompletedProcess[str]:
+    env = dict(os.environ)
+    if clean:  # what this job was given would be taken for options of the next
+        env = {name: value for name, value in env.items() if not name.startswith(("SLURM_", "SBATCH_"))}
+        if "SLURM_CONF" in os.environ:
+            env["SLURM_CONF"] = os.environ["SLURM_CONF"]
+    try:
+        return subprocess.run(
+            argv,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            timeout=_TOOL_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(argv, 1, "", str(error))
+
+
+def _output(argv: list[str]) -> str:
+    return _run(argv).stdout
+
+
+def _refused(argv: list[str]) -> str | None:
+    done = _run(argv)
+    return None if done.returncode == 0 else (done.stderr or shlex.join(argv)).strip()

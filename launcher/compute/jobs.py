@@ -1,0 +1,40 @@
+"""What can be done to runs that were submitted, whatever their compute target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.store import records
+from launcher.store.runs import request_cancel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from launcher.paths import RunFolder
+
+
+def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
+    """End the runs that a scheduler knows to be over; return what it says of those that wait for it."""
+    scheduled = _scheduled(runs)
+    if not scheduled:
+        return {}
+    from launcher.compute import slurm_settle  # noqa: PLC0415  # local runs have no use for it
+
+    return slurm_settle.settle(scheduled)
+
+
+def cancel(runs: Iterable[RunFolder]) -> str:
+    """Ask for the end of runs; return what a scheduler complained of."""
+    asked = list(runs)
+    for run in asked:
+        request_cancel(run)
+    scheduled = _scheduled(asked)
+    if not scheduled:
+        return ""
+    from launcher.compute import slurm_queue  # noqa: PLC0415  # local runs have no use for it
+
+    return slurm_queue.cancel_jobs(scheduled)
+
+
+def _scheduled(runs: Iterable[RunFolder]) -> list[RunFolder]:
+    return [run for run in runs if (records.read(run.submit) or {}).get("job")]

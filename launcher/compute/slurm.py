@@ -1,0 +1,140 @@
+"""`compute=slurm`: a job of a Slurm cluster for each run, an array for the members of a sweep."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import uuid4
+
+from launcher.compute.agents import install
+from launcher.compute.slurm_checks import check_slurm
+from launcher.compute.slurm_queue import cancel_jobs, note_job
+from launcher.compute.slurm_script import Script, send
+from launcher.errors import SubmitError
+from launcher.paths import RunFolder, StoreFolder
+from launcher.spec import Facts, RunSpec, State
+from launcher.store import records
+from launcher.store.runs import enter, finish, request_cancel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from launcher.errors import Problem
+
+
+class Signal(StrEnum):
+    """What processes are told by that they have to end."""
+
+    TERM = "TERM"
+    INT = "INT"
+    USR1 = "USR1"
+    USR2 = "USR2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slurm:
+    """A Slurm cluster. Options that are null are left to the site's defaults."""
+
+    kind: ClassVar[str] = "slurm"
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    nodelist: str | None = None
+    exclude: str | None = None
+    exclusive: bool = False
+    reservation: str | None = None
+    dependency: str | None = None
+    comment: str | None = None
+    mail_type: str | None = None
+    mail_user: str | None = None
+    gres: str | None = None
+    """In place of what `gpus_per_node` asks for, such as `gpu:a100:2`."""
+    gpu_type: str | None = None
+    """With `gpus_per_node`: `--gpus-per-node=TYPE:N`."""
+    max_parallel: int | None = None
+    """Members of a sweep that run side by side (an array's `%N`)."""
+    setup: list[str] = field(default_factory=list[str])
+    """Lines of shell before the run, such as `module load cuda`. They run on the first node."""
+    teardown: list[str] = field(default_factory=list[str])
+    """Lines of shell after it."""
+    login_shell: bool = True
+    """So that `module` exists."""
+    export: str = "NIL"
+    """What of the submitting shell's environment the job gets: `NIL` nothing, `ALL`, or names."""
+    python: str | None = None
+    """Python 3.8 or newer for the agents; null: the one that submits, else python3."""
+    interface: str | None = None
+    """Network interface between the nodes; null: the one that works."""
+    ports: str = "20000-32000"
+    """Ports that nodes may use among themselves, first and last."""
+    signal: Signal = Signal.TERM
+    """What a script is told by that time is nearly up or that it is preempted, if it handles it."""
+    grace_s: int = 60
+    """How long before the end it is told."""
+    srun_args: list[str] = field(default_factory=list[str])
+    """Further options of the srun that starts the other nodes' agents."""
+    additional_parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Any other option of sbatch."""
+
+    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+        """See `Compute.check`."""
+        return check_slurm(self, spec, facts)
+
+    def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
+        """See `Compute.submit`. Runs with the same resources share an array.
+
+        Raises:
+            SubmitError: Slurm refused, in its words; the runs have ended as Failed.
+        """
+        agent = install(StoreFolder(store))
+        groups: dict[str, list[RunFolder]] = {}
+        for folder in map(RunFolder, folders):
+            spec = records.read(folder.spec) or {}
+            same = repr((spec.get("resources"), spec.get("plan", {}).get("nodes"), bool(spec.get("retries"))))
+            groups.setdefault(same, []).append(folder)
+        limit = facts.cluster.max_array if facts.cluster else len(folders)
+        refused: list[str] = []
+        for group in groups.values():
+            for first in range(0, len(group), limit):
+                try:
+                    self._submit(group[first : first + limit], StoreFolder(store), agent, len(folders) > 1)
+                except SubmitError as error:
+                    refused.append(str(error))
+        if refused:
+            raise SubmitError("; ".join(dict.fromkeys(refused)))
+
+    def _submit(self, runs: list[RunFolder], store: StoreFolder, agent: Path, several: bool) -> None:
+        spec, submit = records.read(runs[0].spec) or {}, records.read(runs[0].submit) or {}
+        folder = runs[0].root / "job"
+        if several:
+            folder = store.sweeps / str(submit.get("sweep") or "batch") / "jobs" / uuid4().hex[:8]
+        folder.mkdir(parents=True, mode=0o700)
+        paths = [os.path.relpath(run.root, store.root) for run in runs]
+        records.write(folder / "job.json", {"schema": 1, "store": str(store.root), "runs": paths})
+        where = os.path.relpath(folder, store.root)
+        for index, run in enumerate(runs):
+            job = {"kind": self.kind, "folder": where, "index": index if several else None}
+            enter(run, State.QUEUED, job=job)
+        pythons = [self.python] if self.python else [sys.executable, "python3"]
+        command = f"job {shlex.quote(str(folder))}"
+        script = Script(self, spec, folder, len(runs) if several else None)
+        try:
+            job_id = send(script, script.command(agent, pythons, command))
+        except SubmitError as error:
+            cause = {"kind": "submit", "phase": str(State.QUEUED), "message": str(error)}
+            for run in runs:
+                finish(run, State.FAILED, cause)
+            raise
+        note_job(folder, job_id)
+
+    def cancel(self, folder: Path) -> None:
+        """See `Compute.cancel`."""
+        request_cancel(RunFolder(folder))
+        cancel_jobs([RunFolder(folder)])

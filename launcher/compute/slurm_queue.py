@@ -1,0 +1,204 @@
+"""What Slurm says of our jobs, asked at most every five seconds whatever the number of who asks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import re
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from launcher.agent import record
+from launcher.compute.slurm_script import tool
+from launcher.paths import StoreFolder, cache_root
+from launcher.store import records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from launcher.paths import RunFolder
+
+EVERY_S = 7.5
+"""Eight questions to squeue a minute for a user, however many runs and watchers there are."""
+
+ASK_EVERY_S = 15.0
+"""And four to sacct or scontrol, about jobs that squeue has forgotten."""
+
+LEASE_S = 90.0
+"""After which whoever was asking is taken to be gone."""
+
+FINAL = frozenset(
+    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
+     "TIMEOUT")
+)  # fmt: skip
+"""States after which nothing comes; one that is not known here is none of them (squeue(1))."""
+
+_FIELDS = "JobArrayID:|,State:|,Reason:|,StartTime:|,NodeList:|,EndTime:|,exit_code:|,WorkDir:"
+
+
+class Job(NamedTuple):
+    """A job as the scheduler has it."""
+
+    id: str
+    """`12`, or `12_3` for a member of an array."""
+    state: str
+    reason: str
+    start: str
+    """Expected, or when it was."""
+    nodes: str
+    end: str
+    status: str
+    """As wait(2) has it."""
+    folder: str
+    """Where it was submitted from, which names our jobs."""
+
+    @property
+    def ended(self) -> float:
+        """When it was over, in seconds since the epoch; 0 where that is not told."""
+        try:
+            return datetime.fromisoformat(self.end).timestamp()
+        except ValueError:
+            return 0.0
+
+    @property
+    def exit_code(self) -> tuple[int, int]:
+        """Exit code and signal."""
+        status = int(self.status) if self.status.isdigit() else 0
+        return status >> 8 & 0xFF, status & 0x7F
+
+
+class Answer(NamedTuple):
+    """What the scheduler said last."""
+
+    time: float
+    """Seconds since the epoch, 0 where it has never answered."""
+    jobs: dict[str, Job]
+    problem: str
+    """Its words where it does not answer."""
+
+
+def queue() -> Answer:
+    """Return what squeue says, at most `EVERY_S` old unless the scheduler does not answer."""
+    kept = _kept("queue")
+    found = records.read(kept) or {"time": 0.0, "asked": 0.0, "jobs": [], "problem": ""}
+    if time.time() - found["asked"] >= EVERY_S and _turn(kept):
+        try:
+            found = _ask(found)
+            records.write(kept, found)
+        finally:
+            records.remove(kept.with_suffix(".lease"))
+    jobs = [Job(*fields) for fields in found["jobs"]]
+    return Answer(found["time"], {job.id: job for job in jobs}, found["problem"])
+
+
+def _ask(before: dict[str, Any]) -> dict[str, Any]:
+    user = pwd.getpwuid(os.getuid()).pw_name
+    done = tool(["squeue", "--noheader", "--array", "--states=all", f"--user={user}", f"--Format={_FIELDS}"])
+    now = time.time()
+    if done.returncode != 0:
+        return {**before, "asked": now, "problem": done.stderr.strip() or "squeue does not answer"}
+    lines = [line.split("|", 7) for line in done.stdout.splitlines()]
+    jobs = [[part.strip() for part in line] for line in lines if len(line) == len(Job._fields)]
+    return {"time": now, "asked": now, "jobs": jobs, "problem": ""}
+
+
+def ask_about(ids: list[str]) -> dict[str, Job]:
+    """Return jobs that squeue no longer lists; none where it is not our turn to ask."""
+    kept = _kept("asked")
+    found = records.read(kept) or {"asked": 0.0}
+    if time.time() - found["asked"] < ASK_EVERY_S or not _turn(kept):
+        return {}
+    try:
+        records.write(kept, {"asked": time.time()})
+        fields = "--format=JobID,State,ExitCode,NodeList,End"
+        told = tool(
+            ["sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={','.join(ids)}", fields]
+        )
+        rows = [line.split("|") for line in told.stdout.splitlines() if line.count("|") == fields.count(",")]
+        jobs = {row[0]: _job(row[0], row[1].split(" ")[0], row[3], row[4], row[2]) for row in rows}
+        for name in (
+            ids if told.returncode != 0 else ()
+        ):  # no accounting: the controller forgets after a while
+            jobs |= _controller_says(name)
+        return jobs
+    finally:
+        records.remove(kept.with_suffix(".lease"))
+
+
+def _controller_says(name: str) -> dict[str, Job]:
+    told = dict(re.findall(r"(\w+)=(\S*)", tool(["scontrol", "show", "job", "--oneliner", name]).stdout))
+    if "JobState" not in told:
+        return {}
+    nodes, end = told.get("NodeList", ""), told.get("EndTime", "")
+    return {name: _job(name, told["JobState"], nodes, end, told.get("ExitCode", ""))}
+
+
+def _job(name: str, state: str, nodes: str, end: str, code: str) -> Job:
+    code, _, signum = code.partition(":")
+    status = str((int(code or 0) << 8) + int(signum or 0)) if code.isdigit() else ""
+    return Job(name, state, "", "", nodes, end, status, "")
+
+
+def _kept(what: str) -> Path:
+    which = f"{os.environ.get('SLURM_CONF', '')}\0{os.uname().nodename}\0{os.getuid()}"
+    folder = cache_root() / "slurm"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder / f"{what}-{hashlib.sha256(which.encode()).hexdigest()[:12]}.json"
+
+
+def _turn(kept: Path) -> bool:
+    """Tell whether this process is the one to ask."""
+    lease = kept.with_suffix(".lease")
+    if records.create(lease, {"owner": records.owner(), "time": time.time()}):
+        return True
+    holder = records.read(lease)
+    if holder is None or time.time() - holder["time"] > LEASE_S or records.alive(holder["owner"]) is False:
+        records.remove(lease)
+    return False
+
+
+def note_job(folder: Path, job_id: str) -> None:
+    """Record the id of a submission."""
+    records.create(folder / "id.json", {"schema": record.SCHEMA, "id": job_id})
+
+
+def job_folder(run: RunFolder) -> tuple[Path, int | None] | None:
+    """Return the folder that a run's job was submitted from and its index; None where it has no job."""
+    job = (records.read(run.submit) or {}).get("job")
+    if not job:
+        return None
+    return StoreFolder(run.root.parents[2]).root / job["folder"], job["index"]
+
+
+def job_id(folder: Path, index: int | None, jobs: Iterable[Job] = ()) -> str | None:
+    """Return the id of the newest job of a submission; of one whose id was not recorded, by its folder."""
+    middle = "" if index is None else f"{index}."
+    again = [name for name in os.listdir(folder) if name.startswith(f"id.{middle}") and name != "id.json"]
+    again = [name for name in again if name.removeprefix(f"id.{middle}").removesuffix(".json").isdigit()]
+    newest = max(again, key=lambda name: int(name.split(".")[-2]), default="id.json")
+    found = (records.read(folder / newest) or {}).get("id")
+    if found is None:
+        ids = {job.id.split("_")[0] for job in jobs if job.folder == str(folder)}
+        if not ids:
+            return None
+        found = min(ids, key=int)
+        note_job(folder, found)
+    return found if index is None else f"{found}_{index}"
+
+
+def cancel_jobs(runs: Iterable[RunFolder]) -> str:
+    """End the jobs of runs; return what scancel complained of. One that is over already is no matter."""
+    ids: list[str] = []
+    for run in runs:
+        place = job_folder(run)
+        found = None if place is None else job_id(*place, queue().jobs.values())
+        if found is not None:
+            ids.append(found)
+    problems: list[str] = []
+    for first in range(0, len(ids), 500):
+        done = tool(["scancel", "--quiet", *ids[first : first + 500]])
+        problems += [done.stderr.strip()] if done.returncode != 0 else []
+    return "; ".join(problems)

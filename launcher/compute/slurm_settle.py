@@ -1,0 +1,166 @@
+"""Ends runs by the scheduler's word where their agents cannot any more, and tells why runs wait."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from launcher.agent.causes import tail_lines
+from launcher.compute.slurm_queue import FINAL, Answer, Job, ask_about, job_folder, job_id, queue
+from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE
+from launcher.spec import State
+from launcher.store import records
+from launcher.store.runs import finish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from launcher.paths import RunFolder
+
+SURE_AFTER_S = 10.0
+"""After a submission: what the scheduler does not know then, it never knew."""
+
+LAST_WORDS_S = 2.0
+"""For the word of an agent to be seen here after its job's end."""
+
+NO_OUTPUT = 53
+"""The signal that Slurm tells of where it could not open the job's output file (seen with 22.05)."""
+
+REQUEUE_WITHIN_S = 60.0
+"""For Slurm to requeue a job that lost its node or its place."""
+
+_REQUEUED = ("NODE_FAIL", "PREEMPTED")
+_KINDS = {
+    "TIMEOUT": ("time_limit", "Slurm's time limit was reached"),
+    "DEADLINE": ("time_limit", "Slurm's deadline was reached"),
+    "PREEMPTED": ("preempted", "the job was preempted"),
+    "NODE_FAIL": ("node_fail", "a node of the job failed"),
+    "BOOT_FAIL": ("node_fail", "a node of the job did not start"),
+    "OUT_OF_MEMORY": ("out_of_memory", "the job used more memory than it was given"),
+    "CANCELLED": ("cancel", "canceled by scancel"),
+}
+
+
+class _Place(NamedTuple):
+    """A run with its job."""
+
+    run: RunFolder
+    folder: Path
+    id: str | None
+
+
+def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
+    """End the runs whose jobs are over; return what the scheduler says of those that wait."""
+    answer = queue()
+    said: dict[RunFolder, str] = {}
+    unknown: list[_Place] = []
+    for run in runs:
+        found = job_folder(run)
+        if found is None or run.end.exists():
+            continue
+        place = _Place(run, found[0], job_id(*found, answer.jobs.values()))
+        job = answer.jobs.get(place.id or "")
+        if place.id is None:
+            _never_submitted(place, answer)
+        elif job is None:
+            unknown.append(place)
+        elif job.state in FINAL:
+            _over(place, job)
+        else:
+            said |= _waits(place, job)
+        if answer.problem and job is None:
+            said[run] = f"Slurm does not answer: {answer.problem}"
+    settled = [place for place in unknown if answer.time > _age_of(place) + SURE_AFTER_S]
+    if settled and not answer.problem:
+        told = ask_about([place.id for place in settled if place.id is not None])
+        for place in settled:
+            job = told.get(place.id or "")
+            if job is not None and job.state in FINAL:
+                _over(place, job)
+    return said
+
+
+def _age_of(place: _Place) -> float:
+    try:
+        return (place.folder / "id.json").stat().st_mtime
+    except OSError:
+        return time.time()
+
+
+def _never_submitted(place: _Place, answer: Answer) -> None:
+    """End a run whose launcher died before sbatch was called: no job was submitted from its folder."""
+    submit = records.read(place.run.submit) or {}
+    phases: list[tuple[str, float]] = submit.get("phases") or []
+    queued = max((when for phase, when in phases if phase == State.QUEUED), default=0.0)
+    gone = records.alive(submit["owner"]) is False if submit.get("owner") else True
+    if gone and not answer.problem and answer.time > queued + SURE_AFTER_S:
+        message = "the launcher of this run is gone; it was not submitted"
+        finish(
+            place.run, State.FAILED, {"phase": str(State.QUEUED), "kind": "launcher_lost", "message": message}
+        )
+
+
+def _waits(place: _Place, job: Job) -> dict[RunFolder, str]:
+    if job.state == "PENDING":
+        numbers = place.run.attempts()
+        if numbers:
+            _lost(place, numbers[-1], job)
+        start = "" if job.start in {"", "N/A"} else f", expected start {job.start.replace('T', ' ')}"
+        reason = "" if job.reason in {"", "None"} else f": {job.reason}"
+        return {place.run: f"job {job.id} is pending{reason}{start}"}
+    if job.state == "CONFIGURING":
+        return {place.run: f"job {job.id}: nodes are powering up"}
+    if job.state in {"SUSPENDED", "STOPPED", "REQUEUE_HOLD", "SPECIAL_EXIT"}:
+        return {place.run: f"job {job.id} is {job.state}"}
+    return {}
+
+
+def _lost(place: _Place, number: int, job: Job) -> None:
+    """Record that an attempt's job went back into the queue, where its agent could not."""
+    state = records.read(place.run.attempt_state(number)) or {}
+    phases = state.get("phases") or ()
+    if not phases or phases[-1][0] != State.QUEUED:
+        word = {"schema": 1, "time": records.now(), "message": f"job {job.id} was requeued: {job.reason}"}
+        records.create(place.run.attempt_lost(number), word)
+
+
+def _over(place: _Place, job: Job) -> None:
+    numbers = place.run.attempts()
+    spec = records.read(place.run.spec) or {}
+    left = int(spec.get("retries") or 0) - (numbers[-1] if numbers else 0)
+    patience = REQUEUE_WITHIN_S if job.state in _REQUEUED and left > 0 else LAST_WORDS_S
+    if time.time() - job.ended < patience or place.run.end.exists():
+        return
+    state = records.read(place.run.attempt_state(numbers[-1])) if numbers else None
+    outcome, cause = (state or {}).get("outcome"), (state or {}).get("cause")
+    if outcome is None or (job.state in _KINDS and job.state != "CANCELLED"):
+        outcome, cause = _judge(place, job, state)
+    finish(place.run, State(outcome), cause, attempt=numbers[-1] if numbers else None)
+
+
+def _judge(place: _Place, job: Job, state: dict[str, Any] | None) -> tuple[State, dict[str, Any]]:
+    """Return how a run ended whose agent left no word."""
+    asked = place.run.cancel.exists()
+    outcome = State.CANCELED if job.state == "CANCELLED" or asked else State.FAILED
+    kind, message = _KINDS.get(job.state, ("agent_lost", ""))
+    if not message:
+        message = _why(place, job, started=state is not None)
+    if asked:
+        kind, message = "cancel", "canceled"
+    phases = (state or {}).get("phases") or [[str(State.QUEUED), 0.0]]
+    lines = list(tail_lines(str(place.folder / "slurm.log")))
+    cause = {"kind": kind, "message": message, "phase": phases[-1][0], "last_lines": lines}
+    return outcome, cause | {"node": job.nodes or None}
+
+
+def _why(place: _Place, job: Job, *, started: bool) -> str:
+    code, signum = job.exit_code
+    ended = f"Slurm says {job.state}, exit code {code}" + (f", signal {signum}" if signum else "")
+    if started:
+        return f"the agent of job {job.id} on {job.nodes} ended without a word ({ended})"
+    if code == LOST_STORE or signum == NO_OUTPUT:
+        return f"{job.nodes} does not see the store {place.run.root.parents[2]} ({ended})"
+    if code == LOST_PYTHON:
+        return f"{job.nodes} has no Python for the agent; set compute.python ({ended})"
+    return f"job {job.id} on {job.nodes} ended before its agent began ({ended})"
