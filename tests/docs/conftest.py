@@ -31,6 +31,8 @@ RUNS: tuple[list[str], ...] = (
     ["args.fail-once=true", "retries=1"],
 )
 """Further words of mnist/1, mnist/2, …"""
+SWEEP = ["-m", "tags.team=vision,speech"]
+"""And of a sweep of two."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def filled_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(root)
         for words in RUNS:
             assert main([*fixed, *words, f"store={root / 'store'}"]) == 0, words
+        assert main([*fixed, *SWEEP, f"store={root / 'store'}"]) == 0
     return root / "store"
 
 

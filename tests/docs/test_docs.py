@@ -20,8 +20,7 @@ import pytest
 import yaml
 
 from launcher.__main__ import main
-from launcher.cli import COMMANDS
-from launcher.cli.runs import VERBS, parsers
+from launcher.cli import COMMANDS, runs, sweeps
 from launcher.config.command_line import parse
 from launcher.config.load import Loader, load
 from launcher.config.schema import schemas
@@ -185,14 +184,15 @@ def test_every_choice_is_told(group: str) -> None:
 
 
 def test_every_command_is_told_with_its_options() -> None:
-    page = text("docs/runs.md")
     pages = "".join(text(name) for name in NAMES)
     assert all(f"{LAUNCH} {command}" in pages for command in COMMANDS)
-    for verb in VERBS:
-        assert f"{LAUNCH} runs {verb} " in page
-        usage = parsers()[1][verb].format_usage()
-        for flag in re.findall(r"\[(--?[a-z]+)", usage):
-            assert flag in page or flag == "-h"
+    for name, noun in (("runs", runs), ("sweeps", sweeps)):
+        page = text(f"docs/{name}.md")
+        for verb in noun.VERBS:
+            assert f"{LAUNCH} {name} {verb}" in page
+            usage = noun.parsers()[1][verb].format_usage()
+            for flag in re.findall(r"\[(--?[a-z]+)", usage):
+                assert flag in page or flag == "-h"
 
 
 def test_states_filters_and_versions_are_told() -> None:
