@@ -1,5 +1,7 @@
-"""Launcher and sweeper for Hydra's discovery: `hydra/launcher=launcher`, `hydra/sweeper=launcher`.
+"""Launchers and sweeper for Hydra's discovery.
 
+`hydra/launcher=launcher` and `hydra/sweeper=launcher` are for launcher's own configuration;
+`hydra/launcher=launcher_local` and `hydra/launcher=launcher_slurm` are for any Hydra app.
 Every Hydra app on the machine imports this file, so it imports nothing of launcher at the top.
 """
 
@@ -11,6 +13,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
+
+from hydra_plugins._launcher_options import LocalConf, SlurmConf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,9 +70,32 @@ class RunSweeper(Sweeper):
         return [done]
 
 
+class AppLauncher(Launcher):
+    """Makes every job of somebody's Hydra app a run: their script, with the job's configuration frozen."""
+
+    def __init__(self, **options: Any) -> None:
+        del options  # each job has its own
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """See Hydra's `Launcher`."""
+        self._context = hydra_context
+        self._task = task_function
+        self._config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Launch the jobs side by side; a job has what its task returned, a failed run is a failed job."""
+        from launcher.apps.launch import launch_jobs  # noqa: PLC0415  # see above
+
+        return launch_jobs(
+            self._context.config_loader, self._config, self._task, job_overrides, initial_job_idx
+        )
+
+
 ConfigStore.instance().store(
     group="hydra/launcher", name="launcher", node={"_target_": f"{HERE}.RunLauncher"}, provider="launcher"
 )
 ConfigStore.instance().store(
     group="hydra/sweeper", name="launcher", node={"_target_": f"{HERE}.RunSweeper"}, provider="launcher"
 )
+for _name, _options in (("launcher_local", LocalConf), ("launcher_slurm", SlurmConf)):
+    ConfigStore.instance().store(group="hydra/launcher", name=_name, node=_options, provider="launcher")

@@ -40,5 +40,6 @@ def thaw(frozen: Mapping[str, Any]) -> RunSpec:
         args=tuple(frozen["args"]),
         resources=Resources(**frozen["resources"]),
         **{key: frozen[key] for key in same},
+        app=frozen.get("app"),
         **options,
     )

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -14,6 +14,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from launcher.config.arguments import argv
 from launcher.config.explain import keys, told
+from launcher.config.hydra_arguments import words as hydra_words
 from launcher.config.nodes import children, stored
 from launcher.config.schema import GROUPS, Launch
 from launcher.errors import ConfigError, Problem, nearest
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from launcher.config.compose import Composed
+
+STYLES: Final = {"flags": argv, "hydra": hydra_words}
+"""How `args` becomes an argument vector."""
 
 
 def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd: Path) -> LaunchRequest:
@@ -45,7 +49,7 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
     # What is no key of the configuration any more, such as a deleted group.
     gone = [field.name for field in fields(Launch) if field.name not in {*values, "example"}]
     problems += [Problem(f"~{key}", None, "a value: this key cannot be deleted") for key in gone]
-    arguments = argv(values.get("args") or {}, problems)
+    arguments = _arguments(values, problems)
     if problems:  # no option class takes an unknown key
         raise ConfigError(problems)
     base = project.root or cwd
@@ -82,6 +86,15 @@ def _spec(values: dict[str, Any], arguments: tuple[str, ...], options: dict[str,
         snapshot_limit_mib=values["snapshot_limit_mib"],
         **options,
     )
+
+
+def _arguments(values: dict[str, Any], problems: list[Problem]) -> tuple[str, ...]:
+    style = values.get("args_style")
+    if style not in STYLES:
+        if style is not None:  # told as a deleted key
+            problems.append(Problem("args_style", style, " or ".join(STYLES), nearest(style, list(STYLES))))
+        return ()
+    return STYLES[style](values.get("args") or {}, problems)
 
 
 def _take_example(values: dict[str, Any], example: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ class Launch:
     source: str
     script: str | None
     args: dict[str, Any]
+    args_style: str
     command: list[str]
     env: dict[str, str]
     example: Example

@@ -1,0 +1,139 @@
+"""What `hydra.launcher.…` of somebody's Hydra app means for a run."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import launcher.compute
+import launcher.distribution
+from launcher.errors import ConfigError, Problem, nearest
+from launcher.spec import Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NAMES: Final = {
+    "timeout_min": "time_limit_min",
+    "cpus_per_task": "cpus_per_process",
+    "tasks_per_node": "processes_per_node",
+    "mem_gb": "memory_gib",
+    "max_num_timeout": "retries",
+    "array_parallelism": "max_parallel",
+    "signal_delay_s": "grace_s",
+    "cpus_per_gpu": "additional_parameters.cpus-per-gpu",
+    "gpus_per_task": "additional_parameters.gpus-per-task",
+    "mem_per_gpu": "additional_parameters.mem-per-gpu",
+    "mem_per_cpu": "additional_parameters.mem-per-cpu",
+}
+"""What hydra-submitit-launcher 1.2 calls otherwise: its name, the name here. All its others are the same."""
+
+IGNORED: Final = {
+    "submitit_folder": "every run has a folder in the store",
+    "stderr_to_stdout": "stdout and stderr of a process are one log",
+}
+"""Names of hydra-submitit-launcher that mean nothing here, and why."""
+
+RUN: Final = ("name", "retries", "env", "tags", "snapshot_limit_mib")
+"""Options that are fields of a run's spec."""
+
+
+def options_of(config: DictConfig) -> dict[str, Any]:
+    """Return the options of a job that have a value, under the names they have here.
+
+    Raises:
+        ConfigError: an option is given under both of its names, or cannot be resolved.
+    """
+    try:
+        given: Any = OmegaConf.to_container(config.hydra.launcher, resolve=True, enum_to_str=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"hydra.launcher: {str(error).splitlines()[0]}"]) from error
+    options = {str(key): value for key, value in given.items() if value is not None and key not in IGNORED}
+    options.pop("_target_", None)
+    wrong: list[Problem] = []
+    for theirs, ours in NAMES.items():
+        if theirs not in options:
+            continue
+        value = options.pop(theirs)
+        place, _, name = ours.rpartition(".")
+        values = options.setdefault(place, {}) if place else options
+        if name in values and values[name] != value:
+            problem = Problem(
+                f"hydra.launcher.{theirs}", value, f"one of {theirs} and {ours}; both are given"
+            )
+            wrong.append(problem)
+        values[name] = value
+    if wrong:
+        raise ConfigError(wrong)
+    return options
+
+
+def notes(config: DictConfig) -> list[str]:
+    """Return what of the options means nothing here, and why."""
+    given = {name: OmegaConf.select(config, f"hydra.launcher.{name}") for name in IGNORED}
+    return [f"hydra.launcher.{name}: {IGNORED[name]}" for name, value in given.items() if value is not None]
+
+
+def problems(found: Sequence[Problem | str]) -> list[Problem | str]:
+    """Return problems of a run with the names that the options have."""
+    known = {*RUN, *(field.name for field in fields(Resources))}
+
+    def renamed(problem: Problem | str) -> Problem | str:
+        if isinstance(problem, str):
+            return problem
+        name = problem.key.removeprefix("compute.")
+        ours = name != problem.key or name.split(".")[0] in known
+        return problem._replace(key=f"hydra.launcher.{name}") if ours else problem
+
+    return [renamed(problem) for problem in found]
+
+
+def resources(options: Mapping[str, Any]) -> Resources:
+    """Return what a job may use."""
+    known = {field.name for field in fields(Resources)}
+    return Resources(**{key: value for key, value in options.items() if key in known})
+
+
+def compute(options: Mapping[str, Any]) -> Any:
+    """Return where a job runs.
+
+    Raises:
+        ConfigError: an option has a value that it cannot have.
+    """
+    cls = _choice("compute", launcher.compute.CHOICES, options["compute"])
+    names = {field.name for field in fields(cls)}
+    values = {key: value for key, value in options.items() if key in names}
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), values))
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"hydra.launcher: {str(error).splitlines()[0]}"]) from error
+
+
+def distribution(options: Mapping[str, Any]) -> Any:
+    """Return how a job becomes processes: one, else with torch.distributed's variables, unless told."""
+    several = resources(options).world_size > 1
+    name = options.get("distribution") or ("torch" if several else "single")
+    return _choice("distribution", launcher.distribution.CHOICES, name)()
+
+
+def run_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a spec that are options as they stand."""
+    return {key: options[key] for key in RUN if key in options}
+
+
+def store_of(options: Mapping[str, Any], cwd: Path) -> str | None:
+    """Return the store that was named, as an absolute path."""
+    return str(cwd / Path(options["store"]).expanduser()) if options.get("store") else None
+
+
+def _choice(key: str, choices: Mapping[str, Any], name: str) -> Any:
+    if name not in choices:
+        problem = Problem(
+            f"hydra.launcher.{key}", name, f"one of {', '.join(choices)}", nearest(name, list(choices))
+        )
+        raise ConfigError([problem])
+    return choices[name]

@@ -1,0 +1,249 @@
+"""Other people's Hydra apps, unchanged, as runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from launcher.errors import ConfigError
+from launcher.paths import RunFolder, StoreFolder
+from launcher.spec import State
+from launcher.store.runs import Run, read_run
+
+from .conftest import until
+
+APP = """\
+import logging, os, pathlib, sys, time
+from dataclasses import dataclass, field
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+import helper
+
+log = logging.getLogger(__name__)
+
+@dataclass
+class Optimizer:
+    lr: float = 0.1
+
+@dataclass
+class App:
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    mode: str = "number"
+    folder: str = "${hydra:runtime.output_dir}"
+    doubled: int = "${double:4}"
+
+ConfigStore.instance().store(name="config", node=App)
+
+@hydra.main(version_base=None, config_path=None, config_name="config")
+def main(config):
+    app = OmegaConf.to_object(config)
+    log.info("%s lr=%s helper=%s", type(app).__name__, app.optimizer.lr, helper.VERSION)
+    print("argv", sys.argv[1:], "chosen", os.environ.get("CHOSEN"))
+    print("original", hydra.utils.get_original_cwd())
+    pathlib.Path(app.folder, "cwd.txt").write_text(os.getcwd())
+    assert app.doubled == 8 and HydraConfig.get().mode.name == "MULTIRUN"
+    assert app.folder == HydraConfig.get().runtime.output_dir
+    match app.mode:
+        case "raise":
+            raise ValueError("no such luck")
+        case "die":
+            os._exit(7)
+        case "object":
+            return object()
+        case "edit":
+            pathlib.Path("helper.py").write_text("VERSION = 2")
+            pathlib.Path("train.py").write_text("1 / 0")
+    return app.optimizer.lr * 2
+
+if __name__ == "__main__":
+    OmegaConf.register_new_resolver("double", lambda number: 2 * int(number))
+    main()
+"""
+
+
+class App:
+    """A folder with somebody's app."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "app"
+        self.folder.mkdir()
+        (self.folder / "train.py").write_text(APP)
+        (self.folder / "helper.py").write_text("VERSION = 1")
+        self.store = StoreFolder(folder / "store")
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("LAUNCHER_")}
+        self.env |= {"LAUNCHER_STORE": str(self.store.root), "LAUNCHER_CACHE": str(folder / "cache")}
+
+    def sweep(self, *words: str, start: tuple[str, ...] = ("train.py",)) -> subprocess.CompletedProcess[str]:
+        line = [
+            sys.executable,
+            *start,
+            "-m",
+            "hydra/launcher=launcher_local",
+            "hydra.sweep.dir=swept",
+            *words,
+        ]
+        return subprocess.run(
+            line, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    def run(self, number: int, name: str = "train") -> Run:
+        return read_run(self.store.run(name, number))
+
+    def log(self, number: int) -> str:
+        return (self.store.run("train", number).logs / "worker-0.log").read_text()
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    return App(tmp_path)
+
+
+def test_jobs_are_runs_and_their_files_are_where_hydra_has_them(app: App) -> None:
+    done = app.sweep("optimizer.lr=0.1,0.2")
+    assert done.returncode == 0, done.stderr
+    for number, lr in enumerate((0.1, 0.2)):
+        run = app.run(number + 1)
+        assert run.state is State.COMPLETED
+        assert run.submit["overrides"] == [f"optimizer.lr={lr}"]
+        link = app.folder / "swept" / str(number)
+        assert link.resolve() == run.folder.outputs.resolve()
+        assert OmegaConf.load(link / ".hydra/config.yaml").optimizer.lr == lr
+        assert OmegaConf.load(link / ".hydra/overrides.yaml") == [f"optimizer.lr={lr}"]
+        assert OmegaConf.load(link / ".hydra/hydra.yaml").hydra.job.num == number
+        assert f"App lr={lr} helper=1" in (link / "train.log").read_text()
+        assert (link / "cwd.txt").read_text() == str(app.folder)  # Hydra's default since 1.2
+        assert json.loads((run.folder.root / "return.json").read_text()) == {"value": lr * 2}
+        assert f"argv ['optimizer.lr={lr}']" in app.log(number + 1)
+        assert f"original {app.folder}" in app.log(number + 1)
+    assert (app.folder / "swept/multirun.yaml").is_file()
+
+
+def test_what_was_submitted_runs_whatever_is_edited_meanwhile(app: App) -> None:
+    done = app.sweep("mode=edit,number", "hydra.launcher.max_parallel=1")
+    assert done.returncode == 0, done.stderr
+    assert "helper=1" in app.log(2)
+
+
+def test_one_that_fails_takes_nothing_along_and_tells_why(app: App) -> None:
+    done = app.sweep("mode=raise,die,number")
+    assert done.returncode == 1
+    assert [app.run(number).state for number in (1, 2, 3)] == [State.FAILED, State.FAILED, State.COMPLETED]
+    assert "Error executing job with overrides: ['mode=raise']" in done.stderr
+    assert "train/1 Failed" in done.stderr
+    assert "ValueError: no such luck" in done.stderr
+    assert app.run(2).processes[0]["exit_code"] == 7
+
+
+def test_working_folder_and_variables_of_hydra(app: App) -> None:
+    app.env["CHOSEN"] = "outside"
+    done = app.sweep(
+        "hydra.job.chdir=true", "hydra.sweep.subdir=job-${hydra.job.num}", "hydra.job.env_copy=[CHOSEN]"
+    )
+    assert done.returncode == 0, done.stderr
+    assert (app.folder / "swept/job-0/cwd.txt").read_text() == str(app.run(1).folder.outputs)
+    assert "chosen outside" in app.log(1)
+    assert app.sweep("+hydra.job.env_set.CHOSEN=set").returncode == 0
+    assert "chosen set" in app.log(2)
+
+
+def test_a_return_value_that_json_cannot_hold_is_none_and_told(app: App) -> None:
+    done = app.sweep("mode=object")
+    assert done.returncode == 0, done.stderr
+    assert "train/1 returned what JSON cannot hold, so None is taken: object" in done.stderr
+
+
+def test_a_folder_that_is_there_already_stays(app: App) -> None:
+    (app.folder / "swept/0").mkdir(parents=True)
+    (app.folder / "swept/0/mine.txt").touch()
+    assert app.sweep().returncode == 0
+    assert not (app.folder / "swept/0").is_symlink()
+    assert "no link" in app.log(1)
+    assert (app.run(1).folder.outputs / ".hydra/config.yaml").is_file()
+
+
+def test_the_next_sweep_of_a_folder_leads_to_the_next_runs(app: App) -> None:
+    for number in (1, 2):
+        assert app.sweep().returncode == 0
+        assert (app.folder / "swept/0").resolve() == app.run(number).folder.outputs.resolve()
+    assert os.listdir(app.run(2).folder.source / "swept") == ["multirun.yaml"]  # no link into the store
+
+
+def test_nobody_needs_to_wait(app: App) -> None:
+    done = app.sweep("optimizer.lr=1,2", "hydra.launcher.wait=false")
+    assert done.returncode == 0, done.stderr
+    for number in (1, 2):
+        until(lambda number=number: app.run(number).state is State.COMPLETED, "the end")
+
+
+def test_a_module_starts_as_python_m_does(app: App) -> None:
+    package = app.folder / "package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (app.folder / "train.py").rename(package / "train.py")
+    done = app.sweep(start=("-m", "package.train"))
+    assert done.returncode == 0, done.stderr
+    assert app.run(1).state is State.COMPLETED
+
+
+def test_ranks_find_one_another(app: App) -> None:
+    (app.folder / "train.py").write_text(
+        "import os, hydra\n"
+        "@hydra.main(version_base=None)\n"
+        "def main(config):\n"
+        "    assert os.environ['WORLD_SIZE'] == '2' and os.environ['MASTER_PORT']\n"
+        "    return os.environ['RANK']\n"
+        "main()\n"
+    )
+    done = app.sweep("hydra.launcher.tasks_per_node=2")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((app.run(1).folder.root / "return.json").read_text()) == {"value": "0"}
+
+
+def test_a_run_of_an_app_can_be_run_again(app: App) -> None:
+    assert app.sweep("optimizer.lr=0.5").returncode == 0
+    (app.folder / "train.py").write_text("1 / 0")
+    line = [sys.executable, "-m", "launcher", "runs", "rerun", "train/1"]
+    done = subprocess.run(line, cwd=app.folder, env=app.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "lr=0.5" in app.log(2)
+
+
+def test_problems_are_told_in_one_message_and_nothing_is_started(app: App) -> None:
+    done = app.sweep("hydra.launcher.retries=-1", "hydra.launcher.gpus_per_node=99")
+    assert done.returncode == 1
+    assert "hydra.launcher.retries: got -1" in done.stderr
+    assert "hydra.launcher.gpus_per_node: got 99" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not app.store.runs.exists()
+
+
+def test_a_function_that_no_other_process_finds_is_a_problem() -> None:
+    from launcher.apps.entry import find_entry  # noqa: PLC0415
+
+    def inner(config: Any) -> None: ...
+
+    with pytest.raises(ConfigError, match="a task function that another process finds"):
+        find_entry(inner)
+
+
+def test_arguments_for_a_hydra_app(app: App) -> None:
+    (app.folder / "train.py").write_text(APP.replace('.mode.name == "MULTIRUN"', ".mode.name == 'RUN'"))
+    words = [
+        "script=train.py", "args_style=hydra", "args.optimizer.lr=0.3", "framework=python", "data=none",
+        f"source={app.folder}", "name=train",
+    ]  # fmt: skip
+    line = [sys.executable, "-m", "launcher", *words]
+    done = subprocess.run(line, cwd=app.folder, env=app.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    outputs = RunFolder(app.store.run("train", 1).root).outputs
+    assert OmegaConf.load(outputs / ".hydra/overrides.yaml") == ["optimizer.lr=0.3"]
+    assert "lr=0.3" in (outputs / "train.log").read_text()
