@@ -6,13 +6,14 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from launcher.compute.jobs import settle
 from launcher.errors import ConfigError
 from launcher.launch import abandon, run_members
 from launcher.paths import RunFolder, StoreFolder
 from launcher.rerun import again
 from launcher.store import records
 from launcher.store.runs import create_run, reserve, update_submit
-from launcher.store.sweeps import AGAIN, LOST, claim, config_digest, frozen_text, state_of
+from launcher.store.sweeps import AGAIN, LOST, claim, config_digest, frozen_text, open_members, state_of
 from launcher.sweep_view import labels
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def resume(sweep: Sweep, words: Sequence[str] = (), *, wait: bool) -> int | None
         ConfigError: the words mean something else; nothing was touched.
         NotFoundError: the source of a member is gone; nothing was touched.
     """
+    settle(member.run for member in open_members(sweep))
     states = [state_of(member) for member in sweep.members]
     if words:
         _refuse_drift(sweep, words)

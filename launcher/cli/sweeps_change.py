@@ -8,8 +8,9 @@ from launcher.cli.output import say, say_json
 from launcher.cli.runs_change import cancel
 from launcher.cli.runs_watch import say_aside, wait_for
 from launcher.cli.sweeps_show import describe
+from launcher.compute.jobs import settle
 from launcher.errors import ConfigError, Problem
-from launcher.store.sweeps import DELETED, LOST, OVER, find_sweep, state_of
+from launcher.store.sweeps import DELETED, LOST, OVER, find_sweep, open_members, state_of
 
 if TYPE_CHECKING:
     import argparse
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 def wait_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Wait for the members of a sweep to be over."""
     sweep = find_sweep(store, options.sweep)
+    settle(member.run for member in open_members(sweep))
     states = {member.run: state_of(member) for member in sweep.members}
     gone = [run for run, state in states.items() if state in {LOST, DELETED}]
     code = wait_for([run for run in states if run not in gone], options)

@@ -6,13 +6,22 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launcher.cli.output import moment, say, say_json, table
-from launcher.store.sweeps import AGAIN, DELETED, LOST, PENDING, find_sweep, list_sweeps, state_of
+from launcher.store.sweeps import (
+    AGAIN,
+    DELETED,
+    LOST,
+    PENDING,
+    find_sweep,
+    list_sweeps,
+    open_members,
+    state_of,
+)
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from launcher.paths import StoreFolder
+    from launcher.paths import RunFolder, StoreFolder
     from launcher.store.sweeps import Member, Sweep
     from launcher.sweep_view import Line
 
@@ -27,6 +36,7 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
     from launcher.sweep_view import counted  # noqa: PLC0415
 
     sweeps = list_sweeps(store, None if options.all else options.limit)
+    _settle([member.run for sweep in sweeps for member in open_members(sweep)])
     states = [[state_of(member) for member in sweep.members] for sweep in sweeps]
     if options.json:
         say_json([_head(sweep, own) for sweep, own in zip(sweeps, states, strict=True)])
@@ -53,6 +63,7 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
 def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Print a sweep with its members."""
     sweep = find_sweep(store, options.sweep)
+    waits = _settle([member.run for member in open_members(sweep)])
     if options.json:
         say_json(describe(sweep))
         return 0
@@ -68,6 +79,8 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
         "members": counted(states),
         "resumed": f"{sweep.resumptions} time{'s' * (sweep.resumptions > 1)}" if sweep.resumptions else "",
     }
+    if waits:
+        told["waits"] = waits[0] + (f" (and {len(waits) - 1} more)" if len(waits) > 1 else "")
     for label, text in told.items():
         if text:
             say(f"{label.ljust(11)}{text}")
@@ -79,6 +92,15 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
     if AGAIN & set(states):
         say(f"\nnext       python -m launcher sweeps resume {sweep.folder.id}")
     return 0
+
+
+def _settle(runs: list[RunFolder]) -> list[str]:
+    """Let schedulers end what is over; return what they say of the rest."""
+    if not runs:
+        return []
+    from launcher.compute.jobs import settle  # noqa: PLC0415  # 40 ms that ended sweeps do not need
+
+    return list(settle(runs).values())
 
 
 def describe(sweep: Sweep) -> dict[str, Any]:

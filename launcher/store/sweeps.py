@@ -254,6 +254,11 @@ def state_of(member: Member) -> str:
     return PENDING if member.claimed else state
 
 
+def open_members(sweep: Sweep) -> list[Member]:
+    """Return the members whose last word was not written yet."""
+    return [member for member in sweep.members if not member.run.end.exists()]
+
+
 def never_started(found: Records) -> bool:
     """Tell whether a run was recorded, and its launcher or supervisor is gone before it began."""
     if found.end is not None or found.cancel is not None or found.attempts or found.submit.get("job"):
