@@ -27,6 +27,9 @@ EVERY_S = 7.5
 ASK_EVERY_S = 15.0
 """And four to sacct or scontrol, about jobs that squeue has forgotten."""
 
+MOST_ALONE = 20
+"""Jobs that are asked about one by one, in one turn."""
+
 LEASE_S = 90.0
 """After which whoever was asking is taken to be gone."""
 
@@ -114,18 +117,35 @@ def ask_about(ids: list[str]) -> dict[str, Job]:
     try:
         records.write(kept, {"asked": time.time()})
         fields = "--format=JobID,State,ExitCode,NodeList,End"
-        told = tool(
-            ["sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={','.join(ids)}", fields]
-        )
-        rows = [line.split("|") for line in told.stdout.splitlines() if line.count("|") == fields.count(",")]
-        jobs = {row[0]: _job(row[0], row[1].split(" ")[0], row[3], row[4], row[2]) for row in rows}
-        for name in (
-            ids if told.returncode != 0 else ()
-        ):  # no accounting: the controller forgets after a while
+        whole = ",".join(
+            sorted({name.split("_")[0] for name in ids})
+        )  # members that never began share a line
+        told = tool(["sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={whole}", fields])
+        jobs: dict[str, Job] = {}
+        for line in told.stdout.splitlines():
+            listed, state, code, nodes, end = line.split("|")
+            jobs |= {name: _job(name, state.split(" ")[0], nodes, end, code) for name in members(listed)}
+        for name in ids[:MOST_ALONE] if told.returncode != 0 else ():  # without accounting
             jobs |= _controller_says(name)
-        return jobs
+        return {name: jobs[name] for name in ids if name in jobs}
     finally:
         records.remove(kept.with_suffix(".lease"))
+
+
+def members(listed: str) -> list[str]:
+    """Return the ids of a list such as `7_[0-2,5%4]`."""
+    array, bracket, rest = listed.partition("_[")
+    if not bracket:
+        return [listed]
+    found: list[str] = []
+    for part in rest.rstrip("]").partition("%")[0].split(","):
+        first, dash, last = part.partition("-")
+        last, _, step = last.partition(":")
+        if first.isdigit() and (last.isdigit() or not dash):
+            found += [
+                f"{array}_{index}" for index in range(int(first), int(last or first) + 1, int(step or 1))
+            ]
+    return found
 
 
 def _controller_says(name: str) -> dict[str, Job]:

@@ -190,6 +190,7 @@ def send(script: Script, lines: str) -> str:
 def tool(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run one of Slurm's programs, without what this shell's own job was given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))}
+    kept["SLURM_BITSTR_LEN"] = "0"  # lists of an array's members are cut at 64 characters otherwise
     if "SLURM_CONF" in os.environ:
         kept["SLURM_CONF"] = os.environ["SLURM_CONF"]
     try:
