@@ -11,11 +11,31 @@ for pair in g++:g++ cmake:cmake make:make mpicxx:libopenmpi-dev mpirun:openmpi-b
 done
 header='import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 "${PYTHON:-python3}" -c "$header" || missing="$missing python3-dev"
+# Clusters of Slurm, which only root can start (tests/cluster).
+if [ "$(id -u)" = 0 ]; then
+    for command in slurmctld slurmd slurmdbd sbatch munged mariadbd bindfs ip nft; do
+        command -v "$command" >/dev/null 2>&1 && continue
+        missing="$missing slurmctld slurmd slurmdbd slurm-client slurm-wlm-basic-plugins libpmix2 munge"
+        missing="$missing mariadb-server bindfs iproute2 nftables"
+        break
+    done
+fi
 if [ -n "$missing" ]; then
     [ "$(id -u)" = 0 ] || { echo "install these packages first:$missing" >&2; exit 2; }
-    apt-get -o DPkg::Lock::Timeout=600 -qq update
-    # shellcheck disable=SC2086  # a list of names
-    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq install -y --no-install-recommends $missing
+    (
+        # The tests start daemons of their own; those of the packages stay off while they are installed.
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e "$policy" ]; then
+            trap 'rm -f "$policy"' EXIT
+            trap 'exit 130' HUP INT TERM
+            printf '#!/bin/sh\nexit 101\n' >"$policy"
+            chmod 755 "$policy"
+        fi
+        apt-get -o DPkg::Lock::Timeout=600 -qq update
+        # shellcheck disable=SC2086  # a list of names
+        DEBIAN_FRONTEND=noninteractive \
+            apt-get -o DPkg::Lock::Timeout=600 -qq install -y --no-install-recommends $missing
+    )
 fi
 
 [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
