@@ -14,8 +14,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 
-from hydra_plugins._launcher_options import LocalConf, SlurmConf
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,6 +23,34 @@ if TYPE_CHECKING:
 
 
 HERE = "hydra_plugins.launcher_plugin"
+
+# What `hydra.launcher` of any Hydra app may say; launcher.apps.conf has the types.
+LOCAL = {
+    "_target_": f"{HERE}.AppLauncher",
+    "compute": "local",
+    "name": "${hydra.job.name}",
+    "wait": True,
+    **dict.fromkeys(
+        """
+        nodes processes_per_node gpus_per_node cpus_per_process memory_gib time_limit_min retries max_parallel
+        distribution env tags source snapshot_limit_mib store
+        submitit_folder timeout_min cpus_per_task tasks_per_node mem_gb stderr_to_stdout
+        """.split()  # noqa: SIM905  # 50 names, a line each, would hide the rest of this file
+    ),
+}
+SLURM = {
+    **LOCAL,
+    "compute": "slurm",
+    "export": "ALL",  # as sbatch has it
+    **dict.fromkeys(
+        """
+        partition account qos constraint nodelist exclude exclusive reservation dependency comment mail_type
+        mail_user gres gpu_type setup teardown login_shell python interface ports signal grace_s srun_args
+        additional_parameters cpus_per_gpu gpus_per_task mem_per_gpu mem_per_cpu signal_delay_s
+        max_num_timeout array_parallelism
+        """.split()  # noqa: SIM905  # 50 names, a line each, would hide the rest of this file
+    ),
+}
 
 
 class RunLauncher(Launcher):
@@ -97,5 +123,5 @@ ConfigStore.instance().store(
 ConfigStore.instance().store(
     group="hydra/sweeper", name="launcher", node={"_target_": f"{HERE}.RunSweeper"}, provider="launcher"
 )
-for _name, _options in (("launcher_local", LocalConf), ("launcher_slurm", SlurmConf)):
+for _name, _options in (("launcher_local", LOCAL), ("launcher_slurm", SLURM)):
     ConfigStore.instance().store(group="hydra/launcher", name=_name, node=_options, provider="launcher")

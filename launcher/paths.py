@@ -73,6 +73,11 @@ class RunFolder(NamedTuple):
         return self.root / "manifest.json"
 
     @property
+    def returned(self) -> Path:
+        """What the task of a Hydra app returned."""
+        return self.root / "return.json"
+
+    @property
     def outputs(self) -> Path:
         """What the script wrote under ./outputs."""
         return self.root / "outputs"

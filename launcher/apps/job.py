@@ -23,32 +23,29 @@ from hydra._internal.hydra import Hydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext
-from omegaconf import open_dict, read_write
+from omegaconf import OmegaConf, open_dict, read_write
 
 from launcher.apps.frozen import thaw
+from launcher.paths import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RETURNED: Final = "return.json"
-"""File of a run: what its task returned."""
 FAILED: Final = 1
 
 
 class Job:
     """What was frozen, and whether it ran."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
-        self.data: dict[str, Any] = json.loads((folder / "spec.json").read_text("utf-8", "surrogateescape"))[
-            "app"
-        ]
+        self.data: dict[str, Any] = json.loads(folder.spec.read_text("utf-8", "surrogateescape"))["app"]
         self.ran = False
 
     def start(self) -> None:
         """Come to the task function: as the script or module that was started, or by import."""
         name: str = self.data["entry"]["name"]
-        source = self._folder / "source"
+        source = self._folder.source
         sys.path[:0] = [str(source / path) for path in self.data["entry"]["paths"]]
         if Path(self.data["cwd"]).is_dir():  # where Hydra leaves its jobs, unless hydra.job.chdir
             os.chdir(self.data["cwd"])
@@ -65,7 +62,7 @@ class Job:
     def link(self) -> None:
         """Lead from where Hydra has a job's folder to the run's outputs; what else is there stays."""
         link = Path(self.data["link"])
-        outputs = self._folder / "outputs"
+        outputs = self._folder.outputs
         draft = link.with_name(f".{link.name}.{uuid4().hex}")
         try:
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -97,9 +94,8 @@ class Job:
         """Call the task function; end the process where it fails."""
         self.ran = True
         config = thaw(self.data["config"])
-        outputs = self._folder / "outputs"
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-            config.hydra.runtime.output_dir = str(outputs)
+            config.hydra.runtime.output_dir = str(self._folder.outputs)
         path = ConfigSearchPathImpl()  # for apps that compose more
         for source in config.hydra.runtime.config_sources:
             path.append(source.provider, f"{source.schema}://{source.path}")
@@ -117,17 +113,27 @@ class Job:
     def _keep(self, value: Any) -> None:
         """Write what the task returned, for the sweeper."""
         try:
-            text = json.dumps({"value": value})
-        except (TypeError, ValueError) as error:
+            text = json.dumps({"value": value}, default=_plain)
+        except (TypeError, ValueError, RuntimeError) as error:
             text = json.dumps({"value": None, "lost": f"{type(value).__name__}: {error}"})
-        draft = self._folder / f".{RETURNED}.{uuid4().hex}"
+        place = self._folder.returned
+        draft = place.with_name(f".{place.name}.{uuid4().hex}")
         draft.write_text(text, "utf-8")
-        draft.replace(self._folder / RETURNED)
+        draft.replace(place)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has for a scalar of NumPy or a tensor, or for a configuration."""
+    if OmegaConf.is_config(value):
+        return OmegaConf.to_container(value, resolve=True)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is nothing that JSON has")
 
 
 def main() -> int:
     """Run the job of the run that this process is part of."""
-    job = Job(Path(os.environ["LAUNCHER_RUN_FOLDER"]))
+    job = Job(RunFolder(Path(os.environ["LAUNCHER_RUN_FOLDER"])))
     job.link()
     job.start()
     if not job.ran:

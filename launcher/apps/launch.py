@@ -17,7 +17,6 @@ from omegaconf import OmegaConf, open_dict, read_write
 from launcher.apps import options as option
 from launcher.apps.entry import Entry, find_entry
 from launcher.apps.frozen import freeze
-from launcher.apps.job import RETURNED
 from launcher.data import CHOICES as DATA
 from launcher.environment import CHOICES as ENVIRONMENTS
 from launcher.errors import ConfigError, LauncherError
@@ -93,7 +92,7 @@ def _request(config: DictConfig, words: Sequence[str], entry: Entry) -> LaunchRe
     }
     python_path = os.environ.get("PYTHONPATH")
     env = {"PYTHONPATH": _absolute(python_path)} if python_path else {}
-    options["env"] = env | options["env"]
+    options["env"] = env | options.get("env", {})
     spec = RunSpec(
         **option.run_fields(options),
         app=frozen,
@@ -109,7 +108,7 @@ def _request(config: DictConfig, words: Sequence[str], entry: Entry) -> LaunchRe
     )
     store = find_store(option.store_of(options, cwd), cwd)
     return LaunchRequest(
-        spec=spec, store=store, config=_text(config), overrides=tuple(words), wait=bool(options["wait"]),
+        spec=spec, store=store, config=_text(config), overrides=tuple(words), wait=options.get("wait", True),
     )  # fmt: skip
 
 
@@ -145,7 +144,7 @@ def _returned(config: DictConfig, words: Sequence[str], run: Run | None) -> JobR
 
 
 def _value(run: Run) -> Any:
-    returned = records.read(run.folder.root / RETURNED) or {}
+    returned = records.read(run.folder.returned) or {}
     if "lost" in returned:
         print(  # noqa: T201
             f"launcher: {run.id} returned what JSON cannot hold, so None is taken: {returned['lost']}",

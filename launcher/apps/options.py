@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import launcher.compute
 import launcher.distribution
+from launcher.apps.conf import LocalConf, SlurmConf
 from launcher.errors import ConfigError, Problem, nearest
 from launcher.spec import Resources
 
@@ -32,6 +33,9 @@ NAMES: Final = {
 }
 """What hydra-submitit-launcher 1.2 calls otherwise: its name, the name here. All its others are the same."""
 
+CONFS: Final = {"local": LocalConf, "slurm": SlurmConf}
+"""The types of the options, by `compute`."""
+
 IGNORED: Final = {
     "submitit_folder": "every run has a folder in the store",
     "stderr_to_stdout": "stdout and stderr of a process are one log",
@@ -49,11 +53,14 @@ def options_of(config: DictConfig) -> dict[str, Any]:
         ConfigError: an option is given under both of its names, or cannot be resolved.
     """
     try:
-        given: Any = OmegaConf.to_container(config.hydra.launcher, resolve=True, enum_to_str=True)
+        given: Any = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+        given.pop("_target_", None)
+        typed: Any = OmegaConf.merge(OmegaConf.structured(CONFS.get(given["compute"], LocalConf)), given)
+        values: Any = OmegaConf.to_container(typed)
     except OmegaConfBaseException as error:
-        raise ConfigError([f"hydra.launcher: {str(error).splitlines()[0]}"]) from error
-    options = {str(key): value for key, value in given.items() if value is not None and key not in IGNORED}
-    options.pop("_target_", None)
+        key = f"hydra.launcher.{error.full_key}" if error.full_key else "hydra.launcher"
+        raise ConfigError([f"{key}: {str(error).splitlines()[0]}"]) from error
+    options = {str(key): value for key, value in values.items() if value is not None and key not in IGNORED}
     wrong: list[Problem] = []
     for theirs, ours in NAMES.items():
         if theirs not in options:

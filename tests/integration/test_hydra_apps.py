@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -18,6 +18,9 @@ from launcher.spec import State
 from launcher.store.runs import Run, read_run
 
 from .conftest import until
+
+if TYPE_CHECKING:
+    from tests.cluster.machine import Cluster
 
 APP = """\
 import logging, os, pathlib, sys, time
@@ -59,6 +62,9 @@ def main(config):
             os._exit(7)
         case "object":
             return object()
+        case "scalar":
+            import numpy
+            return [numpy.float32(0.5), OmegaConf.create({"a": 1})]
         case "edit":
             pathlib.Path("helper.py").write_text("VERSION = 2")
             pathlib.Path("train.py").write_text("1 / 0")
@@ -72,6 +78,8 @@ if __name__ == "__main__":
 
 class App:
     """A folder with somebody's app."""
+
+    launcher = "launcher_local"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "app"
@@ -87,7 +95,7 @@ class App:
             sys.executable,
             *start,
             "-m",
-            "hydra/launcher=launcher_local",
+            f"hydra/launcher={self.launcher}",
             "hydra.sweep.dir=swept",
             *words,
         ]
@@ -107,6 +115,14 @@ def app(tmp_path: Path) -> App:
     return App(tmp_path)
 
 
+@pytest.fixture
+def slurm_app(tmp_path: Path, cluster: Cluster) -> App:
+    app = App(tmp_path)
+    app.env |= cluster.variables
+    app.launcher = "launcher_slurm"
+    return app
+
+
 def test_jobs_are_runs_and_their_files_are_where_hydra_has_them(app: App) -> None:
     done = app.sweep("optimizer.lr=0.1,0.2")
     assert done.returncode == 0, done.stderr
@@ -121,7 +137,7 @@ def test_jobs_are_runs_and_their_files_are_where_hydra_has_them(app: App) -> Non
         assert OmegaConf.load(link / ".hydra/hydra.yaml").hydra.job.num == number
         assert f"App lr={lr} helper=1" in (link / "train.log").read_text()
         assert (link / "cwd.txt").read_text() == str(app.folder)  # Hydra's default since 1.2
-        assert json.loads((run.folder.root / "return.json").read_text()) == {"value": lr * 2}
+        assert json.loads(run.folder.returned.read_text()) == {"value": lr * 2}
         assert f"argv ['optimizer.lr={lr}']" in app.log(number + 1)
         assert f"original {app.folder}" in app.log(number + 1)
     assert (app.folder / "swept/multirun.yaml").is_file()
@@ -159,6 +175,12 @@ def test_a_return_value_that_json_cannot_hold_is_none_and_told(app: App) -> None
     done = app.sweep("mode=object")
     assert done.returncode == 0, done.stderr
     assert "train/1 returned what JSON cannot hold, so None is taken: object" in done.stderr
+
+
+def test_scalars_and_configurations_are_what_json_has_for_them(app: App) -> None:
+    done = app.sweep("mode=scalar")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(app.run(1).folder.returned.read_text()) == {"value": [0.5, {"a": 1}]}
 
 
 def test_a_folder_that_is_there_already_stays(app: App) -> None:
@@ -205,7 +227,7 @@ def test_ranks_find_one_another(app: App) -> None:
     )
     done = app.sweep("hydra.launcher.tasks_per_node=2")
     assert done.returncode == 0, done.stderr
-    assert json.loads((app.run(1).folder.root / "return.json").read_text()) == {"value": "0"}
+    assert json.loads(app.run(1).folder.returned.read_text()) == {"value": "0"}
 
 
 def test_a_run_of_an_app_can_be_run_again(app: App) -> None:
@@ -247,3 +269,20 @@ def test_arguments_for_a_hydra_app(app: App) -> None:
     outputs = RunFolder(app.store.run("train", 1).root).outputs
     assert OmegaConf.load(outputs / ".hydra/overrides.yaml") == ["optimizer.lr=0.3"]
     assert "lr=0.3" in (outputs / "train.log").read_text()
+
+
+OPTIONS = ("timeout_min=5", "cpus_per_task=1", "mem_gb=0.2", "array_parallelism=2", "comment=hello")
+
+
+@pytest.mark.slow
+def test_jobs_on_a_cluster(slurm_app: App) -> None:
+    """Names that hydra-submitit-launcher has, on real nodes: one array, one member of it fails."""
+    done = slurm_app.sweep("mode=number,raise,number", *(f"hydra.launcher.{word}" for word in OPTIONS))
+    assert done.returncode == 1, done.stderr
+    states = [slurm_app.run(number).state for number in (1, 2, 3)]
+    assert states == [State.COMPLETED, State.FAILED, State.COMPLETED], done.stdout + done.stderr
+    assert "ValueError: no such luck" in done.stderr
+    link = slurm_app.folder / "swept/0"
+    assert link.resolve() == slurm_app.run(1).folder.outputs.resolve()
+    assert "App lr=0.1 helper=1" in (link / "train.log").read_text()
+    assert {slurm_app.run(number).submit["job"]["index"] for number in (1, 2, 3)} == {0, 1, 2}

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins._launcher_options import LocalConf, SlurmConf
+from hydra_plugins.launcher_plugin import LOCAL, SLURM
+from launcher.apps.conf import LocalConf, SlurmConf
 from launcher.apps.options import (
     IGNORED,
     NAMES,
@@ -33,12 +34,12 @@ HYDRA_SUBMITIT_LAUNCHER = """
 """
 """The fields of its BaseQueueConf and SlurmQueueConf."""
 
-OTHER = {"_target_", "compute", "distribution", "source", "store", "wait"}
+OTHER = {"compute", "distribution", "source", "store", "wait"}
 """Options that are neither a field of the run nor of its target."""
 
 
 def configured(conf: type, **given: Any) -> DictConfig:
-    node = OmegaConf.merge(OmegaConf.structured(conf), given)
+    node = {**(LOCAL if conf is LocalConf else SLURM), **given}
     return OmegaConf.create({"hydra": {"job": {"name": "train"}, "launcher": node}})
 
 
@@ -50,6 +51,16 @@ def test_every_name_of_hydra_submitit_launcher_is_taken() -> None:
     names = {field.name for field in fields(SlurmConf)}
     assert set(HYDRA_SUBMITIT_LAUNCHER.split()) <= names
     assert set(NAMES) | set(IGNORED) <= set(HYDRA_SUBMITIT_LAUNCHER.split())
+
+
+def test_the_names_that_the_plugin_registers_have_a_type() -> None:
+    for registered, conf in ((LOCAL, LocalConf), (SLURM, SlurmConf)):
+        assert set(registered) - {"_target_"} == {field.name for field in fields(conf)}
+
+
+def test_a_value_of_another_type_is_a_problem() -> None:
+    with pytest.raises(ConfigError, match=r"hydra.launcher.nodes: Value 'two'"):
+        options(LocalConf, nodes="two")
 
 
 @pytest.mark.parametrize(("conf", "target"), [(LocalConf, Local), (SlurmConf, Slurm)])
