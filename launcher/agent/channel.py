@@ -31,6 +31,8 @@ SILENT_S = 25.0
 HANDSHAKE_S = 15.0
 """For what answers at an address to prove that it is agent 0."""
 
+_AGAIN_S = 0.2
+
 LEAD_SILENT_S = 120.0
 """The other agents wait longer for agent 0: with it the whole run would go."""
 
@@ -178,9 +180,9 @@ def connect(addresses: list[str], token: str, hello: dict[str, Any], timeout_s: 
             channel = _first(selector, token, hello, until, problems)
         if channel is not None:
             return channel
-        if time.monotonic() >= until:
+        if time.monotonic() + _AGAIN_S >= until:
             raise ChannelClosed("; ".join("%s: %s" % pair for pair in problems.items()))
-        time.sleep(0.2)  # refused everywhere: a listener may be on its way
+        time.sleep(_AGAIN_S)  # refused everywhere: a listener may be on its way
 
 
 def _first(
@@ -199,6 +201,9 @@ def _first(
         for key, _ in ready:
             sock, address = cast("tuple[socket.socket, str]", key.data)
             if channel is not None:
+                continue
+            if key.events == selectors.EVENT_WRITE:  # connected or refused; agent 0 is the first to speak
+                selector.modify(sock, selectors.EVENT_READ, key.data)
                 continue
             selector.unregister(sock)
             try:

@@ -21,11 +21,13 @@ PORTS = (20000, 32000)
 """Below the ports that Linux gives to outgoing connections (32768-60999), so that none takes one between
 its choice and its use."""
 
+FEW_PORTS = 16
+
 
 class Here:
     """This machine. Also what all sites share."""
 
-    ports = PORTS
+    ports: tuple[int, int] = PORTS
     """First port, and the one after the last."""
     address = LOOPBACK.address
     """On which agent 0 listens."""
@@ -99,6 +101,12 @@ def bind(address: str, ports: tuple[int, int]) -> socket.socket:
             continue
         return sock
     raise OSError("no free port between %d and %d" % ports)
+
+
+def few_ports(ports: tuple[int, int]) -> str:
+    """Return a few ports of a range, as `FIRST-LAST`: not all of them need be free."""
+    first = random.randrange(ports[0], max(ports[0] + 1, ports[1] - FEW_PORTS))  # noqa: S311  # spread, not secrecy
+    return "%d-%d" % (first, min(first + FEW_PORTS, ports[1]) - 1)
 
 
 def read_ports(spec: dict[str, Any]) -> tuple[int, int]:

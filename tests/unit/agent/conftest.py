@@ -18,6 +18,7 @@ import pytest
 from launcher.agent import record
 from launcher.agent.attempt import Attempt
 from launcher.agent.loop import Loop
+from launcher.agent.site import Here
 from launcher.agent.system import adopt_orphans, children
 from launcher.plan import Plan, Process
 from launcher.spec import plain
@@ -46,6 +47,7 @@ class Bench:
         self.folder = folder
         self.loop = loop
         self.entry = entry
+        self.site = Here()
 
     def process(self, code: str, **fields: Any) -> Process:
         """Return a process of a plan that runs a piece of Python."""
@@ -87,7 +89,7 @@ class Bench:
         spec = record.read(f"{of or run}/spec.json") or {}
         submit = record.read(f"{of or run}/submit.json") or {}
         spec["id"] = submit["id"]
-        attempt = Attempt(run, number, spec, submit, [], self.loop.selector)
+        attempt = Attempt(run, number, spec, submit, [], self.loop.selector, self.site)
         attempt.start()
         return attempt
 
@@ -159,7 +161,7 @@ def entry(tmp_path: Path) -> Path:
 @pytest.fixture
 def loop() -> Iterator[Loop]:
     """Return a loop; this process is a subreaper as long as it is there."""
-    signals = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    signals = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
     before = {signum: signal.getsignal(signum) for signum in signals}
     adopt_orphans()
     made = Loop()

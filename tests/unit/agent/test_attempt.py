@@ -187,8 +187,8 @@ def test_a_later_attempt_keeps_the_earlier_ones_logs(bench: Bench) -> None:
     assert Path(run, "logs", "attempt-1", "worker-0.log").read_text() == "attempt 1\n"
 
 
-def test_no_port_is_a_cause(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("launcher.agent.node.PORTS", (1, 2))
+def test_no_port_is_a_cause(bench: Bench) -> None:
+    bench.site.ports = (1, 2)
     run = bench.run(bench.process("pass"), plan={"ports": {"a": 0, "b": 0}})
     attempt = bench.drive(bench.attempt(run))
     assert (attempt.outcome, (attempt.cause or {})["kind"]) == ("Failed", "start")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.agent.channel import Channel, ChannelClosed, Doorkeeper, connect
+from launcher.agent.channel import SILENT_S, Channel, ChannelClosed, Doorkeeper, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,10 +39,10 @@ def receive(channel: Channel, count: int = 1) -> list[dict[str, Any]]:
     return found
 
 
-def serve(listener: socket.socket, token: str, result: list[Any]) -> None:
+def serve(listener: socket.socket, token: str, result: list[Any], silent_s: float = SILENT_S) -> None:
     """Let one in, or note why not."""
     sock, _ = listener.accept()
-    channel = Channel(sock)
+    channel = Channel(sock, silent_s)
     try:
         door = Doorkeeper(channel, token)
         result += [channel, door.admit(receive(channel)[0])]
@@ -57,10 +57,10 @@ def in_thread(work: Callable[..., object], *values: object) -> threading.Thread:
     return thread
 
 
-def pair(listener: socket.socket) -> tuple[Channel, Channel]:
+def pair(listener: socket.socket, silent_s: float = SILENT_S) -> tuple[Channel, Channel]:
     """Return both ends of an admitted connection."""
     result: list[Any] = []
-    thread = in_thread(serve, listener, "token", result)
+    thread = in_thread(serve, listener, "token", result, silent_s)
     far = connect([address(listener)], "token", HELLO, timeout_s=20)
     thread.join()
     assert result[1]["node"] == 1
@@ -96,7 +96,7 @@ def test_who_does_not_know_the_token_is_refused(listener: socket.socket) -> None
     result: list[Any] = []
     thread = in_thread(serve, listener, "token", result)
     with pytest.raises(ChannelClosed):
-        connect([address(listener)], "wrong", HELLO, timeout_s=20)
+        connect([address(listener)], "wrong", HELLO, timeout_s=0.5)
     thread.join()
     assert str(result[0]) == "wrong token"
 
@@ -110,9 +110,10 @@ def test_who_only_claims_to_be_agent_0_is_left(listener: socket.socket) -> None:
             sock.sendall(b'{"proof": "made up"}\n')
             sock.recv(1)
 
-    in_thread(impostor)
+    thread = in_thread(impostor)
     with pytest.raises(ChannelClosed, match="wrong token"):
-        connect([address(listener)], "token", HELLO, timeout_s=20)
+        connect([address(listener)], "token", HELLO, timeout_s=0.2)
+    thread.join()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_garbage_instead_of_a_challenge(listener: socket.socket, answer: bytes) 
 
     thread = in_thread(other)
     with pytest.raises(ChannelClosed):
-        connect([address(listener)], "token", HELLO, timeout_s=20)
+        connect([address(listener)], "token", HELLO, timeout_s=0.5)
     thread.join()
 
 
@@ -200,16 +201,62 @@ def test_each_side_says_that_it_lives(listener: socket.socket, monkeypatch: pyte
     far.close()
 
 
-def test_a_side_that_was_silent_for_too_long_is_gone(
-    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    near, far = pair(listener)
+def test_a_side_that_was_silent_for_too_long_is_gone(listener: socket.socket) -> None:
+    near, far = pair(listener, silent_s=0.5)
     far.send({"event": "beat"})
     assert receive(near)
     near.tick()
-    monkeypatch.setattr("launcher.agent.channel.SILENT_S", 0.05)
-    time.sleep(0.1)  # of silence
+    time.sleep(0.6)  # of silence
     with pytest.raises(ChannelClosed, match="not heard"):
         near.tick()
+    far.tick()  # agent 0 is given longer
     near.close()
     far.close()
+
+
+def test_the_right_address_wins_at_once_over_dead_ones(listener: socket.socket) -> None:
+    result: list[Any] = []
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,  # connects, by its backlog, and says nothing
+        socket.create_server(("127.0.0.1", 0), backlog=0) as full,  # answers nothing at all
+        socket.create_server(("127.0.0.1", 0)) as closed,
+        socket.create_connection(full.getsockname()),
+    ):
+        refused = address(closed)
+        closed.close()
+        thread = in_thread(serve, listener, "token", result)
+        began = time.monotonic()
+        far = connect([address(silent), address(full), refused, address(listener)], "token", HELLO, 20)
+        assert time.monotonic() - began < 5
+        thread.join()
+        hello = result[1]
+        assert (hello["lead"], hello["address"], hello["interface"]) == (
+            "127.0.0.1",
+            "127.0.0.1",
+            ["lo", "127.0.0.0/8"],
+        )
+        far.close()
+        result[0].close()
+        dead = address(silent)
+        with pytest.raises(ChannelClosed) as error:
+            connect([dead, address(full), refused], "token", HELLO, timeout_s=0.3)
+    said = str(error.value)
+    assert f"{dead}: no answer" in said
+    assert "Connection refused" in said
+
+
+def test_who_begins_to_listen_later_is_found(listener: socket.socket) -> None:
+    where = address(listener)
+    listener.close()
+    result: list[Any] = []
+
+    def late() -> None:
+        time.sleep(0.3)
+        with socket.create_server(("127.0.0.1", int(where.rpartition(":")[2]))) as made:
+            serve(made, "token", result)
+
+    thread = in_thread(late)
+    far = connect([where], "token", HELLO, timeout_s=20)
+    thread.join()
+    far.close()
+    result[0].close()

@@ -129,10 +129,10 @@ def test_a_server_beside_workers_takes_no_share() -> None:
 
 
 def test_later_attempts_have_logs_of_their_own() -> None:
-    made = Commands(RUN, 2, {"plan": {"mpi": None, "processes": [PROCESS]}}, {}, [])
+    made = Commands(RUN, 2, {"plan": {"nodes": 1, "mpi": None, "processes": [PROCESS]}}, {}, [])
     assert made.logs == f"{RUN}/logs/attempt-2"
     assert made.records(["here"])[0]["log"] == "logs/attempt-2/worker-0.log"
-    assert made.mark == f"{RUN}#2#0"
+    assert (made.mark, made.node_mark(1)) == (f"{RUN}#2", f"{RUN}#2#1")
 
 
 def test_under_mpirun_every_rank_has_a_record() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.agent.commands import OWN_TMP
-from launcher.agent.node import PORTS, Node, tmp_folder
+from launcher.agent.node import Node, tmp_folder
+from launcher.agent.site import PORTS
 from launcher.agent.system import children
 
 if TYPE_CHECKING:
@@ -66,6 +68,10 @@ def acting(tmp_path: Path, loop: Loop) -> Iterator[Acting]:
     yield made
     made.node.close()
     made.serve(lambda: made.node.idle)
+
+
+def ports(*names: str, among: tuple[int, int] = PORTS, paths: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"do": "ports", "names": names, "range": among, "paths": paths}
 
 
 def python(code: str) -> tuple[str, ...]:
@@ -178,7 +184,7 @@ os.wait()
 def test_close_kills_what_still_runs_and_frees_everything(acting: Acting) -> None:
     acting.start("sleep", "300", env={"TMPDIR": OWN_TMP})
     assert Path(tmp_folder(acting.mark), "job").is_dir()
-    acting.node.handle({"do": "ports", "names": ["a"]})
+    acting.node.handle(ports("a"))
     port = acting.events[-1]["ports"]["a"]
     acting.node.close()
     acting.serve(lambda: acting.node.idle)
@@ -194,15 +200,13 @@ def test_a_daemon_of_mpirun_stays_in_the_foreground_with_a_folder_of_its_own(act
     assert acting.log("daemon-1").split() == [f"{tmp_folder(acting.mark)}/daemon", "--daemonize"]
 
 
-def test_ports_are_held_so_that_two_agents_never_pick_the_same(
-    acting: Acting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("launcher.agent.node.PORTS", (31000, 31020))
+def test_ports_are_held_so_that_two_agents_never_pick_the_same(acting: Acting) -> None:
+    among = (31000, 31020)
     taken: list[int] = []
     other = Node("other#0#0", lambda event: taken.extend(event["ports"].values()))
     for _ in range(4):
-        acting.node.handle({"do": "ports", "names": ["a", "b"]})
-        other.handle({"do": "ports", "names": ["a"]})
+        acting.node.handle(ports("a", "b", among=among))
+        other.handle(ports("a", among=among))
     mine = [port for event in acting.events for port in event["ports"].values()]
     other.close()
     assert len({*mine, *taken}) == len(mine) + len(taken) == 12
@@ -210,17 +214,49 @@ def test_ports_are_held_so_that_two_agents_never_pick_the_same(
     assert PORTS[1] <= int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
 
-def test_no_free_port_is_told(acting: Acting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_free_port_is_told(acting: Acting) -> None:
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
-        monkeypatch.setattr("launcher.agent.node.PORTS", (port, port + 1))
-        acting.node.handle({"do": "ports", "names": ["a"]})
+        acting.node.handle(ports("a", among=(port, port + 1)))
     assert acting.events[-1]["event"] == "refused"
     assert "no free port" in acting.events[-1]["message"]
 
 
+def test_paths_that_a_node_does_not_see_are_told(acting: Acting, tmp_path: Path) -> None:
+    acting.node.handle(ports("a", paths=(str(tmp_path), str(tmp_path / "env"), "/no/such/data")))
+    event = acting.events[-1]
+    assert (event["event"], event["name"]) == ("refused", "")
+    assert event["message"] == f"{os.uname().nodename} does not see {tmp_path}/env, /no/such/data"
+
+
+def test_a_warning_reaches_only_what_handles_the_signal(acting: Acting, tmp_path: Path) -> None:
+    told = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGUSR1, lambda *_: print(sys.argv[1], "told", flush=True))
+print(sys.argv[1], "up", flush=True)
+while True:
+    time.sleep(300)
+"""
+    plain = "import time; print('plain up', flush=True); time.sleep(300)"
+    (tmp_path / "told.py").write_text(told)
+    (tmp_path / "mpirun").symlink_to("/bin/sh")
+    below = f"{sys.executable} told.py below & {sys.executable} -c {shlex.quote(plain)} & wait"
+    mpirun = "trap 'echo mpirun told' USR1; echo mpirun up; while :; do sleep 0.1; done"
+    acting.start(sys.executable, "told.py", "above", name="a")
+    acting.start("bash", "-c", below, name="b")
+    acting.start(str(tmp_path / "mpirun"), "-c", mpirun, name="c")
+    acting.serve(lambda: "up" in acting.log("a") and acting.log("b").count("up") == 2)
+    acting.serve(lambda: "up" in acting.log("c"))
+    acting.node.handle({"do": "warn", "signal": int(signal.SIGUSR1)})
+    acting.serve(lambda: "told" in acting.log("a") and "told" in acting.log("b"))
+    time.sleep(0.3)  # for what must not come
+    acting.serve(lambda: True)
+    assert [acting.log(name).count("told") for name in "abc"] == [1, 1, 0]
+    assert not [event for event in acting.events if event["event"] == "exited"]
+
+
 def test_a_process_can_listen_on_a_held_port_and_is_awaited(acting: Acting) -> None:
-    acting.node.handle({"do": "ports", "names": ["a"]})
+    acting.node.handle(ports("a"))
     port = acting.events[-1]["ports"]["a"]
     acting.node.handle({"do": "await", "port": port})
     acting.node.tick()

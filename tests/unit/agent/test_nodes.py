@@ -132,6 +132,14 @@ def test_an_agent_that_finds_nobody_says_so(bench: Bench) -> None:
         "LAUNCHER_AGENT_ADDRESSES": "127.0.0.1:1", "LAUNCHER_AGENT_TOKEN": "x", "LAUNCHER_AGENT_NODE": "1",
         "LAUNCHER_AGENT_MARK": f"{bench.folder}#0#1",
     }  # fmt: skip
+    patient = "from launcher.agent.main import main\n"
+    hasty = (
+        "import launcher.agent.main as agent\nagent.connect = lambda *ways, timeout_s: connect(*ways, 0.5)\n"
+    )
+    text = bench.entry.read_text().replace(
+        patient, f"{patient}from launcher.agent.channel import connect\n{hasty}"
+    )
+    bench.entry.write_text(text)
     line = [sys.executable, "-I", "-S", str(bench.entry), "node"]
     done = subprocess.run(
         line, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=60
@@ -142,7 +150,7 @@ def test_an_agent_that_finds_nobody_says_so(bench: Bench) -> None:
 
 def test_strangers_at_the_door_are_turned_away(bench: Bench) -> None:
     events: list[Any] = []
-    peers = Peers(bench.loop.selector, lambda node, event: events.append((node, event)))
+    peers = Peers(bench.loop.selector, lambda node, event: events.append((node, event)), bench.site.listen())
     where = peers._listener.getsockname()  # pyright: ignore[reportPrivateUsage]
     strangers = [socket.create_connection(where) for _ in range(6)]
     for sock, data in zip(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.agent import record
+from launcher.agent.site import Here
 from launcher.agent.supervisor import finish, lost
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def test_an_attempt_that_was_over_keeps_its_outcome(supervisors: Bench, tmp_path
     Path(run, "attempts", "0").mkdir(parents=True)
     record.write(f"{run}/attempts/0/state.json", {"outcome": "Completed", "cause": None, "phases": []})
     gone = str(tmp_path / "mnist" / "2")
-    lost({"runs": [run, gone]})
+    lost({"runs": [run, gone]}, Here())
     assert (end(run)["state"], end(run)["attempt"]) == ("Completed", 0)
     assert not Path(gone).exists()
 
