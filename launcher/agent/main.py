@@ -1,4 +1,4 @@
-"""Entry: `supervise` (orders on standard input), `job FOLDER` (in Slurm) or `node` (told by environment)."""
+"""Entry: `supervise` (orders on standard input), `job` or `survey` (in Slurm), `node` (by environment)."""
 
 from __future__ import annotations
 
@@ -90,6 +90,10 @@ def main() -> None:
         guarded(lambda: Supervisor(orders, Here()).work(), lambda: lost(orders, Here()), with_parent=False)
     if sys.argv[1] == "job":
         _job(sys.argv[2])
+    if sys.argv[1] == "survey":
+        from .survey import survey  # noqa: PLC0415  # no run has use for it
+
+        sys.exit(survey(sys.argv[2]))
     if "LAUNCHER_AGENT_NODE" not in os.environ:  # one of several that one srun started
         node = str(1 + int(os.environ["SLURM_PROCID"]))
         os.environ["LAUNCHER_AGENT_NODE"] = node

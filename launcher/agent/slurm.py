@@ -94,12 +94,8 @@ class Slurm(Here):
     def start_agents(self, peers: Peers, size: int, mark: str, folder: str) -> None:
         """See `Here.start_agents`. One srun starts them all, beside this script."""
         addresses = candidates(self._options.get("interface"))
-        argv = ["srun", "--nodes=%d" % (size - 1), "--ntasks=%d" % (size - 1), "--ntasks-per-node=1"]
-        argv += ["--relative=1", "--export=ALL", "--input=none", "--unbuffered", "--kill-on-bad-exit=0"]
-        argv += ["--mpi=none", "--cpu-bind=none", "--mem=0", "--chdir=/", "--job-name=agents", "--quiet"]
-        # Without --cpus-per-task a step may use all that the job has on a node, and is bound to none of it.
-        argv += [str(arg) for arg in self._options.get("srun_args") or ()]
-        argv += [sys.executable, "-I", "-S", sys.argv[0], "node", "slurm"]
+        argv = [*srun(self._options, size - 1), sys.executable, "-I", "-S", sys.argv[0]]
+        argv += ["node", "slurm"]
         peers.start(list(range(1, size)), argv, addresses, mark, os.path.join(folder, "node-1.log"))
 
     def claim(self, run: str) -> int:
@@ -213,6 +209,15 @@ class Slurm(Here):
             ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State", "--jobs", self.job]
         )
         return (listed.split() or [""])[0]
+
+
+def srun(options: dict[str, Any], nodes: int) -> list[str]:
+    """Return the srun that starts one process on each of so many nodes after the first."""
+    argv = ["srun", "--nodes=%d" % nodes, "--ntasks=%d" % nodes, "--ntasks-per-node=1"]
+    argv += ["--relative=1", "--export=ALL", "--input=none", "--unbuffered", "--kill-on-bad-exit=0"]
+    argv += ["--mpi=none", "--cpu-bind=none", "--mem=0", "--chdir=/", "--job-name=agents", "--quiet"]
+    # Without --cpus-per-task a step may use all that the job has on a node, and is bound to none of it.
+    return argv + [str(arg) for arg in options.get("srun_args") or ()]
 
 
 def node_gpus() -> list[str]:

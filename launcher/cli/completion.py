@@ -15,6 +15,7 @@ from launcher.project import find_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from types import ModuleType
 
 # The shells give the words before the cursor and the one that it is in; what comes back is whole words.
 # bash splits words at '=' and ':', so it gives the line, and gets back what follows the last of these.
@@ -92,11 +93,16 @@ def complete(words: Sequence[str]) -> list[str]:
 
 def _command(before: Sequence[str], word: str) -> list[str]:
     noun = before[0]
-    if noun not in {"runs", "sweeps"}:
+    if noun not in {"runs", "sweeps", "compute"}:
         return _starting(SCRIPTS if noun == "completion" else (), word)
     module = import_module(f"launcher.cli.{noun}")
     if len(before) == 1:
         return _starting(module.VERBS, word)
+    return _compute(before[2:], word) if noun == "compute" else _verb(module, before, word)
+
+
+def _verb(module: ModuleType, before: Sequence[str], word: str) -> list[str]:
+    noun = before[0]
     if before[-1] == "--store":
         return []
     if word.startswith("-"):
@@ -104,6 +110,16 @@ def _command(before: Sequence[str], word: str) -> list[str]:
     if before[1] == "list":
         return _filters(before, word) if noun == "runs" else []
     return _starting(_ids(before, word) if noun == "runs" else _sweeps(before), word)
+
+
+def _compute(before: Sequence[str], word: str) -> list[str]:
+    from launcher.cli.compute import parsers  # noqa: PLC0415
+
+    if word.startswith("-"):
+        return _starting(_options(parsers()[1], "check"), word)
+    from launcher.config.completion import complete_overrides  # noqa: PLC0415  # imports Hydra
+
+    return complete_overrides([one for one in before if not one.startswith("-")], word)
 
 
 def _options(known: Mapping[str, argparse.ArgumentParser], verb: str) -> list[str]:

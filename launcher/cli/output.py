@@ -20,6 +20,9 @@ COLORS = {
     "CancelRequested": "yellow",
     "Running": "cyan",
     "Finalizing": "cyan",
+    "ok": "green",
+    "warn": "yellow",
+    "bad": "red",
 }
 
 MIB = 1 << 20

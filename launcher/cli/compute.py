@@ -1,0 +1,74 @@
+"""`launcher compute check`: what of a compute target works from here."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+from launcher.cli.output import Help, say, say_json, table
+from launcher.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERBS = {"check": "what works from here, and what to do about the rest; exit code 1 if something is bad"}
+TIMEOUT_S = 60.0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one verb.
+
+    Raises:
+        LauncherError: what a user can mend.
+    """
+    whole, of = parsers()
+    options, words = whole.parse_known_args(argv)
+    given = [f"compute={options.compute}"] if options.compute else []
+    if not 0 < options.timeout < math.inf:
+        raise ConfigError([Problem("--timeout", options.timeout, "a number of seconds greater than 0")])
+    strange = [word for word in words if word.startswith("-") and not word.startswith(("--config", "-c"))]
+    if strange:
+        of["check"].error(f"unrecognized arguments: {' '.join(strange)}")
+    from launcher.cli.compute_rows import BAD  # noqa: PLC0415  # only now something is wanted
+    from launcher.config.load import load  # noqa: PLC0415  # imports Hydra
+
+    request = load([*given, *options.words, *words])
+    if request.spec.compute.kind == "slurm":
+        from launcher.cli.compute_slurm import rows  # noqa: PLC0415
+    else:
+        from launcher.cli.compute_local import rows  # noqa: PLC0415
+    found = list(rows(request, options.timeout))
+    fine = all(row.level != BAD for row in found)
+    if options.json:
+        say_json({"compute": request.spec.compute.kind, "ok": fine, "rows": [row._asdict() for row in found]})
+        return int(not fine)
+    table(["what", "is", "found", "next"], [list(row) for row in found])
+    if not fine:
+        say("\nWhat is bad has to be mended before runs will work.")
+    return int(not fine)
+
+
+def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser of the noun, and those of its verbs."""
+    whole = argparse.ArgumentParser(
+        prog="launcher compute", description="Compute targets, looked at.", formatter_class=Help
+    )
+    verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", prog="launcher compute")
+    of = {
+        name: verbs.add_parser(name, help=text, description=text, formatter_class=Help, allow_abbrev=False)
+        for name, text in VERBS.items()
+    }
+    of["check"].add_argument("--compute", metavar="NAME", help="the same as compute=NAME")
+    of["check"].add_argument(
+        "words", nargs="*", metavar="OVERRIDE", help="as of a launch: compute=slurm compute.partition=short"
+    )
+    of["check"].add_argument("--json", action="store_true", help="print JSON")
+    of["check"].add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT_S,
+        metavar="SECONDS",
+        help="how long a job on the cluster may wait and run (default: %(default)g)",
+    )
+    return whole, of
