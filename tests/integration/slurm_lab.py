@@ -1,0 +1,100 @@
+"""Launches onto a test cluster, for the tests of Slurm."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from launcher.compute.slurm_queue import job_folder, job_id
+from launcher.store.runs import read_run
+from tests.integration.conftest import REPOSITORY, Lab, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from launcher.paths import RunFolder
+    from launcher.store.fold import Run
+    from tests.cluster.machine import Cluster
+
+
+class SlurmLab(Lab):
+    """A `Lab` whose runs are jobs of a cluster."""
+
+    def __init__(self, folder: Path, cluster: Cluster) -> None:
+        super().__init__(folder)
+        self.cluster = cluster
+        self.env |= cluster.env
+        self.env = {
+            name: value
+            for name, value in self.env.items()
+            if not name.startswith("LAUNCHER_") or name in {"LAUNCHER_STORE", "LAUNCHER_CACHE"}
+        }
+
+    def line(self, *words: str) -> list[str]:
+        """See `Lab.line`."""
+        return super().line(*words, "compute=slurm")
+
+    def submit(self, *words: str) -> None:
+        """Submit and do not wait for the end."""
+        done = self.launch(*words, "wait=false")
+        assert done.returncode == 0, done.stderr
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the launcher, such as `runs list`."""
+        return subprocess.run(
+            [sys.executable, "-m", "launcher", *words],
+            cwd=REPOSITORY,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def slurm(self, *argv: str) -> str:
+        """Return what a program of Slurm prints."""
+        done = subprocess.run(argv, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def job(self, folder: RunFolder) -> str:
+        """Return the id of a run's job."""
+        place = job_folder(folder)
+        assert place is not None
+        found = job_id(*place)
+        assert found is not None
+        return found
+
+    def state_of(self, folder: RunFolder) -> str:
+        """Return a run's state as a user is told it, once the scheduler was asked where that is due."""
+        told = self.command("runs", "show", folder.id).stdout
+        found = re.search(r"^state +(\w+)", told, re.MULTILINE)
+        return found[1] if found else told
+
+    def over(self, folder: RunFolder, limit_s: float = 90) -> Run:
+        """Wait for the end of a run as a user does, by the scheduler's word where its agent left none."""
+
+        def ended() -> Run | None:
+            if not folder.end.exists():
+                self.command("runs", "show", folder.id)
+            run = read_run(folder)
+            return run if run.state.terminal else None
+
+        return until(ended, f"end of {folder.id}: {read_run(folder)}", limit_s)
+
+    def on(self, node: str, pattern: str) -> list[int]:
+        """Return the processes of a node, by their command lines."""
+        told = self.cluster.exec(node, ["pgrep", "-f", pattern]).stdout.split()
+        return [int(pid) for pid in told]
+
+    def clean_up(self) -> None:
+        """See `Lab.clean_up`."""
+        subprocess.run(["scancel", "--user=root"], env=self.env, capture_output=True, check=False)
+        super().clean_up()
+
+
+def options(**values: Any) -> list[str]:
+    """Return options of compute as overrides."""
+    return [f"compute.{key}={value}" for key, value in values.items()]

@@ -1,0 +1,287 @@
+"""What breaks on a cluster: the run goes on or ends, its record says why, and nothing is left."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.paths import RunFolder
+from launcher.spec import State
+from launcher.store.runs import read_run
+from tests.integration.conftest import until
+from tests.integration.slurm_lab import SlurmLab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.cluster.machine import Cluster
+
+SLEEPS = "import time; print('up', flush=True); time.sleep(300)"
+TWO_NODES = ("distribution=torch", "nodes=2")
+
+CHECKPOINTS = """\
+import os, signal, sys, time
+from pathlib import Path
+saved = Path("outputs/step")
+def save(number, frame):
+    print("told", number, flush=True)
+    saved.write_text("7")
+    sys.exit(143)
+signal.signal(signal.SIGTERM, save)
+print("attempt", os.environ["LAUNCHER_ATTEMPT"], "from", saved.read_text() if saved.exists() else 0, flush=True)
+time.sleep(0 if saved.exists() else 300)
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path, cluster: Cluster) -> Iterator[SlurmLab]:
+    """Launches onto the plain cluster."""
+    made = SlurmLab(tmp_path, cluster)
+    yield made
+    made.clean_up()
+
+
+def logs(folder: RunFolder, attempt: int) -> str:
+    return (folder.attempt_logs(attempt) / "worker-0.log").read_text()
+
+
+def resumed(lab: SlurmLab, folder: RunFolder) -> None:
+    """Assert that a second attempt went on from the checkpoint of the first, with logs of its own."""
+    run = lab.over(folder)
+    assert (run.state, run.attempts) == (State.COMPLETED, (0, 1)), run
+    assert "told 15" in logs(folder, 0)
+    assert logs(folder, 1) == "attempt 1 from 7\n"
+
+
+def test_time_limit_tells_the_script_and_the_next_attempt_goes_on(lab: SlurmLab) -> None:
+    lab.script(CHECKPOINTS)
+    lab.submit("time_limit_min=1", "retries=1", "compute.grace_s=40")
+    lab.running(lab.run(), "attempt")
+    lab.slurm(
+        "scancel", "--batch", "--signal=USR2", lab.job(lab.run())
+    )  # Slurm's own comes up to a minute late
+    resumed(lab, lab.run())
+
+
+def test_time_limit_without_retries_is_the_cause(lab: SlurmLab) -> None:
+    lab.script(CHECKPOINTS)
+    lab.submit("time_limit_min=1", "compute.grace_s=40")
+    lab.running(lab.run(), "attempt")
+    lab.slurm("scancel", "--batch", "--signal=USR2", lab.job(lab.run()))
+    run = lab.over(lab.run())
+    assert run.state is State.FAILED
+    assert run.cause is not None
+    assert run.cause.kind == "time_limit"
+    assert "time_limit_min=1" in run.cause.message
+
+
+def test_preempted_runs_are_requeued_and_go_on(lab: SlurmLab) -> None:
+    lab.script(CHECKPOINTS)
+    place = ("compute.partition=low", "compute.nodelist=node3", "compute.exclusive=true")
+    lab.submit(*place, "retries=1")
+    lab.running(lab.run(), "attempt")
+    lab.script("pass", "other.py")
+    lab.submit("script=other.py", *place, "compute.partition=debug")
+    resumed(lab, lab.run())
+    assert lab.over(lab.run(2)).state is State.COMPLETED
+
+
+def test_a_refused_requeue_is_submitted_again(lab: SlurmLab) -> None:
+    lab.script(CHECKPOINTS)
+    lab.submit("retries=1")
+    lab.running(lab.run(), "attempt")
+    first = lab.job(lab.run())
+    lab.slurm("scontrol", "update", f"jobid={first}", "requeue=0")
+    lab.slurm("scancel", "--batch", "--signal=USR2", first)
+    resumed(lab, lab.run())
+    assert lab.job(lab.run()) != first
+
+
+def test_a_node_that_dies_is_left_and_the_run_requeued(lab: SlurmLab) -> None:
+    lab.script(SLEEPS)
+    lab.submit(*TWO_NODES, "retries=1", "compute.nodelist='node[2,4]'")
+    lab.running(lab.run(), "up")
+    lab.cluster.stop("node4")
+    try:
+        until(lambda: lab.run().attempt_lost(0).exists() or read_run(lab.run()).state is State.QUEUED
+              or lab.state_of(lab.run()) == "Queued", "requeue", 90)  # fmt: skip
+        until(lambda: not lab.on("node2", str(lab.run().root)), "end of the processes on the other node", 60)
+    finally:
+        lab.cluster.start("node4")
+        lab.cluster.wait_idle(60) if not lab.run().attempt_state(1).exists() else None
+    run = until(lambda: 1 in lab.run().attempts() and lab.running(lab.run()), "the second attempt", 90)
+    assert run
+    assert lab.command("runs", "cancel", lab.run().id).returncode == 0
+    assert lab.over(lab.run()).state is State.CANCELED
+
+
+def test_the_loss_of_another_nodes_agent_ends_the_run_with_its_name(lab: SlurmLab) -> None:
+    lab.script(SLEEPS)
+    lab.submit(*TWO_NODES, "compute.nodelist='node[1-2]'")
+    lab.running(lab.run(), "up")
+    lab.cluster.exec("node2", ["pkill", "-KILL", "-f", "node slurm"])
+    run = lab.over(lab.run(), 60)
+    assert run.state is State.FAILED
+    assert run.cause is not None
+    assert "node2" in run.cause.message
+    for node in ("node1", "node2"):
+        until(lambda node=node: not lab.on(node, str(lab.run().root)), f"nothing left on {node}", 30)
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_the_loss_of_agent_0_is_told_or_mended(lab: SlurmLab, retries: int) -> None:
+    lab.script(
+        "import os, time; print('up', flush=True); time.sleep(300 if os.environ['LAUNCHER_ATTEMPT'] == '0' else 0)"
+    )
+    lab.submit(*TWO_NODES, f"retries={retries}", "compute.nodelist='node[1-2]'")
+    lab.running(lab.run(), "up")
+    workers = lab.on("node1", f"job {lab.run().root}/job")
+    lab.cluster.exec("node1", ["kill", "-KILL", str(max(workers))])  # the guard is its parent
+    run = lab.over(lab.run(), 60)
+    assert run.state is (State.COMPLETED if retries else State.FAILED), run
+    if not retries:
+        assert run.cause is not None
+        assert run.cause.kind == "supervisor_lost"
+    for node in ("node1", "node2"):
+        until(lambda node=node: not lab.on(node, str(lab.run().root)), f"nothing left on {node}", 30)
+
+
+def test_a_job_that_is_killed_with_its_guard_is_ended_by_the_schedulers_word(lab: SlurmLab) -> None:
+    lab.script(SLEEPS)
+    lab.submit()
+    run = lab.running(lab.run(), "up")
+    node = run.nodes[0]["name"]
+    pids = [str(pid) for pid in lab.on(node, f"job {lab.run().root}/job")]
+    lab.cluster.exec(node, ["kill", "-KILL", *pids])
+    started = time.monotonic()
+    run = lab.over(lab.run(), 60)
+    assert time.monotonic() - started < 30
+    assert run.state is State.FAILED
+    assert run.cause is not None
+    assert run.cause.kind == "agent_lost"
+    assert node in run.cause.message
+
+
+def test_a_rank_that_crashes_on_another_node_is_named(lab: SlurmLab) -> None:
+    lab.script(
+        "import os, sys, time; rank = os.environ['RANK']\nif rank == '3': print('bad input'); sys.exit(9)\ntime.sleep(300)"
+    )
+    done = lab.launch("distribution=torch", "nodes=2", "processes_per_node=2")
+    assert done.returncode == 1
+    cause = read_run(lab.run()).cause
+    assert cause is not None
+    assert (cause.rank, cause.exit_code, cause.last_lines) == (3, 9, ("bad input",))
+    assert cause.node is not None
+    assert cause.node.startswith("node")
+
+
+def test_scancel_from_outside_is_a_cancellation(lab: SlurmLab) -> None:
+    lab.script(SLEEPS)
+    lab.submit(*TWO_NODES)
+    lab.running(lab.run(), "up")
+    lab.slurm("scancel", lab.job(lab.run()))
+    run = lab.over(lab.run(), 30)
+    assert run.state is State.CANCELED
+    assert run.cause is not None
+    assert "scancel" in run.cause.message
+
+
+def test_canceling_a_waiting_run_removes_its_job(lab: SlurmLab) -> None:
+    lab.script("pass")
+    lab.submit("compute.additional_parameters={begin: now+1hour}")
+    told = lab.command("runs", "show", "latest").stdout
+    assert "pending: BeginTime, expected start" in told
+    assert lab.command("runs", "cancel", lab.run().id).returncode == 0
+    assert lab.over(lab.run(), 30).state is State.CANCELED
+    assert lab.slurm("squeue", "--noheader") == ""
+
+
+def test_what_sbatch_refuses_is_told_in_its_words(lab: SlurmLab) -> None:
+    lab.script("pass")
+    done = lab.launch("compute.constraint=no-such-feature")
+    assert done.returncode == 2
+    assert "Invalid feature specification" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert read_run(lab.run()).state is State.FAILED
+
+
+def test_the_controller_may_be_away_for_a_while(lab: SlurmLab) -> None:
+    lab.script(SLEEPS.replace("300", "25"))
+    lab.submit()
+    lab.running(lab.run(), "up")
+    began, saved = time.time(), lab.cluster.layout.root / "state" / "job_state"
+    until(
+        lambda: saved.exists() and saved.stat().st_mtime > began + 1, "the controller's own record of the job"
+    )
+    lab.cluster.kill_daemon("slurmctld")
+    try:
+        second = lab.start("wait=false")  # has to wait for it
+        time.sleep(5)
+        assert second.poll() is None
+        assert lab.state_of(lab.run()) == "Running"
+    finally:
+        lab.cluster.start_daemon("slurmctld")
+    _, words = second.communicate(timeout=120)
+    assert second.returncode == 0, words
+    for number in (1, 2):
+        assert lab.over(lab.run(number), 120).state is State.COMPLETED
+
+
+def test_the_accounting_may_be_away(lab: SlurmLab) -> None:
+    lab.script(SLEEPS)
+    lab.cluster.kill_daemon("slurmdbd")
+    try:
+        lab.submit()
+        lab.running(lab.run(), "up")
+        lab.slurm("scancel", lab.job(lab.run()))
+        assert lab.over(lab.run(), 60).state is State.CANCELED
+    finally:
+        lab.cluster.start_daemon("slurmdbd")
+
+
+def test_a_launcher_killed_between_sbatch_and_recording_the_id(lab: SlurmLab, tmp_path: Path) -> None:
+    """The job is found again by the folder that it was submitted from; it is not submitted twice."""
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    real = subprocess.run(
+        ["sh", "-c", "command -v sbatch"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    (fake / "sbatch").write_text(f'#!/bin/sh\n{real} "$@"\nkill -KILL $PPID\n')
+    (fake / "sbatch").chmod(0o755)
+    lab.env["PATH"] = f"{fake}:{lab.env['PATH']}"
+    lab.script("print('once')")
+    killed = lab.launch("wait=false")
+    assert killed.returncode == -signal.SIGKILL
+    run = lab.over(lab.run(), 60)
+    assert run.state is State.COMPLETED, run
+    assert logs(lab.run(), 0) == "once\n"
+    told = lab.slurm("squeue", "--noheader", "--states=all", "--Format=WorkDir:;").splitlines()
+    assert told.count(f"{lab.run().root}/job;") == 1
+
+
+def test_a_launcher_killed_before_sbatch_leaves_no_run_open(lab: SlurmLab, tmp_path: Path) -> None:
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "sbatch").write_text("#!/bin/sh\nkill -KILL $PPID\n")
+    (fake / "sbatch").chmod(0o755)
+    lab.env["PATH"] = f"{fake}:{lab.env['PATH']}"
+    lab.script("pass")
+    assert lab.launch("wait=false").returncode == -signal.SIGKILL
+    run = lab.over(lab.run(), 60)
+    assert run.state is State.FAILED
+    assert run.cause is not None
+    assert run.cause.kind == "launcher_lost"
+
+
+def test_a_member_of_an_array_is_requeued_alone(lab: SlurmLab) -> None:
+    lab.script(
+        "import os, sys; sys.exit(os.environ['X'] == '1' and os.environ['LAUNCHER_ATTEMPT'] == '0' and os.kill(os.getppid(), 9))"
+    )
+    done = lab.launch("-m", "env.X=0,1,2", "retries=1")
+    assert done.returncode == 0, done.stderr
+    assert [read_run(lab.run(number)).attempts for number in (1, 2, 3)] == [(0,), (0, 1), (0,)]
