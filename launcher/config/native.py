@@ -158,7 +158,9 @@ def jobs(
 
 def _request(config: DictConfig, words: list[str], choices: dict[str, Any]) -> LaunchRequest:
     if not issubclass(OmegaConf.get_type(config) or object, schema.Launch):
-        raise ConfigError(["hydra/launcher=launcher: this app's configuration is not launcher's"])
+        raise ConfigError(
+            ["hydra/launcher=launcher: this app's configuration is not launcher's. Try launcher_local"]
+        )
     composer = Composer()
     values = [each for each in composer.parser.parse(words, []) if not composer.is_choice(each)]
     keep_text(config, values)

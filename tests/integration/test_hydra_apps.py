@@ -76,6 +76,27 @@ if __name__ == "__main__":
 """
 
 
+SWEEPER = """\
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+
+class Telling(Sweeper):
+    def setup(self, *, hydra_context, task_function, config):
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments):
+        for job in self.launcher.launch([["mode=raise"], ["mode=number"], ["mode=die"]], 5):
+            print("TOLD", job.status.name, job._return_value, job.task_name, job.hydra_cfg.hydra.job.num)
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="telling", node={"_target_": "hydra_plugins.telling.Telling"}
+)
+"""
+
+
 class App:
     """A folder with somebody's app."""
 
@@ -157,6 +178,17 @@ def test_one_that_fails_takes_nothing_along_and_tells_why(app: App) -> None:
     assert "train/1 Failed" in done.stderr
     assert "ValueError: no such luck" in done.stderr
     assert app.run(2).processes[0]["exit_code"] == 7
+
+
+def test_a_sweeper_gets_what_each_job_returned(app: App) -> None:
+    (app.folder / "hydra_plugins").mkdir()
+    (app.folder / "hydra_plugins/telling.py").write_text(SWEEPER)
+    done = app.sweep("hydra/sweeper=telling")
+    assert done.returncode == 0, done.stderr
+    first, second, third = (line for line in done.stdout.splitlines() if line.startswith("TOLD"))
+    assert first.startswith("TOLD FAILED train/1 Failed: ")
+    assert second == "TOLD COMPLETED 0.2 train 6"
+    assert third.startswith("TOLD FAILED train/3 Failed: ")
 
 
 def test_working_folder_and_variables_of_hydra(app: App) -> None:

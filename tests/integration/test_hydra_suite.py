@@ -1,4 +1,4 @@
-"""Hydra's own tests of launchers, for `launcher_local`.
+"""Hydra's own tests of launchers, for `launcher_local` and `launcher_slurm`.
 
 What does not apply, and why:
 
@@ -17,9 +17,10 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import detect_task_name
 from hydra.core.global_hydra import GlobalHydra
@@ -29,6 +30,9 @@ from hydra.test_utils.launcher_common_tests import (
     LauncherTestSuite,
 )
 from hydra.test_utils.test_utils import SweepTaskFunction
+
+if TYPE_CHECKING:
+    from tests.cluster.machine import Cluster
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("own_store")]
 
@@ -65,6 +69,7 @@ class Sweep(SweepTaskFunction):
     def __enter__(self) -> Self:
         task = import_module("tasks_of_suite").returns_100
         assert self.temp_dir is not None
+        version.setbase("1.1")  # what the suite assumes: jobs change into their folder
         try:
             hydra = Hydra.create_main_hydra_file_or_module(
                 calling_file=self.calling_file,
@@ -93,18 +98,41 @@ def hydra_sweep_runner() -> Callable[..., Sweep]:
     return runner
 
 
-@pytest.mark.parametrize(("launcher_name", "overrides"), [("launcher_local", [])])
-class TestLauncherLocal(LauncherTestSuite):
+class OfLaunchers(LauncherTestSuite):
     @pytest.mark.skip(reason="task and resolver exist in the test's process only; nothing is pickled")
     def test_sweep_with_custom_resolver(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, launcher_name: str, overrides: list[str]
     ) -> None: ...
 
 
+@pytest.mark.parametrize(("launcher_name", "overrides"), [("launcher_local", [])])
+class TestLauncherLocal(OfLaunchers): ...
+
+
 @pytest.mark.parametrize(
     ("launcher_name", "overrides"), [("launcher_local", ["hydra.sweeper.max_batch_size=2"])]
 )
 class TestBatches(BatchedSweeperTestSuite): ...
+
+
+@pytest.fixture
+def slurm(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cluster.variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slurm")
+@pytest.mark.parametrize(("launcher_name", "overrides"), [("launcher_slurm", [])])
+class TestLauncherSlurm(OfLaunchers): ...
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slurm")
+@pytest.mark.parametrize(
+    ("launcher_name", "overrides"), [("launcher_slurm", ["hydra.sweeper.max_batch_size=2"])]
+)
+class TestBatchesOnSlurm(BatchedSweeperTestSuite): ...
 
 
 @pytest.mark.parametrize(
