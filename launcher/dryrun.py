@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from launcher.agent.slurm import srun
+from launcher.compute.slurm import Slurm, kind_of_job
 from launcher.environment.frameworks import choose
+from launcher.paths import StoreFolder
 from launcher.spec import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from launcher.plan import Plan
     from launcher.spec import LaunchRequest, RunSpec
@@ -43,6 +46,36 @@ def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
         yield from _environment({**spec.env, **process.env})
     if plan.ends_with:
         yield f"ends with     {', '.join(plan.ends_with)}"
+
+
+def describe_jobs(members: Sequence[tuple[LaunchRequest, Plan]]) -> Iterator[str]:
+    """Yield the scripts that sbatch would get, one for the members of a sweep that share an array.
+
+    What only a launch knows stands in capitals: the run's number `N`, the agent's `DIGEST`, the sweep's `ID`.
+    """
+    groups: dict[str, list[tuple[Slurm, StoreFolder, dict[str, Any]]]] = {}
+    counts: dict[str, int] = {}
+    for request, plan in members:
+        options, store = request.spec.compute, StoreFolder(request.store)
+        if not isinstance(options, Slurm):
+            continue
+        target = repr((options, store.root))
+        counts[target] = counts.get(target, 0) + 1
+        spec = {**plain(request.spec), "plan": plain(plan), "id": f"{request.spec.name}/N"}
+        groups.setdefault(f"{target}\0{kind_of_job(spec)}", []).append((options, store, spec))
+    for key, group in groups.items():
+        options, store, spec = group[0]
+        several = counts[key.partition("\0")[0]] > 1
+        folder = store.experiment(spec["name"]) / "N" / "job"
+        if several:
+            folder = store.sweeps / "ID" / "jobs" / "K"
+        script, lines = options.script(spec, folder, store.agents / "DIGEST", len(group) if several else None)
+        yield shlex.join(["sbatch", str(folder / "job.sh")])
+        yield from (f"  {line}".rstrip() for line in script.text(lines).splitlines())
+        others = spec["resources"]["nodes"] - 1
+        if others:
+            yield "agents of the other nodes"
+            yield f"  {shlex.join(srun(plain(options), others))} python DIGEST node slurm"
 
 
 def _version(spec: RunSpec) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from launcher.compute.jobs import cancel
-from launcher.dryrun import describe
+from launcher.dryrun import describe, describe_jobs
 from launcher.errors import LauncherError, SubmitError
 from launcher.follow import Follower, Stopped, first_log, wait
 from launcher.members import Member, checked, record
@@ -65,6 +65,8 @@ def _launch(
     if requests[0].dry_run:
         for member in members:
             print("\n".join(describe(member.request, member.plan)))  # noqa: T201  # the answer
+        for text in describe_jobs([(member.request, member.plan) for member in members]):
+            print(text)  # noqa: T201
         return SweepResult((None,) * len(members), (None,) * len(members), 0)
     try:
         record(members, sweep, line)

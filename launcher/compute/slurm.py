@@ -21,7 +21,7 @@ from launcher.store import records
 from launcher.store.runs import enter, finish, request_cancel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from launcher.errors import Problem
@@ -97,8 +97,7 @@ class Slurm:
         groups: dict[str, list[RunFolder]] = {}
         for folder in map(RunFolder, folders):
             spec = records.read(folder.spec) or {}
-            same = repr((spec.get("resources"), spec.get("plan", {}).get("nodes"), bool(spec.get("retries"))))
-            groups.setdefault(same, []).append(folder)
+            groups.setdefault(kind_of_job(spec), []).append(folder)
         limit = facts.cluster.max_array if facts.cluster else len(folders)
         refused: list[str] = []
         for group in groups.values():
@@ -109,6 +108,21 @@ class Slurm:
                     refused.append(str(error))
         if refused:
             raise SubmitError("; ".join(dict.fromkeys(refused)))
+
+    def script(
+        self, spec: Mapping[str, Any], folder: Path, agent: Path, members: int | None
+    ) -> tuple[Script, str]:
+        """Return the script of a job and its shell lines; nothing is touched.
+
+        Args:
+            spec: of the run, or of an array's first, as its record has it.
+            folder: where it is submitted from.
+            agent: the agent's code.
+            members: of an array; None: no array.
+        """
+        pythons = [self.python] if self.python else [sys.executable, "python3"]
+        script = Script(self, spec, folder, members)
+        return script, script.command(agent, pythons, f"job {shlex.quote(str(folder))}")
 
     def _submit(self, runs: list[RunFolder], store: StoreFolder, agent: Path, several: bool) -> None:
         spec, submit = records.read(runs[0].spec) or {}, records.read(runs[0].submit) or {}
@@ -122,11 +136,9 @@ class Slurm:
         for index, run in enumerate(runs):
             job = {"kind": self.kind, "folder": where, "index": index if several else None}
             enter(run, State.QUEUED, job=job)
-        pythons = [self.python] if self.python else [sys.executable, "python3"]
-        command = f"job {shlex.quote(str(folder))}"
-        script = Script(self, spec, folder, len(runs) if several else None)
+        script, lines = self.script(spec, folder, agent, len(runs) if several else None)
         try:
-            job_id = send(script, script.command(agent, pythons, command))
+            job_id = send(script, lines)
         except SubmitError as error:
             cause = {"kind": "submit", "phase": str(State.QUEUED), "message": str(error)}
             for run in runs:
@@ -138,3 +150,10 @@ class Slurm:
         """See `Compute.cancel`."""
         request_cancel(RunFolder(folder))
         cancel_jobs([RunFolder(folder)])
+
+
+def kind_of_job(spec: Mapping[str, Any]) -> str:
+    """Return what runs have to agree in to share an array."""
+    plan: Mapping[str, Any] = spec.get("plan") or {}
+    places = [process["node"] for process in plan.get("processes") or ()]
+    return repr((spec.get("resources"), plan.get("nodes"), sorted(places), bool(spec.get("retries"))))
