@@ -89,8 +89,10 @@ def queue() -> Answer:
     found = records.read(kept) or {"time": 0.0, "asked": 0.0, "jobs": [], "problem": ""}
     if time.time() - found["asked"] >= EVERY_S and _turn(kept):
         try:
-            found = _ask(found)
-            records.write(kept, found)
+            found = records.read(kept) or found  # who had the turn before may just have asked
+            if time.time() - found["asked"] >= EVERY_S:
+                found = _ask(found)
+                records.write(kept, found)
         finally:
             records.remove(kept.with_suffix(".lease"))
     jobs = [Job(*fields) for fields in found["jobs"]]
@@ -123,6 +125,8 @@ def ask_about(ids: list[str]) -> dict[str, Job]:
         told = tool(["sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={whole}", fields])
         jobs: dict[str, Job] = {}
         for line in told.stdout.splitlines():
+            if line.count("|") != fields.count(","):
+                continue
             listed, state, code, nodes, end = line.split("|")
             jobs |= {name: _job(name, state.split(" ")[0], nodes, end, code) for name in members(listed)}
         for name in ids[:MOST_ALONE] if told.returncode != 0 else ():  # without accounting

@@ -49,7 +49,7 @@ for python in {pythons}; do
     command -v "$python" >/dev/null && break
     python=
 done
-[ -n "$python" ] || {{ echo "$(uname -n) has none of these: {pythons}" >&2; exit {lost_python}; }}
+[ -n "$python" ] || {{ echo "$(uname -n) has none of these:" {pythons} >&2; exit {lost_python}; }}
 """
 
 # Signals reach the agent, and what stands after it runs in any case.
