@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cluster.machine import Cluster
 
 SLEEPS = "import time; print('up', flush=True); time.sleep(300)"
 TWO_NODES = ("distribution=torch", "nodes=2")
@@ -38,10 +37,10 @@ time.sleep(0 if saved.exists() else 300)
 """
 
 
-@pytest.fixture
-def lab(tmp_path: Path, cluster: Cluster) -> Iterator[SlurmLab]:
-    """Launches onto the plain cluster."""
-    made = SlurmLab(tmp_path, cluster)
+@pytest.fixture(params=["cluster", "hostile_cluster"])
+def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SlurmLab]:
+    """Launches onto the plain cluster, and onto the hostile one."""
+    made = SlurmLab(tmp_path, request.getfixturevalue(request.param))
     yield made
     made.clean_up()
 
