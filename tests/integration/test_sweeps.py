@@ -21,6 +21,7 @@ from tests.integration.conftest import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.cluster.machine import Cluster
     from tests.integration.conftest import Lab
 
 
@@ -250,3 +251,27 @@ def test_what_was_deleted_is_left_out(lab: Lab) -> None:
     unknown = sweeps(lab, "show", "nothing")
     assert unknown.returncode == 2
     assert "no record of such a sweep" in unknown.stderr
+
+
+@pytest.mark.slow
+def test_on_slurm_it_is_the_same(lab: Lab, cluster: Cluster) -> None:
+    lab.env |= cluster.variables
+    folder = lab.source.parent
+    lab.script(
+        "import os, sys, time\nprint('up', flush=True)\n"
+        f"while not os.path.exists({str(folder / 'go')!r}): time.sleep(0.05)\n"
+        f"sys.exit(int(sys.argv[-1]) % 2 and not os.path.exists({str(folder / 'ok')!r}))\n"
+    )
+    words = ("-m", "compute=slurm", "+args.x=1,2,3", "compute.max_parallel=2")
+    launch = lab.start(*words, start_new_session=True)
+    lab.running(lab.run(1), "up")
+    os.killpg(launch.pid, signal.SIGKILL)
+    launch.communicate()
+    assert "JobArrayTaskLimit" in sweeps(lab, "show", "latest").stdout
+    (folder / "go").touch()
+    assert sweeps(lab, "wait", "latest").returncode == 1
+    assert [state for _, state in states(lab)] == ["Failed", "Completed", "Failed"]
+    (folder / "ok").touch()
+    done = sweeps(lab, "resume", "latest")
+    assert done.returncode == 0, done.stderr
+    assert states(lab) == [(f"mnist/{n}", "Completed") for n in (4, 2, 5)]
