@@ -66,7 +66,7 @@ def call(words: list[str]) -> int:
 
 def run(block: Block, folder: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
     """Run the lines of a block."""
-    if {"app", "slurm"} & set(block.words):  # test_hydra_pages.py
+    if {"app", "slurm", "site"} & set(block.words):  # test_hydra_pages.py, test_slurm_page.py
         return
     for line in block.commands():
         where = f"{block.page}:{block.line}: {line}"
@@ -121,7 +121,7 @@ def test_blocks_of_other_languages_can_be_read(
                 tomllib.loads(block.text)
             case "json":
                 json.loads(block.text)
-            case "python" if "app" in block.words:
+            case "python" if {"app", "slurm"} & set(block.words):
                 compile(block.text, page, "exec")
             case "python":
                 exec(compile(block.text, f"{page}:{block.line}", "exec"), {})  # noqa: S102  # ours
