@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from uv import find_uv_bin
 from launcher.paths import cache_root
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
 PROGRAMS = Path(__file__).with_name("programs")
 """What the benchmarks launch."""
@@ -33,6 +33,8 @@ class Project:
 
     root: Path
     own_cache: bool
+    more: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Further variables for its commands."""
 
     @property
     def store(self) -> Path:
@@ -42,7 +44,7 @@ class Project:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that its commands get."""
-        env = dict(os.environ, LAUNCHER_STORE=str(self.store), NO_COLOR="1")
+        env = dict(os.environ, LAUNCHER_STORE=str(self.store), NO_COLOR="1", **self.more)
         if self.own_cache:
             env["LAUNCHER_CACHE"] = str(self.root / "cache")
         if os.geteuid() == 0:  # the launcher sets these by itself, for bare mpirun they are needed
@@ -70,15 +72,19 @@ class Project:
 
 
 @contextlib.contextmanager
-def project(*, own_cache: bool = True) -> Generator[Project]:
+def project(
+    *, own_cache: bool = True, within: Path | None = None, more: Mapping[str, str] | None = None
+) -> Generator[Project]:
     """Make a project in the temporary folder.
 
     Args:
+        within: another folder than the temporary one.
+        more: further variables for its commands.
         own_cache: whether it starts with an empty cache, too; otherwise environments that were built
             once are used again.
     """
-    with tempfile.TemporaryDirectory(prefix="launcher-benchmark-") as folder:
-        made = Project(Path(folder), own_cache)
+    with tempfile.TemporaryDirectory(prefix="launcher-benchmark-", dir=within) as folder:
+        made = Project(Path(folder), own_cache, more or {})
         (made.root / "pyproject.toml").write_text('[project]\nname = "benchmark"\n', encoding="utf-8")
         try:
             yield made
