@@ -194,7 +194,8 @@ def job_folder(run: RunFolder) -> tuple[Path, int | None] | None:
     job = (records.read(run.submit) or {}).get("job")
     if not job:
         return None
-    return StoreFolder(run.root.parents[2]).root / job["folder"], job["index"]
+    folder = StoreFolder(run.root.parents[2]).root / job["folder"]
+    return (folder, job["index"]) if folder.is_dir() else None  # the run may be being deleted
 
 
 def job_id(folder: Path, index: int | None, jobs: Iterable[Job] = ()) -> str | None:

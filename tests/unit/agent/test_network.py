@@ -43,7 +43,7 @@ def two(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_address_that_the_hosts_name_has_comes_first(
     monkeypatch: pytest.MonkeyPatch, named: str, order: list[str]
 ) -> None:
-    monkeypatch.setattr(socket, "gethostbyname", lambda _: named)
+    monkeypatch.setattr(socket, "gethostbyname", {socket.gethostname(): named}.get)
     assert candidates(None) == order
     assert candidates("ib0") == ["10.1.0.5"]
 
