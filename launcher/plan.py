@@ -22,10 +22,10 @@ class GpuVisibility(StrEnum):
 class Process:
     """One process of a plan. Texts may hold placeholders, which the agent fills on the node.
 
-    `@{python}` interpreter of the environment · `@{host.N}` address of node N · `@{node.N}` its name ·
-    `@{interface}` the network interface · `@{port.NAME}` a free port on the node where the process of that
-    name (`worker.0`) runs, or on node 0 · `@{data.NAME}` a data input · `@{run}` the run folder ·
-    `@{agent}` the agent's code.
+    `@{python}` interpreter of the environment · `@{prefix}` its folder · `@{host.N}` address of node N ·
+    `@{node.N}` its name · `@{interface}` the network interface · `@{subnet}` its network · `@{port.NAME}` a
+    free port on the node where the process of that name (`worker.0`) runs, or on node 0 · `@{data.NAME}` a
+    data input · `@{run}` the run folder · `@{agent}` the agent's code.
     """
 
     role: str
@@ -47,10 +47,10 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MpiLine:
-    """One mpirun that starts all ranks, on remote nodes through the agents."""
+    """One mpirun that starts all ranks, on remote nodes through the agents; or one srun."""
 
     argv: tuple[str, ...]
-    """mpirun with its options."""
+    """mpirun, or srun, with its options."""
     program: tuple[str, ...]
     """What every rank runs."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])

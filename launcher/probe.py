@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +32,7 @@ def probe(spec: RunSpec) -> Facts:
     facts = Facts(
         cpus=len(os.sched_getaffinity(0)),
         gpus=_gpus() if spec.resources.gpus_per_node and not slurm else (),
-        mpi=_mpi() if uses_mpi else None,
+        mpi=spec.environment.own_mpi() or _mpi(current=current) if uses_mpi else None,
         cxx=shutil.which("g++") or shutil.which("c++") if uses_mpi else None,
         cluster=read_cluster() if slurm else None,
         modules=frozenset(name for name in _MODULES if find_spec(name)) if current else frozenset(),
@@ -53,12 +54,14 @@ def _gpus() -> tuple[str, ...]:
         return ()
 
 
-def _mpi() -> Mpi | None:
-    """Return the MPI whose mpirun is first on PATH."""
-    mpirun = shutil.which("mpirun")
+def _mpi(*, current: bool) -> Mpi | None:
+    """Return the MPI whose mpirun is first on the PATH of a run, on which the environment comes first."""
+    own = [str(Path(sys.prefix) / "bin")] if current else []
+    mpirun = shutil.which("mpirun", path=os.pathsep.join([*own, os.environ.get("PATH", os.defpath)]))
     if mpirun is None:
         return None
-    told = _output([mpirun, "--version"])
+    # Intel MPI's mpirun is a script that looks for its other half on PATH.
+    told = _output([mpirun, "--version"], path_first=str(Path(mpirun).parent))
     flavour = next((flavour for word, flavour in _FLAVOURS.items() if word in told), "unknown")
     version = re.search(r"\d+\.\d+(\.\d+)*", told)
     compiler = shutil.which("mpicxx") or shutil.which("mpic++")
@@ -70,7 +73,9 @@ def _mpi() -> Mpi | None:
     )
 
 
-def _output(argv: list[str]) -> str:
+def _output(argv: list[str], path_first: str | None = None) -> str:
+    path = os.environ.get("PATH", os.defpath)
+    env = {**os.environ, "PATH": f"{path_first}{os.pathsep}{path}" if path_first else path}
     try:
         done = subprocess.run(
             argv,
@@ -80,6 +85,7 @@ def _output(argv: list[str]) -> str:
             timeout=_TIMEOUT_S,
             check=False,
             stdin=subprocess.DEVNULL,
+            env=env,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

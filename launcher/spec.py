@@ -63,7 +63,7 @@ class Mpi:
     """An MPI installation."""
 
     mpirun: str
-    """Absolute path."""
+    """Absolute path; in an environment that is yet to be built `@{prefix}/bin/mpirun`."""
     flavour: str
     """`openmpi`, `mpich` or `intel`."""
     version: str
@@ -98,6 +98,8 @@ class Cluster:
     default_partition: str | None
     max_array: int
     """Members of one array."""
+    pmi: tuple[str, ...] = ()
+    """What its srun can tell MPI's ranks by (`srun --mpi=list`); empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +168,10 @@ class Environment(Protocol):
 
     def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:
         """Return what the Horovod of this environment can do, or will when it is built."""
+        ...
+
+    def own_mpi(self) -> Mpi | None:
+        """Return the MPI that comes with it, None where that of the machine serves."""
         ...
 
     def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:

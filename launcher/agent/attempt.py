@@ -12,6 +12,7 @@ from .commands import Commands
 from .network import interface_of
 from .node import Node
 from .peers import END_WITHIN_S, Peers, Shim
+from .site import few_ports
 from .state import State
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Attempt:
         self._selector = selector
         self._site = site
         self._commands = Commands(run, number, spec, submit, gpus)
+        self._commands.values["few_ports"] = few_ports(site.ports)
         self._folder = os.path.join(run, "attempts", str(number))
         self._size: int = spec["plan"]["nodes"]
         self._names = site.names(self._size)
@@ -180,7 +182,8 @@ class Attempt:
         self._commands.locate(node, self._names[node], event)
         self._state.locate(node, event["address"])
         wanted = {"names": self._commands.wanted_ports(node), "range": self._site.ports}
-        self._send(node, {"do": "ports", "paths": self._commands.paths(), **wanted})
+        more = {"paths": self._commands.paths(), "step": self._commands.srun}
+        self._send(node, {"do": "ports", **wanted, **more})
 
     def _on_ports(self, node: int, event: dict[str, Any]) -> None:
         for name, port in event["ports"].items():
@@ -214,6 +217,8 @@ class Attempt:
         who = self._by_name[name]
         who.update(ended=record.now(), exit_code=code, signal=signum)
         self._alive.discard(name)
+        if name.startswith("daemon-") and self._shim is not None:
+            self._shim.answer(who["request"], code if code is not None else 128 + signum)
         if self._verdict is not None:
             return
         if name.startswith("daemon-") and code:
@@ -230,7 +235,7 @@ class Attempt:
         self._alive -= {key for key, item in self._by_name.items() if item["node"] == name}
         self._fail("agent_lost", "lost the agent of %s: %s" % (name, event["message"]), {"node": name})
 
-    def _start_daemon(self, host: str, command: str) -> None:
+    def _start_daemon(self, host: str, command: str, request: str) -> None:
         if host not in self._names:
             self._fail("start", "mpirun asked for %r, which is none of %s" % (host, ", ".join(self._names)))
         else:
@@ -242,6 +247,7 @@ class Attempt:
                 "rank": -1,
                 "node": host,
                 "log": self._by_name["mpirun-0"]["log"],
+                "request": request,
             }
             self._send(node, dict(self._commands.daemon(node, command), name=name))
 

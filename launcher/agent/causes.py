@@ -12,10 +12,11 @@ from . import record
 _LAST_LINES = 20
 _TAIL = 16384  # bytes
 
-# What mpirun says of a rank that was killed: Open MPI, then MPICH and Intel MPI.
+# What is said of a rank that was killed: by Open MPI's mpirun, MPICH's and Intel MPI's, and srun.
 _KILLED_RANKS = (
     re.compile(r"process rank (\d+) with PID \d+ on node \S+ exited on signal"),
     re.compile(r"RANK (\d+) PID \d+ RUNNING AT \S+\n=\s+KILLED BY SIGNAL"),
+    re.compile(r"srun: error: \S+ tasks? (\d+): Killed"),
 )
 
 

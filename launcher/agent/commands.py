@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from typing import Any
 
 from .expand import expand
+from .network import fabric
 
 OWN_TMP = "@{tmp}"
 """As TMPDIR: a private folder that is removed with the attempt. MPI leaves its session files there."""
@@ -51,6 +53,11 @@ def base_environment(path_prefix: str | None, slurm: bool = True) -> dict[str, s
     return env
 
 
+def tmp_name(mark: str) -> str:
+    """Return the name of an attempt's folder in a node's TMPDIR; short, since MPI has sockets in it."""
+    return "launcher-%s" % hashlib.sha256(os.fsencode(mark)).hexdigest()[:12]
+
+
 class Commands:
     """Turns the plan of one attempt into `start` messages, once names, addresses and ports are known."""
 
@@ -71,7 +78,10 @@ class Commands:
         self._gpus = gpus or [[] for _ in range(self.plan["nodes"])]
         self._shim = os.path.join(run, "attempts", str(attempt))
         self._work = os.path.join(run, "work", str(attempt))
+        self.srun = self.plan["mpi"] is not None and self.plan["mpi"]["argv"][0] == "srun"
+        """Whether ranks are a step of the Slurm job, and so no children of any agent."""
         self.values["python"] = self._environment.get("python") or "python3"
+        self.values["prefix"] = self._environment.get("prefix") or ""
         self.values["run"] = run
         self.values["agent"] = os.path.dirname(os.path.abspath(__file__))
         self.values.update(("data.%s" % name, path) for name, path in self._data.items())
@@ -143,6 +153,7 @@ class Commands:
     def daemon(self, node: int, command: str) -> dict[str, Any]:
         """Return the message that starts mpirun's daemon on a node."""
         rest = self._common(node, _ANY_RANK, "node")
+        rest["env"].update({key: self._fill(value, node) for key, value in self.plan["mpi"]["env"].items()})
         return dict(rest, do="daemon", command=command, log=os.path.join(self.logs, "mpirun-0.log"))
 
     def _log(self, member: dict[str, Any]) -> str:
@@ -198,11 +209,15 @@ class Commands:
         prefix = self._environment.get("prefix")
         env.update(self._environment.get("env") or {})
         env.update({key: self._fill(value, node) for key, value in self._spec["env"].items()})
+        if self.srun:
+            tmps = [tmp_name(self.node_mark(each)) for each in range(self.plan["nodes"])]
+            env["LAUNCHER_STEP_TMP"] = " ".join(tmps) if env.get("TMPDIR") == OWN_TMP else ""
+            env = {name: value for name, value in env.items() if value != OWN_TMP}
         return {
             "env": env,
             "path_prefix": os.path.join(prefix, "bin") if prefix else None,
             "cwd": self._work,
-            "slurm": self.plan["mpi"] is None or self.plan["mpi"]["argv"][0] == "srun",
+            "slurm": self.plan["mpi"] is None or self.srun,
         }
 
     def _visible(self, node: int, member: dict[str, Any], visibility: str) -> list[str]:
@@ -222,4 +237,7 @@ class Commands:
         return gpus[place * share : (place + 1) * share] if share else [gpus[place % len(gpus)]]
 
     def _fill(self, text: str, node: int = 0) -> str:
-        return expand(text, {**self.values, "interface": self.values.get("interface.%d" % node, "")})
+        interface = self.values.get("interface.%d" % node, "")
+        return expand(
+            text, {**self.values, "interface": interface, "devices": ",".join([interface, *fabric()])}
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import ipaddress
+import os
 import socket
 import struct
 from typing import NamedTuple
@@ -45,6 +46,19 @@ def interfaces() -> list[Interface]:
 def interface_of(address: str) -> Interface:
     """Return the interface that has an address, the loopback where none has."""
     return next((one for one in interfaces() if one.address == address), LOOPBACK)
+
+
+def fabric() -> list[str]:
+    """Return this machine's InfiniBand and RoCE ports, as UCX names them."""
+    top = "/sys/class/infiniband"
+    try:
+        return [
+            "%s:%s" % (card, port)
+            for card in os.listdir(top)
+            for port in os.listdir("%s/%s/ports" % (top, card))
+        ]
+    except OSError:
+        return []
 
 
 def candidates(preferred: str | None) -> list[str]:

@@ -16,7 +16,6 @@ The same messages pass in memory on agent 0's own node and over the channel from
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import signal
@@ -25,9 +24,19 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from .commands import OWN_TMP, base_environment
+from .commands import OWN_TMP, base_environment, tmp_name
 from .site import bind
-from .system import descendants, die_with_parent, end_marked, end_tree, handles, program, send, send_group
+from .system import (
+    descendants,
+    die_with_parent,
+    end_marked,
+    end_tree,
+    handles,
+    marked,
+    program,
+    send,
+    send_group,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,9 +58,8 @@ MPI_PROGRAMS = (
 
 
 def tmp_folder(mark: str) -> str:
-    """Return the node-local folder of an attempt; short, since MPI has sockets in it (unix(7): 108 bytes)."""
-    digest = hashlib.sha256(os.fsencode(mark)).hexdigest()[:12]
-    return os.path.join(os.environ.get("TMPDIR") or "/tmp", "launcher-%s" % digest)  # noqa: S108  # 0700, own name
+    """Return the node-local folder of an attempt."""
+    return os.path.join(os.environ.get("TMPDIR") or "/tmp", tmp_name(mark))  # noqa: S108  # 0700, own name
 
 
 def remove_tmp(mark: str) -> None:
@@ -69,11 +77,13 @@ class Node:
         self._held: list[socket.socket] = []
         self._awaited: set[int] = set()
         self._kill_at: float | None = None
+        self._step = False  # ranks here are no children of this agent, but of Slurm's step
 
     def handle(self, message: dict[str, Any]) -> None:
         """Act on one message."""
         what = message["do"]
         if what == "ports":
+            self._step = message.get("step", False)
             self._hold_ports(message["names"], message["range"], message["paths"])
         elif what == "start":
             for process in message["processes"]:
@@ -139,6 +149,8 @@ class Node:
         for pid in list(self._processes):
             end_tree(pid)
         end_marked({os.fsencode("%s=%s" % (name, mark)) for name in names for mark in marks})
+        for pid in self._strangers():
+            send(pid, signal.SIGKILL)
         for held in self._held:
             held.close()
         self._held = []
@@ -214,10 +226,14 @@ class Node:
 
     def _warn(self, signum: int) -> None:
         """Send a signal to what handles it, but not to MPI's own programs, which would end their ranks."""
-        for top in self._processes:
-            for pid in [top, *descendants(top)]:
-                if handles(pid, signum) and program(pid) not in MPI_PROGRAMS:
-                    send(pid, signum)
+        own = [pid for top in self._processes for pid in (top, *descendants(top))]
+        for pid in {*own, *self._strangers()}:
+            if handles(pid, signum) and program(pid) not in MPI_PROGRAMS:
+                send(pid, signum)
+
+    def _strangers(self) -> list[int]:
+        """Return the processes of the attempt that are not below this agent."""
+        return marked({os.fsencode("LAUNCHER_MARK=" + self._mark)}) if self._step else []
 
     def _end(self, grace: float) -> None:
         self._awaited.clear()

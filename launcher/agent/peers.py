@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import selectors
@@ -178,7 +179,7 @@ class Shim:
     """Where mpirun's remote shell leaves its requests (shim.sh)."""
 
     def __init__(
-        self, folder: str, selector: selectors.BaseSelector, on_request: Callable[[str, str], None]
+        self, folder: str, selector: selectors.BaseSelector, on_request: Callable[[str, str, str], None]
     ) -> None:
         self._folder = folder
         self._selector = selector
@@ -197,6 +198,13 @@ class Shim:
         os.close(self._fd)
         record.remove(self._bell)
 
+    def answer(self, name: str, code: int) -> None:
+        """Tell a shim that waits how the daemon ended that it asked for."""
+        with contextlib.suppress(OSError):  # it does not wait, or no longer
+            fd = os.open(os.path.join(self._folder, name + ".end"), os.O_WRONLY | os.O_NONBLOCK)
+            os.write(fd, b"%d\n" % code)
+            os.close(fd)
+
     def _ring(self) -> None:
         try:
             self._rest += os.read(self._fd, 1 << 16)
@@ -213,4 +221,4 @@ class Shim:
             except OSError:
                 continue
             record.remove(path)
-            self._on_request(host, command.rstrip("\n"))
+            self._on_request(host, command.rstrip("\n"), os.fsdecode(name))

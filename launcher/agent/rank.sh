@@ -1,6 +1,6 @@
 #!/bin/sh
-# Started by mpirun for every rank: `rank.sh PROGRAM…`. Gives the rank its own log and metrics file and
-# records how it ended, since mpirun tells only one exit code.
+# Started by mpirun, or srun, for every rank: `rank.sh PROGRAM…`. Gives the rank its own log and metrics file and
+# records how it ended, since they tell only one exit code.
 rank=${OMPI_COMM_WORLD_RANK:-${PMIX_RANK:-${PMI_RANK:?no MPI rank in the environment}}}
 local_rank=${OMPI_COMM_WORLD_LOCAL_RANK:-${MPI_LOCALRANKID:-${SLURM_LOCALID:-0}}}
 export LAUNCHER_RANK="$rank" LAUNCHER_LOCAL_RANK="$local_rank" LAUNCHER_INDEX="$rank"
@@ -9,6 +9,15 @@ for name in SLURM_JOB_ID SLURM_JOB_NODELIST SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_
     eval "value=\${LAUNCHER_$name-}"
     [ -z "$value" ] || export "$name=$value"
 done
+if [ -n "${LAUNCHER_STEP_TMP+set}" ]; then # by srun, which gives all ranks the first node's environment
+    export LAUNCHER_NODE="$SLURM_NODEID" LAUNCHER_MARK="${LAUNCHER_MARK%#*}#$SLURM_NODEID"
+    export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES-}"
+    if [ -n "$LAUNCHER_STEP_TMP" ]; then
+        TMPDIR=${TMPDIR:-/tmp}/$(echo "$LAUNCHER_STEP_TMP" | cut -d' ' -f$((SLURM_NODEID + 1)))/job
+        export TMPDIR
+        (umask 077 && mkdir -p "$TMPDIR")
+    fi
+fi
 exec >>"$LAUNCHER_PROCESS_LOGS/worker-$rank.log" 2>&1
 : >"$LAUNCHER_RANK_ENDS/rank-$rank" # stays empty when this shell is killed
 # In the background, so that a signal to this shell reaches the program at once.

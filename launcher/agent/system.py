@@ -119,6 +119,11 @@ def has_variable(pid: int, entries: set[bytes]) -> bool:
         return False
 
 
+def marked(entries: set[bytes]) -> list[int]:
+    """Return every process that was started with one of these `NAME=value` in its environment."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and has_variable(int(name), entries)]
+
+
 def end_marked(entries: set[bytes], patience_s: float = 5.0) -> None:
     """Kill this process's children that carry a variable of `entries`, with all that is below them.
 

@@ -42,6 +42,7 @@ def read_cluster() -> Cluster | None:
         partitions={name: Partition(**part) for name, part in found["partitions"].items()},
         default_partition=found["default_partition"],
         max_array=found["max_array"],
+        pmi=tuple(found.get("pmi") or ()),
     )
 
 
@@ -53,7 +54,7 @@ def _kept() -> Path:
 def _ask() -> dict[str, Any]:
     partitions: dict[str, Partition] = {}
     default = None
-    for line in tool(["sinfo", "--noheader", f"--format={_FIELDS}"]).stdout.splitlines():
+    for line in tool(["sinfo", "--noheader", "--noconvert", f"--format={_FIELDS}"]).stdout.splitlines():
         name, *figures = line.split("|")
         if len(figures) != _FIELDS.count("|"):
             continue
@@ -68,7 +69,14 @@ def _ask() -> dict[str, Any]:
         "partitions": plain(partitions),
         "default_partition": default,
         "max_array": max(1, int(largest[1]) - 1) if largest else 1000,  # the largest index is one below
+        "pmi": _pmi(),
     }
+
+
+def _pmi() -> list[str]:
+    """Return the plugins that srun has for MPI; they are told on either stream, after a heading."""
+    told = tool(["srun", "--mpi=list"])
+    return sorted(set(re.findall(r"\b(?:pmix\w*|pmi2|none|cray_shasta)\b", told.stdout + told.stderr)))
 
 
 def _partition(figures: list[str]) -> Partition:

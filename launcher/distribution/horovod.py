@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
-from launcher.distribution.mpi import check_mpi, mpi_plan
+from launcher.distribution.mpi import Start, check_start, mpi_plan
 from launcher.errors import Problem
 from launcher.plan import GpuVisibility, Plan, Process
 
@@ -36,13 +36,17 @@ class Horovod:
 
     controller: Controller = Controller.auto
     """`auto` takes MPI where an mpirun exists that the environment's Horovod was built for."""
-    mpi_args: list[str] = field(default_factory=lambda: ["--bind-to", "none"])
-    """Further options of mpirun."""
+    start: Start = Start.mpirun
+    """With MPI, what starts the ranks: mpirun, or with compute=slurm also Slurm's srun."""
+    mpi_args: list[str] | None = None
+    """Further options of mpirun, or of srun. null: what keeps it from pinning each rank to one core."""
 
     def _chosen(self, spec: RunSpec, facts: Facts) -> Controller:
         if self.controller is not Controller.auto:
             return self.controller
-        usable = "mpi" in facts.horovod_controllers and not list(check_mpi(spec, facts, "", ""))
+        if self.start is Start.srun:
+            return Controller.mpi
+        usable = "mpi" in facts.horovod_controllers and not list(check_start(spec, facts, self.start, "", ""))
         return Controller.mpi if usable else Controller.gloo
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
@@ -52,9 +56,12 @@ class Horovod:
             yield Problem(
                 "framework", spec.framework.name, "tensorflow or pytorch with distribution=horovod", hint
             )
-        if self.controller is Controller.mpi:
-            yield from check_mpi(spec, facts, "distribution.controller", "mpi")
         chosen = self._chosen(spec, facts)
+        if self.start is Start.srun and chosen is Controller.gloo:
+            hint = "Gloo's ranks are started by the agents: set distribution.start=mpirun"
+            yield Problem("distribution.start", str(self.start), "mpirun with controller=gloo", hint)
+        elif self.controller is Controller.mpi or self.start is Start.srun:
+            yield from check_start(spec, facts, self.start, "distribution.controller", "mpi")
         if not facts.horovod_controllers and spec.environment.kind == "current":
             return  # no Horovod at all, which the environment tells
         if chosen not in facts.horovod_controllers and (facts.mpi is not None or chosen is Controller.gloo):
@@ -65,7 +72,7 @@ class Horovod:
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""
         if self._chosen(spec, facts) is Controller.mpi:
-            return mpi_plan(spec, facts, self.mpi_args)
+            return mpi_plan(spec, facts, self.start, self.mpi_args)
         nodes, local_size = spec.resources.nodes, spec.resources.processes_per_node
         hosts = ",".join(f"@{{node.{node}}}:{local_size}" for node in range(nodes))
         server = (

@@ -1,22 +1,26 @@
-"""All ranks started by one mpirun, whose remote shell is the agents' shim."""
+"""All ranks started by one mpirun, whose remote shell is the agents' shim, or by one srun."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from launcher.distribution.mpirun import PMI, mpirun_line, srun_line
 from launcher.errors import Problem
-from launcher.plan import MpiLine, Plan
+from launcher.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from launcher.spec import Facts, Mpi, RunSpec
+    from launcher.spec import Facts, RunSpec
 
-RANK_STUB = ("sh", "@{agent}/rank.sh")
-"""Gives every rank its own log and metrics file and records how it ended."""
 
-_LOOPBACK = "127.0.0.0/8"
+class Start(StrEnum):
+    """What starts MPI's ranks."""
+
+    mpirun = "mpirun"
+    srun = "srun"
 
 
 def check_mpi(spec: RunSpec, facts: Facts, key: str, given: str) -> Iterable[Problem]:
@@ -35,36 +39,36 @@ def check_mpi(spec: RunSpec, facts: Facts, key: str, given: str) -> Iterable[Pro
             )
 
 
-def mpirun_argv(mpi: Mpi, spec: RunSpec, options: Iterable[str], cpus: int) -> tuple[str, ...]:
-    """Return the mpirun line without its program."""
-    resources = spec.resources
-    argv = [mpi.mpirun]
-    if mpi.flavour != "openmpi":
-        return (*argv, *options, "-n", str(resources.world_size))
-    if resources.nodes > 1:
-        hosts = ",".join(f"@{{node.{i}}}:{resources.processes_per_node}" for i in range(resources.nodes))
-        framework, launch = ("--prtemca", "ssh") if mpi.major >= 5 else ("--mca", "rsh")  # noqa: PLR2004
-        argv += [framework, "plm", launch, framework, f"plm_{launch}_agent", "@{agent}/shim.sh"]
-        argv += [framework, f"plm_{launch}_no_tree_spawn", "1"]
-        if spec.compute.kind == "local":
-            # Shared memory would pair ranks that believe to be on different hosts.
-            argv += ["--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", _LOOPBACK]
-            argv += ["--mca", "oob_tcp_if_include", _LOOPBACK]
-            if resources.world_size > cpus:
-                # Ranks that wait spin; Open MPI cannot see that these nodes share CPUs. Halves the time of
-                # Horovod with 4 ranks on 2 cores.
-                argv += ["--mca", "mpi_yield_when_idle", "1"]
-        argv += ["-H", hosts]
+def check_srun(spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+    """Return what keeps srun from starting MPI's ranks."""
+    key, given = "distribution.start", str(Start.srun)
+    if spec.compute.kind != "slurm":
+        expected = f"mpirun with compute={spec.compute.kind}"
+        yield Problem(key, given, expected, "srun is Slurm's: choose compute=slurm")
+        return
+    flavour = facts.mpi.flavour if facts.mpi else "openmpi"
+    wanted = PMI.get(flavour)
+    there = facts.cluster.pmi if facts.cluster else ()
+    if wanted is None:
+        yield Problem(key, given, f"mpirun with {flavour}, which srun was not seen to start")
+    elif there and wanted not in there:
+        listed = ", ".join(there)
+        hint = "Choose distribution.start=mpirun"
+        yield Problem(key, given, f"a Slurm with {wanted}, which {flavour} needs; this has {listed}", hint)
+
+
+def check_start(spec: RunSpec, facts: Facts, start: Start, key: str, given: str) -> Iterable[Problem]:
+    """Return what keeps this way to start ranks from running this spec."""
+    return check_srun(spec, facts) if start is Start.srun else check_mpi(spec, facts, key, given)
+
+
+def mpi_plan(spec: RunSpec, facts: Facts, start: Start, options: Sequence[str] | None) -> Plan:
+    """Return the plan in which one mpirun, or srun, starts every rank."""
+    if start is Start.srun:
+        line = srun_line(facts.mpi, spec, options)
     else:
-        argv += ["--oversubscribe"]
-    return (*argv, "-np", str(resources.world_size), *options)
-
-
-def mpi_plan(spec: RunSpec, facts: Facts, options: Iterable[str]) -> Plan:
-    """Return the plan in which one mpirun starts every rank."""
-    assert facts.mpi is not None, "checked"  # noqa: S101
-    argv = mpirun_argv(facts.mpi, spec, options, facts.cpus)
-    line = MpiLine(argv=argv, program=(*RANK_STUB, *spec.program))
+        assert facts.mpi is not None, "checked"  # noqa: S101
+        line = mpirun_line(facts.mpi, spec, options, facts.cpus)
     return Plan(nodes=spec.resources.nodes, processes_per_node=spec.resources.processes_per_node, mpi=line)
 
 
@@ -74,13 +78,16 @@ class MpiRun:
 
     kind: ClassVar[str] = "mpi"
 
-    mpi_args: list[str] = field(default_factory=lambda: ["--bind-to", "none"])
-    """Further options of mpirun. The default keeps it from pinning each rank to one core."""
+    start: Start = Start.mpirun
+    """What starts the ranks: the MPI's own mpirun, or with compute=slurm also Slurm's srun."""
+    mpi_args: list[str] | None = None
+    """Further options of mpirun, or of srun. null: what keeps it from pinning each rank to one core, such
+    as `--bind-to none`."""
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Distribution.check`."""
-        return check_mpi(spec, facts, "distribution", self.kind)
+        return check_start(spec, facts, self.start, "distribution", self.kind)
 
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""
-        return mpi_plan(spec, facts, self.mpi_args)
+        return mpi_plan(spec, facts, self.start, self.mpi_args)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from launcher.environment.frameworks import releases
 from launcher.errors import Problem
-from launcher.spec import Facts, Prepared, Progress, RunSpec
+from launcher.spec import Facts, Mpi, Prepared, Progress, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +39,10 @@ class Current:
     def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:
         """See `Environment.horovod_controllers`."""
         return facts.horovod_controllers or _horovod_controllers()
+
+    def own_mpi(self) -> Mpi | None:
+        """See `Environment.own_mpi`. What is there the probe finds: its programs come first on PATH."""
+        return None
 
     def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
         """See `Environment.prepare`."""

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from launcher.environment.cached import prepared
-from launcher.environment.conda import CondaWish
+from launcher.environment.conda import CondaWish, EnvironmentFile
 from launcher.environment.frameworks import choose
 from launcher.environment.horovod import HorovodWish, supports_mpi
 from launcher.environment.indexes import has_own_places
 from launcher.environment.interpreters import choose_interpreter
+from launcher.environment.own_mpi import own_mpi
 from launcher.environment.problems import problems
-from launcher.environment.recipe import Recipe
+from launcher.environment.recipe import Recipe, included
 from launcher.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from launcher.errors import Problem
-    from launcher.spec import Facts, Prepared, Progress, RunSpec
+    from launcher.spec import Facts, Mpi, Prepared, Progress, RunSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,18 @@ class Packages:
     def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:
         """See `Environment.horovod_controllers`."""
         return ("mpi", "gloo") if supports_mpi(facts.mpi) else ("gloo",)
+
+    def own_mpi(self) -> Mpi | None:
+        """See `Environment.own_mpi`."""
+        lines = [*self.pip_packages, *self.conda_packages]
+        paths = [Path(self.requirements_file)] if self.requirements_file else []
+        with suppress(OSError, ValueError):  # what is wrong with a file its check tells
+            for path in included(paths):
+                lines += path.read_text(encoding="utf-8").splitlines()
+            if self.environment_file is not None:
+                listed = EnvironmentFile.read(Path(self.environment_file))
+                lines += [*listed.packages, *listed.pip]
+        return own_mpi(lines)
 
     def recipe(self, spec: RunSpec, facts: Facts, cache: Path) -> Recipe:
         """Return everything that decides what the environment holds.

@@ -180,7 +180,7 @@ def ring(folder: Path, *words: str) -> None:
 def test_mpirun_reaches_its_hosts_through_the_shim(tmp_path: Path, bench: Bench) -> None:
     asked: list[tuple[str, str]] = []
     (tmp_path / "doorbell").write_text("of an agent that was killed")
-    shim = Shim(str(tmp_path), bench.loop.selector, lambda host, command: asked.append((host, command)))
+    shim = Shim(str(tmp_path), bench.loop.selector, lambda host, command, _: asked.append((host, command)))
     ring(tmp_path, "node1", "orted", "-mca", 'ess "env"')
     ring(tmp_path, "node2", "x" * 100_000)
     bench.until(lambda: bench.loop.wait(0.0) or len(asked) == 2)
@@ -193,6 +193,25 @@ def test_mpirun_reaches_its_hosts_through_the_shim(tmp_path: Path, bench: Bench)
     shim._ring()  # pyright: ignore[reportPrivateUsage]  # woken for nothing
     shim.close()
     assert os.listdir(tmp_path) == ["entry.py"]
+
+
+def test_a_shim_that_waits_ends_as_its_daemon_did(tmp_path: Path, bench: Bench) -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    def ask(host: str, command: str, name: str) -> None:
+        asked.append((host, command, name))
+
+    shim = Shim(str(tmp_path), bench.loop.selector, ask)
+    env = {**os.environ, "LAUNCHER_SHIM": str(tmp_path), "LAUNCHER_SHIM_WAITS": "yes"}
+    waiting = subprocess.Popen(["sh", SHIM, "-x", "node1", "hydra_pmi_proxy", "--debug"], env=env)
+    bench.until(lambda: bench.loop.wait(0.0) or asked)
+    [(host, command, name)] = asked
+    assert (host, command) == ("node1", "hydra_pmi_proxy --debug")
+    assert waiting.poll() is None
+    shim.answer("request-of-nobody", 0)
+    shim.answer(name, 7)
+    assert waiting.wait(60) == 7
+    shim.close()
 
 
 def test_a_host_that_mpirun_made_up(bench: Bench) -> None:
@@ -249,6 +268,24 @@ def test_rank_sh_tells_which_rank_failed(bench: Bench, how: str, said: str) -> N
     assert cause["last_lines"][0] == f"rank 1 {run}/metrics/worker-1.jsonl"
     codes = [(item["exit_code"], item["signal"]) for item in bench.state(run)["processes"]]
     assert codes == [(0, None), (9, None) if how == "exit 9" else (None, 9), (1, None)]
+
+
+def test_rank_sh_under_srun_says_on_which_node_a_rank_is(tmp_path: Path) -> None:
+    env = {
+        "PMIX_RANK": "3", "SLURM_LOCALID": "1", "SLURM_NODEID": "1", "LAUNCHER_NODE": "0",
+        "LAUNCHER_MARK": "/run#0#0", "LAUNCHER_STEP_TMP": "one two", "TMPDIR": str(tmp_path),
+        "LAUNCHER_METRICS_FOLDER": ".", "LAUNCHER_PROCESS_LOGS": str(tmp_path),
+        "LAUNCHER_RANK_ENDS": str(tmp_path),
+    }  # fmt: skip
+    env |= {name: value for name, value in os.environ.items() if name not in {*env, "CUDA_VISIBLE_DEVICES"}}
+    stub = ["sh", str(SHIM.with_name("rank.sh")), "sh", "-c"]
+    show = 'echo "$LAUNCHER_RANK $LAUNCHER_LOCAL_RANK $LAUNCHER_NODE $LAUNCHER_MARK"'
+    show += '; echo "${CUDA_VISIBLE_DEVICES-unset}"; cd "$TMPDIR"; pwd'
+    subprocess.run([*stub, show], env=env, check=True, timeout=60)
+    log = tmp_path / "worker-3.log"
+    assert log.read_text() == f"3 1 1 /run#0#1\n\n{tmp_path}/two/job\n"
+    subprocess.run([*stub, 'echo "$TMPDIR"'], env=env | {"LAUNCHER_STEP_TMP": ""}, check=True, timeout=60)
+    assert log.read_text().endswith(f"\n{tmp_path}\n")
 
 
 def test_a_killed_mpirun_is_the_cause_itself(bench: Bench) -> None:

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 def _spec(
     distribution: Distribution, nodes: int = 1, each: int = 1, framework: str = "tensorflow", **fields: Any
 ) -> RunSpec:
+    fields.setdefault("compute", Local())
     environment = Packages() if fields.pop("packages", False) else Current()
     return RunSpec(
         name="mnist",
         source=Path("/source"),
         script="train.py",
         args=("--rate", "0.1"),
-        resources=Resources(nodes=nodes, processes_per_node=each),
+        resources=Resources(nodes=nodes, processes_per_node=each, cpus_per_process=fields.pop("cpus", None)),
         framework=Framework(name=framework),
         distribution=distribution,
         environment=environment,
         data=Inputs(),
-        compute=Local(),
         **fields,
     )
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from launcher.compute.local import Local
+from launcher.compute.slurm import Slurm
 from launcher.distribution.horovod import Controller, Horovod
-from launcher.distribution.mpi import MpiRun
+from launcher.distribution.mpi import MpiRun, Start
 from launcher.plan import GpuVisibility, MpiLine, Plan
-from launcher.spec import Facts, Mpi
+from launcher.spec import Cluster, Facts, Mpi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 OPENMPI4 = Mpi(mpirun="/usr/bin/mpirun", flavour="openmpi", version="4.1.4")
 OPENMPI5 = Mpi(mpirun="/opt/mpirun", flavour="openmpi", version="5.0.11")
 MPICH = Mpi(mpirun="/opt/mpirun", flavour="mpich", version="4.1")
+BOTH = ("mpi", "gloo")
 PROGRAM = ("sh", "@{agent}/rank.sh", "@{python}", "train.py", "--rate", "0.1")
 
 
@@ -63,8 +66,98 @@ def test_open_mpi_5_on_several_nodes(spec: Specs) -> None:
     )
 
 
+SLURM = Slurm(ports="21000-21999")
+
+
+def slurm_line(specs: Specs, distribution: MpiRun, mpi: Mpi | None, **fields: Any) -> MpiLine:
+    made = specs(distribution, 2, 3, "python", compute=SLURM, **fields)
+    facts = Facts(mpi=mpi, cluster=Cluster(partitions={}, default_partition=None, max_array=1, pmi=("pmix",)))
+    assert list(made.distribution.check(made, facts)) == []
+    plan = made.distribution.plan(made, facts)
+    assert plan.mpi is not None
+    assert plan.mpi.program == PROGRAM
+    return plan.mpi
+
+
+def test_open_mpi_on_the_nodes_of_a_cluster_keeps_to_its_network_and_ports(spec: Specs) -> None:
+    expected = (
+        "/usr/bin/mpirun --mca plm rsh --mca plm_rsh_agent @{agent}/shim.sh --mca plm_rsh_no_tree_spawn 1"
+    )
+    expected += " --mca btl_tcp_if_include @{subnet} --mca oob_tcp_if_include @{subnet}"
+    expected += " --mca btl_tcp_port_min_v4 21000 --mca btl_tcp_port_range_v4 999"
+    expected += " --mca oob_tcp_dynamic_ipv4_ports @{few_ports}"
+    expected += " -H @{node.0}:3,@{node.1}:3 -np 6 --bind-to none"
+    assert " ".join(slurm_line(spec, MpiRun(), OPENMPI4).argv) == expected
+    newer = " ".join(slurm_line(spec, MpiRun(), OPENMPI5).argv)
+    assert "--prtemca prte_if_include @{subnet}" in newer
+    assert "--prtemca oob_tcp_dynamic_ipv4_ports @{few_ports}" in newer
+
+
+@pytest.mark.parametrize("flavour", ["mpich", "intel"])
+def test_hydras_on_the_nodes_of_a_cluster(spec: Specs, flavour: str) -> None:
+    mpi = Mpi(mpirun="@{prefix}/bin/mpirun", flavour=flavour, version="5")
+    made = slurm_line(spec, MpiRun(), mpi, env={"UCX_NET_DEVICES": "mlx5_0:1"})
+    expected = (
+        "@{prefix}/bin/mpirun -launcher ssh -launcher-exec @{agent}/shim.sh -genvnone -iface @{interface}"
+    )
+    expected += " -hosts @{node.0},@{node.1} -ppn 3 -n 6"
+    assert " ".join(made.argv) == expected + (" -bind-to none" if flavour == "mpich" else "")
+    assert made.env["LAUNCHER_SHIM_WAITS"] == "yes"
+    assert made.env["MPIEXEC_PORT_RANGE"] == made.env["I_MPI_PORT_RANGE"] == "21000:21999"
+    assert made.env["FI_TCP_IFACE"] == "@{interface}"
+    assert "UCX_NET_DEVICES" not in made.env, "the user's word counts"
+    assert (made.env.get("I_MPI_PIN") == "off") == (flavour == "intel")
+    pinned = slurm_line(spec, MpiRun(mpi_args=["-print-rank-map"]), mpi)
+    assert pinned.argv[-1] == "-print-rank-map"
+    assert pinned.env["UCX_NET_DEVICES"] == "@{devices}"
+    assert "I_MPI_PIN" not in pinned.env
+
+
+@pytest.mark.parametrize("mpi", [OPENMPI4, None])
+def test_srun_starts_the_ranks(spec: Specs, mpi: Mpi | None) -> None:
+    expected = "srun --mpi=pmix --overlap --nodes=2 --ntasks=6 --ntasks-per-node=3 --distribution=block"
+    expected += " --export=ALL --input=none --mem=0 --kill-on-bad-exit=1"
+    given = MpiRun(start=Start.srun)
+    assert " ".join(slurm_line(spec, given, mpi).argv) == expected + " --cpu-bind=none"
+    bound = slurm_line(spec, MpiRun(start=Start.srun, mpi_args=["--cpu-bind=cores"]), mpi, cpus=2)
+    assert " ".join(bound.argv) == expected + " --cpus-per-task=2 --cpu-bind=cores"
+
+
+@pytest.mark.parametrize(
+    ("compute", "mpi", "pmi", "word"),
+    [
+        (Local(), OPENMPI4, (), "compute=slurm"),
+        (SLURM, MPICH, ("none", "pmix"), "pmi2"),
+        (SLURM, OPENMPI4, ("none", "pmi2"), "pmix"),
+        (SLURM, Mpi(mpirun="/opt/mpirun", flavour="intel", version="2021"), ("pmi2",), "intel"),
+        (SLURM, OPENMPI4, (), ""),
+        (SLURM, MPICH, ("pmi2",), ""),
+    ],
+)
+def test_where_srun_cannot_start_the_ranks(
+    spec: Specs, compute: Local | Slurm, mpi: Mpi, pmi: tuple[str, ...], word: str
+) -> None:
+    cluster = Cluster(partitions={}, default_partition=None, max_array=1, pmi=pmi)
+    facts = Facts(mpi=mpi, cluster=cluster, horovod_controllers=BOTH)
+    for distribution in (MpiRun(start=Start.srun), Horovod(start=Start.srun)):
+        made = spec(distribution, 2, 2, "tensorflow", compute=compute)
+        problems = list(made.distribution.check(made, facts))
+        assert [problem.key for problem in problems] == ["distribution.start"] * bool(word)
+        assert word in "".join(map(str, problems))
+
+
+def test_horovods_ranks_of_gloo_are_not_started_by_srun(spec: Specs) -> None:
+    made = spec(Horovod(start=Start.srun, controller=Controller.gloo), 2, compute=SLURM)
+    [problem] = made.distribution.check(made, Facts(mpi=OPENMPI4, horovod_controllers=BOTH))
+    assert problem.key == "distribution.start"
+    over_mpi = spec(Horovod(start=Start.srun), 2, compute=SLURM)
+    plan = over_mpi.distribution.plan(over_mpi, Facts(mpi=OPENMPI4, horovod_controllers=BOTH))
+    assert plan.mpi is not None
+    assert plan.mpi.argv[0] == "srun"
+
+
 def test_mpich(spec: Specs) -> None:
-    assert line(spec, MPICH, 1, 4).argv == ("/opt/mpirun", "--bind-to", "none", "-n", "4")
+    assert line(spec, MPICH, 1, 4).argv == ("/opt/mpirun", "-n", "4", "-bind-to", "none")
 
 
 @pytest.mark.parametrize(
@@ -81,9 +174,6 @@ def test_where_mpirun_cannot_do_it(spec: Specs, mpi: Mpi | None, nodes: int, wor
     problems = [str(item) for item in MpiRun().check(spec(MpiRun(), nodes, 2, "python"), Facts(mpi=mpi))]
     assert len(problems) == bool(word)
     assert word in "".join(problems)
-
-
-BOTH = ("mpi", "gloo")
 
 
 @pytest.mark.parametrize(
