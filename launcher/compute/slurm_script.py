@@ -113,7 +113,7 @@ class Script:
         options = self._options
         further: dict[str, Any] = {
             "chdir": self.folder,  # also how the job is found again
-            "output": self.folder / "slurm.log",
+            "output": str(self.folder / "slurm.log").replace("%", "%%"),
             "signal": f"B:USR2@{options.grace_s + 5}",
             "export": options.export,
             "requeue" if self._spec["retries"] else "no-requeue": True,
