@@ -11,11 +11,7 @@ from typing import Any
 import pytest
 
 from launcher.compute import slurm_queue, slurm_settle
-from launcher.data.inputs import Inputs
-from launcher.distribution.single import Single
-from launcher.environment.current import Current
 from launcher.paths import RunFolder, StoreFolder
-from launcher.spec import Compute, Resources, RunSpec
 from launcher.store import records
 from tests.stand_ins import StandIns
 
@@ -27,21 +23,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LAUNCHER_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-def run_spec(compute: Compute, retries: int = 0, **resources: Any) -> RunSpec:
-    """Return a spec of a script."""
-    return RunSpec(
-        name="mnist",
-        source=Path("/source"),
-        script="train.py",
-        resources=Resources(**resources),
-        distribution=Single(),
-        environment=Current(),
-        data=Inputs(),
-        compute=compute,
-        retries=retries,
-    )
 
 
 class Scheduled:
