@@ -9,6 +9,9 @@ from typing import NamedTuple
 from uuid import uuid4
 
 OK, WARN, BAD = "ok", "warn", "bad"
+SYSTEMD = Path("/run/systemd/system")
+"""There where systemd runs (sd_booted(3))."""
+
 _TOOL_S = 10
 
 
@@ -51,10 +54,10 @@ def writable(what: str, folder: Path, next_step: str) -> Row:
     return Row(what, OK, f"{folder}, {_free_gib(there):.0f} GiB free{made}")
 
 
-def background() -> Row:
+def background(systemd: Path = SYSTEMD) -> Row:
     """Return whether what is detached goes on after a logout."""
     what = "background"
-    if not Path("/run/systemd/system").is_dir():
+    if not systemd.is_dir():
         return Row(what, OK, "no systemd here: a logout ends nothing")
     told = output("loginctl", "show-user", "--property=KillUserProcesses", "--property=KillExcludeUsers")
     if told is None:

@@ -113,14 +113,14 @@ def _job(request: LaunchRequest, options: Slurm, cluster: Cluster, timeout_s: fl
     finally:
         mark.unlink(missing_ok=True)
     if not found.answer:
-        yield _silent(found, request.store, timeout_s)
+        yield silent(found, request.store, timeout_s)
         return
     yield from node_rows(found, options, wanted.gpus_per_node, mark, mpirun)
     if not found.done:
         yield Row("job", BAD, f"job {found.job} began and did not end in {timeout_s:g} s", _log(found))
 
 
-def _silent(found: Survey, store: Path, timeout_s: float) -> Row:
+def silent(found: Survey, store: Path, timeout_s: float) -> Row:
     """Return why a job said nothing."""
     if found.job is None:
         return Row("job", BAD, found.problem, "Set what the site asks for, such as compute.account")

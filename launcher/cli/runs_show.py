@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launcher.cli.output import moment, pairs, say, say_json, size
-from launcher.compute.jobs import settle
+from launcher.compute.jobs import job_of, settle
 from launcher.spec import State
 from launcher.store.find import find_run
 from launcher.store.index import summarize
@@ -43,7 +43,7 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
 
 
 def _data(run: Run) -> dict[str, Any]:
-    cause = run.cause
+    cause, job = run.cause, job_of(run.folder)
     return {
         **summarize(run),
         "cause": None
@@ -51,6 +51,7 @@ def _data(run: Run) -> dict[str, Any]:
         else {name: getattr(cause, name) for name in Cause.__dataclass_fields__},
         "phases": [[str(phase.state), phase.time] for phase in run.phases],
         "folder": str(run.folder.root),
+        "job": None if job is None else job[0],
         "attempts": list(run.attempts),
         "nodes": list(run.nodes),
         "processes": list(run.processes),
@@ -76,6 +77,9 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
     labels["rerun of"] = submit.get("rerun_of")
     yield from ((label, value) for label, value in {**labels, "tags": pairs(run.tags)}.items() if value)
     yield from _frozen(run)
+    job = job_of(run.folder)
+    if job is not None:
+        yield "job", f"{job[0]} of Slurm\n{job[1] / 'slurm.log'}"
     if len(run.attempts) > 1:
         yield "attempts", f"{len(run.attempts)}; `runs logs --attempt K {run.id}` shows the logs of one"
     if run.processes:

@@ -9,6 +9,7 @@ from launcher.store.runs import request_cancel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from launcher.paths import RunFolder
 
@@ -34,6 +35,20 @@ def cancel(runs: Iterable[RunFolder]) -> str:
     from launcher.compute import slurm_queue  # noqa: PLC0415  # local runs have no use for it
 
     return slurm_queue.cancel_jobs(scheduled)
+
+
+def job_of(run: RunFolder) -> tuple[str, Path] | None:
+    """Return the id of a run's job, the newest where it was submitted again, and the folder of its script."""
+    if not _scheduled([run]):
+        return None
+    from launcher.compute import slurm_queue  # noqa: PLC0415  # local runs have no use for it
+
+    place = slurm_queue.job_folder(run)
+    try:
+        found = slurm_queue.job_id(*place) if place is not None else None
+    except OSError:  # deleted with its sweep
+        return None
+    return None if place is None or found is None else (found, place[0])
 
 
 def _scheduled(runs: Iterable[RunFolder]) -> list[RunFolder]:
