@@ -52,6 +52,15 @@ class Here:
             log = os.path.join(folder, "node-%d.log" % node)
             peers.start([node], argv, [self.address], "%s#%d" % (mark, node), log)
 
+    def complaint(self, folder: str) -> str | None:
+        """Return why an agent that was started will not come, as far as is known.
+
+        Args:
+            folder: of the attempt.
+        """
+        del folder
+        return None
+
     def claim(self, run: str) -> int:
         """Return the number of the first attempt here."""
         del run
@@ -65,6 +74,11 @@ class Here:
     def warning(self) -> tuple[str, str, int, float]:
         """Return what SIGUSR2 means: kind and message of the cause, signal to pass on, seconds left."""
         return "ended", "the supervisor was told to end", int(signal.SIGTERM), 0.0
+
+    def exit_code(self, failed: int) -> int:
+        """Return what this process tells of the number of runs that did not complete."""
+        del failed
+        return 0
 
     def rescue(self, number: int) -> bool:
         """See to another attempt after this process broke down; tell whether there will be one."""

@@ -33,6 +33,27 @@ KILL_WAIT_S = 120.0
 
 _TOOL_S = 20
 
+_WORD = "launcher: "
+"""What a node's own words begin with."""
+
+# On every other node: `sh -c … sh PYTHON AGENT ARGUMENTS`. A folder that is listed is there, and only a stale
+# cache of this node says otherwise.
+_SEES = """\
+python=$1 agent=$2 tries=0
+until [ -r "$agent/__main__.py" ]; do
+    tries=$((tries + 1))
+    if [ $tries -ge 60 ] || { [ $tries -ge 15 ] && ! ls -a "${agent%%/*}" 2>/dev/null | grep -qxF "${agent##*/}"; }
+    then
+        echo "%(word)s$(uname -n) does not see $agent"
+        exit 71
+    fi
+    sleep 1
+done
+command -v "$python" >/dev/null || { echo "%(word)s$(uname -n) does not see $python"; exit 72; }
+shift 2
+exec "$python" -I -S "$agent" "$@"
+""" % {"word": _WORD}
+
 _WORDS = (
     ("TIME LIMIT", "TIMEOUT"),
     ("PREEMPTION", "PREEMPTED"),
@@ -94,9 +115,14 @@ class Slurm(Here):
     def start_agents(self, peers: Peers, size: int, mark: str, folder: str) -> None:
         """See `Here.start_agents`. One srun starts them all, beside this script."""
         addresses = candidates(self._options.get("interface"))
-        argv = [*srun(self._options, size - 1), sys.executable, "-I", "-S", sys.argv[0]]
+        argv = [*srun(self._options, size - 1), "sh", "-c", _SEES, "sh", sys.executable, sys.argv[0]]
         argv += ["node", "slurm"]
         peers.start(list(range(1, size)), argv, addresses, mark, os.path.join(folder, "node-1.log"))
+
+    def complaint(self, folder: str) -> str | None:
+        """See `Here.complaint`: srun passes on what a node says in place of its agent."""
+        lines = tail_lines(os.path.join(folder, "node-1.log"))
+        return next((line[len(_WORD) :] for line in lines if line.startswith(_WORD)), None)
 
     def claim(self, run: str) -> int:
         """See `Here.claim`. Making its folder takes a number, also where a listing of them is stale."""
@@ -121,6 +147,10 @@ class Slurm(Here):
         if self._limit and near_s < grace_s + COARSE_S:
             return "time_limit", "time_limit_min=%g was about to be reached" % self._limit, number, grace_s
         return "preempted", "Slurm announced the end of the job (SIGUSR2)", number, grace_s
+
+    def exit_code(self, failed: int) -> int:
+        """See `Here.exit_code`: `sacct` and `--dependency=afterok` go by it."""
+        return int(failed > 0)
 
     def rescue(self, number: int) -> bool:
         """See `Here.rescue`."""

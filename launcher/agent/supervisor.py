@@ -75,13 +75,16 @@ class Supervisor:
         self._free: list[str] | None = orders["gpus"]
         self._log: str = orders["log"]
         self._running: list[_Run] = []
+        self._failed = 0
+        self._next_look = 0.0
         self._loop = Loop()
 
     def work(self) -> int:
-        """Run everything; return the exit code."""
+        """Run everything; return the exit code, which only a scheduler looks at."""
         while self._waiting or self._running:
             if self._loop.asked_to_end:
                 self._cancel_all()
+            self._drop_canceled()
             self._fill()
             until = time.monotonic() + 0.5
             for run in list(self._running):
@@ -93,7 +96,17 @@ class Supervisor:
             if self._log and os.path.getsize(self._log) == 0:
                 record.remove(self._log)
         self._loop.close()
-        return 0
+        return self._site.exit_code(self._failed)
+
+    def _drop_canceled(self) -> None:
+        """End the waiting runs that were canceled, twice a second, wherever in the queue they are."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + 0.5
+        for folder in [run for run in self._waiting if os.path.exists(os.path.join(run, "cancel.json"))]:
+            cause = {"kind": "cancel", "message": "canceled while queued", "phase": "Queued"}
+            finish(folder, "Canceled", cause, None)
+            self._waiting.remove(folder)
 
     def _fill(self) -> None:
         """Start what there is room for, in order."""
@@ -101,11 +114,6 @@ class Supervisor:
             folder = self._waiting[0]
             spec = record.read(os.path.join(folder, "spec.json"))
             if spec is None or os.path.exists(os.path.join(folder, "end.json")):  # deleted or ended meanwhile
-                self._waiting.popleft()
-                continue
-            if os.path.exists(os.path.join(folder, "cancel.json")):
-                cause = {"kind": "cancel", "message": "canceled while queued", "phase": "Queued"}
-                finish(folder, "Canceled", cause, None)
                 self._waiting.popleft()
                 continue
             gpus = self._take_gpus(spec)
@@ -176,6 +184,7 @@ class Supervisor:
         except OSError as error:
             print("manifest of %s: %s" % (run.folder, error), file=sys.stderr, flush=True)
         finish(run.folder, state, cause, run.number)
+        self._failed += state != "Completed"
         if self._free is not None:
             self._free = [gpu for node in run.gpus for gpu in node] + self._free
         self._running.remove(run)

@@ -110,18 +110,17 @@ def _ask(before: dict[str, Any]) -> dict[str, Any]:
     return {"time": now, "asked": now, "jobs": jobs, "problem": ""}
 
 
-def ask_about(ids: list[str]) -> dict[str, Job]:
-    """Return jobs that squeue no longer lists; none where it is not our turn to ask."""
+def ask_about(ids: list[str]) -> dict[str, Job] | None:
+    """Return jobs, with all of their arrays, that squeue no longer lists; None where it is not our turn."""
     kept = _kept("asked")
     found = records.read(kept) or {"asked": 0.0}
     if time.time() - found["asked"] < ASK_EVERY_S or not _turn(kept):
-        return {}
+        return None
     try:
         records.write(kept, {"asked": time.time()})
         fields = "--format=JobID,State,ExitCode,NodeList,End"
-        whole = ",".join(
-            sorted({name.split("_")[0] for name in ids})
-        )  # members that never began share a line
+        # Of whole arrays: the members that never began share a line.
+        whole = ",".join(sorted({name.split("_")[0] for name in ids}))
         told = tool(["sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={whole}", fields])
         jobs: dict[str, Job] = {}
         for line in told.stdout.splitlines():
@@ -131,7 +130,7 @@ def ask_about(ids: list[str]) -> dict[str, Job]:
             jobs |= {name: _job(name, state.split(" ")[0], nodes, end, code) for name in members(listed)}
         for name in ids[:MOST_ALONE] if told.returncode != 0 else ():  # without accounting
             jobs |= _controller_says(name)
-        return {name: jobs[name] for name in ids if name in jobs}
+        return jobs
     finally:
         records.remove(kept.with_suffix(".lease"))
 

@@ -74,11 +74,18 @@ def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
     settled = [place for place in unknown if answer.time > _age_of(place) + SURE_AFTER_S]
     if settled and not answer.problem:
         told = ask_about([place.id for place in settled if place.id is not None])
-        for place in settled:
-            job = told.get(place.id or "")
+        arrays = {name.partition("_")[0] for name in (*answer.jobs, *(told or ()))}
+        for place in settled if told is not None else ():
+            job = (told or {}).get(place.id or "") or _vanished(place.id or "", arrays)
             if job is not None and job.state in FINAL:
                 _over(place, job)
     return said
+
+
+def _vanished(name: str, arrays: set[str]) -> Job | None:
+    """Return the end of an array's member of which nothing is left: it was canceled before it began."""
+    array, several, _ = name.partition("_")
+    return Job(name, "CANCELLED", "", "", "", "", "", "") if several and array in arrays else None
 
 
 def _age_of(place: _Place) -> float:
