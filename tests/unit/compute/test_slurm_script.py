@@ -1,0 +1,304 @@
+"""The script of a Slurm job: its text, its shell, and how it is sent."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from submitit import SlurmExecutor
+from submitit.core.utils import FailedSubmissionError
+from submitit.slurm import slurm as submitit_slurm
+
+from launcher.compute import slurm_script
+from launcher.compute.slurm import Slurm
+from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE, Script, send
+from launcher.errors import SubmitError
+
+if TYPE_CHECKING:
+    from tests.stand_ins import StandIns
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+RESOURCES = {
+    "nodes": 2, "processes_per_node": 4, "gpus_per_node": 4, "cpus_per_process": 6, "memory_gib": 32.5,
+    "time_limit_min": 90.5,
+}  # fmt: skip
+BARE = {
+    "nodes": 1, "processes_per_node": 1, "gpus_per_node": 0, "cpus_per_process": None, "memory_gib": None,
+    "time_limit_min": None,
+}  # fmt: skip
+HOSTILE = [
+    "it's", 'a "b"', "$(touch pwned)", "`touch pwned`", "a; touch pwned", "a && touch pwned", "$HOME", "a\\",
+    "#x", "' $(touch pwned) '", '" $(touch pwned) "', "--wrap=touch pwned", "%j", "~", "*", "{a,b}", "=",
+]  # fmt: skip
+
+
+def spec(resources: dict[str, Any] | None = None, processes: int = 1, retries: int = 0) -> dict[str, Any]:
+    plan = {"processes": [{"node": 0}] * processes}
+    return {
+        "id": "mnist/7",
+        "name": "mnist",
+        "retries": retries,
+        "plan": plan,
+        "resources": resources or BARE,
+    }
+
+
+def script(options: Slurm, folder: str = "/store/job", members: int | None = None, **values: Any) -> Script:
+    return Script(options, spec(**values), Path(folder), members)
+
+
+def flags(made: Script) -> dict[str, str | None]:
+    """Return the options of sbatch as a shell would read them."""
+    found: dict[str, str | None] = {}
+    for line in made.text("true").splitlines():
+        if line.startswith("#SBATCH "):
+            [word] = shlex.split(line.removeprefix("#SBATCH "))
+            name, equals, value = word.removeprefix("--").partition("=")
+            found[name] = value if equals else None
+    return found
+
+
+def test_the_script_of_a_run() -> None:
+    options = Slurm(
+        partition="gpu", account="vision", gpu_type="a100", setup=["module load cuda/12"],
+        teardown=["rm -rf /scratch/$SLURM_JOB_ID"],
+        additional_parameters={"licenses": "matlab:2", "spread_job": True, "nice": None, "hold": False},
+    )  # fmt: skip
+    made = script(options, "/store/runs/mnist/7/job", resources=RESOURCES, processes=5, retries=2)
+    pythons = ["/usr/bin/python3.11", "python3"]
+    lines = made.command(Path("/store/agents/c0de"), pythons, "job /store/runs/mnist/7/job")
+    assert made.text(lines) == (GOLDEN / "slurm_job.txt").read_text()
+
+
+def test_the_script_of_an_array() -> None:
+    made = script(Slurm(login_shell=False, max_parallel=3), "/store/sweeps/5eed/jobs/1", members=10)
+    lines = made.command(Path("/store/agents/c0de"), ["python3"], "job /store/sweeps/5eed/jobs/1")
+    assert made.text(lines) == (GOLDEN / "slurm_array.txt").read_text()
+
+
+def test_what_is_not_asked_for_is_left_to_the_site() -> None:
+    found = flags(script(Slurm()))
+    assert set(found) == {
+        "chdir", "export", "job-name", "no-requeue", "nodes", "ntasks-per-node", "open-mode", "output",
+        "signal",
+    }  # fmt: skip
+    assert (found["job-name"], found["export"], found["output"]) == ("mnist-7", "NIL", "/store/job/slurm.log")
+
+
+def test_options_that_stand_for_others() -> None:
+    options = Slurm(
+        exclusive=True, reservation="r", gres="gpu:a100:2", mail_type="END", mail_user="me", grace_s=9
+    )
+    found = flags(script(options, "/50%off", resources={**RESOURCES, "time_limit_min": 0.2}))
+    assert found["exclusive"] is None
+    assert (found["reservation"], found["gres"], found["signal"], found["time"]) == (
+        "r",
+        "gpu:a100:2",
+        "B:USR2@14",
+        "1",
+    )
+    assert "gpus-per-node" not in found
+    assert (found["mail-type"], found["mail-user"], found["mem"]) == ("END", "me", "33280M")
+    assert (found["chdir"], found["output"]) == ("/50%off", "/50%%off/slurm.log")
+    assert flags(script(Slurm(), members=5))["array"] == "0-4%5"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_option_reaches_a_shell_unquoted(text: str) -> None:
+    options = Slurm(
+        partition=text, comment=text, constraint=text, additional_parameters={"licenses": text}, export=text
+    )
+    made = script(options, f"/store/{text}/job")
+    found = flags(made)
+    assert [found[name] for name in ("partition", "comment", "constraint", "licenses", "export")] == [
+        text
+    ] * 5
+    assert found["chdir"] == f"/store/{text}/job"
+
+
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp"))))
+@settings(max_examples=50, deadline=None)
+def test_any_text_of_one_line_is_one_option(text: str) -> None:
+    assert flags(script(Slurm(comment=text)))["comment"] == text
+
+
+_AGENT = """\
+import os, signal, sys, time
+out = open(os.environ["TOLD"], "a", buffering=1)
+def told(number, frame):
+    print(signal.Signals(number).name, file=out)
+    if number == signal.SIGTERM:
+        time.sleep(0.2)
+        sys.exit(7)
+signal.signal(signal.SIGUSR2, told)
+signal.signal(signal.SIGTERM, told)
+print(*sys.argv[1:], file=out)
+if "wait" not in sys.argv:
+    sys.exit(5)
+while True:
+    time.sleep(60)
+"""
+
+
+class Running:
+    """A job's script with an agent that stands in, below a folder with a hostile name."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.agent = folder / 'it\'s "$(touch pwned)" `touch pwned`' / "agent"
+        self.agent.mkdir(parents=True)
+        (self.agent / "__main__.py").write_text(_AGENT)
+        self.told = folder / "told"
+        monkeypatch.setenv("TOLD", str(self.told))
+        monkeypatch.chdir(folder)
+
+    def start(
+        self, *words: str, pythons: tuple[str, ...] = ("/no/such/python", "python3"), **options: Any
+    ) -> subprocess.Popen[str]:
+        made = script(Slurm(login_shell=False, **options), str(self.folder))
+        path = self.folder / "job.sh"
+        path.write_text(made.text(made.command(self.agent, pythons, shlex.join(words))))
+        path.chmod(0o700)
+        return subprocess.Popen([path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def until(self, line: str) -> None:
+        deadline = time.monotonic() + 20
+        while not self.told.exists() or line not in self.told.read_text().splitlines():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
+    return Running(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("options", [{}, {"teardown": ["true", "false"]}])
+def test_the_agent_is_started_and_its_exit_code_kept(running: Running, options: dict[str, Any]) -> None:
+    process = running.start("job", "it's $(touch pwned)", **options)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 5
+    assert running.told.read_text() == "job it's $(touch pwned)\n"
+    assert not (running.folder / "pwned").exists()
+
+
+def test_setup_and_teardown_are_lines_of_the_same_shell(running: Running) -> None:
+    lines = ["NAME='of setup'", "if true; then", "  echo before", "fi"]
+    process = running.start("job", setup=lines, teardown=['echo "after $NAME"', "exit 9"])
+    assert process.communicate(timeout=60) == ("before\nafter of setup\n", "")
+    assert process.returncode == 9
+
+
+@pytest.mark.parametrize("teardown", [[], ["echo after"]])
+def test_signals_pass_to_the_agent(running: Running, teardown: list[str]) -> None:
+    process = running.start("job", "wait", teardown=teardown)
+    running.until("job wait")
+    for _ in range(2):
+        process.send_signal(signal.SIGUSR2)
+        running.until("SIGUSR2")
+        running.told.write_text("")
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60) == ("after\n" if teardown else "", "")
+    assert process.returncode == 7
+    assert "SIGTERM" in running.told.read_text()
+
+
+def test_a_node_without_python(running: Running) -> None:
+    process = running.start("job", pythons=("/no/such", "it's $(touch pwned)", "`touch pwned`"))
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == LOST_PYTHON
+    assert said.endswith("has none of these: /no/such it's $(touch pwned) `touch pwned`\n")
+    assert not (running.folder / "pwned").exists()
+
+
+def test_a_node_that_does_not_see_the_store(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm_script, "STORE_PATIENCE_S", 2)
+    (running.agent / "__main__.py").unlink()
+    began = time.monotonic()
+    process = running.start("job")
+    said = process.communicate(timeout=60)[1]
+    assert (process.returncode, f"does not see {running.agent}" in said) == (LOST_STORE, True)
+    assert time.monotonic() - began >= 1
+    assert not (running.folder / "pwned").exists()
+
+
+def test_submission(stand_ins: StandIns, tmp_path: Path) -> None:
+    stand_ins.make("sbatch", says="Submitted batch job 123 on cluster x\n")
+    made = script(Slurm(), str(tmp_path))
+    assert send(made, "echo 'ä'") == "123"
+    path = tmp_path / "job.sh"
+    assert stand_ins.calls("sbatch") == [[str(path)]]
+    assert path.read_text(encoding="utf-8").endswith("echo 'ä'\n")
+    assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_controller_that_is_busy_is_asked_again(
+    stand_ins: StandIns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm_script, "TRIES_S", (0.0, 0.0))
+    busy = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
+    once = f'[ -e "{tmp_path}/x" ] && echo "Submitted batch job 5" && exit; >"{tmp_path}/x"'
+    stand_ins.make("sbatch", f'{once}; echo "{busy}" >&2; exit 1')
+    assert send(script(Slurm(), str(tmp_path)), "true") == "5"
+    stand_ins.make("sbatch", f'echo "{busy}" >&2; exit 1')
+    with pytest.raises(SubmitError, match="sbatch: Batch job submission failed: Socket timed out"):
+        send(script(Slurm(), str(tmp_path)), "true")
+    assert len(stand_ins.calls("sbatch")) == 2 + 3
+
+
+REFUSED = "Batch job submission failed: Invalid partition name specified"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (f"sbatch: error: no partition x\nsbatch: error: {REFUSED}", f"sbatch: no partition x; {REFUSED}"),
+        ("odd words", "sbatch: odd words"),
+    ],
+)
+def test_a_refusal_is_told_in_slurms_words(stand_ins: StandIns, tmp_path: Path, said: str, told: str) -> None:
+    stand_ins.make("sbatch", f"echo {shlex.quote(said)} >&2; exit 1")
+    with pytest.raises(SubmitError) as error:
+        send(script(Slurm(), str(tmp_path)), "true")
+    assert str(error.value) == told
+    assert len(stand_ins.calls("sbatch")) == 1
+
+
+# --- what is used of submitit, which is private there --------------------------------------------------
+
+
+def test_submitit_still_takes_what_it_is_given() -> None:
+    make: Any = submitit_slurm._make_sbatch_string  # pyright: ignore[reportPrivateUsage]
+    names = ("partition", "account", "qos", "constraint", "nodelist", "exclude", "dependency", "comment")
+    texts: dict[str, Any] = dict.fromkeys((*names, "mail_type", "mail_user"), "x")
+    options = Slurm(**texts)
+    passed = {"command", "folder", *script(options, members=2, resources=RESOURCES).parameters()}
+    assert passed <= set(inspect.signature(make).parameters)
+    text = make(
+        command="first\nsecond", folder="/f", nodes=2, use_srun=False, map_count=3, array_parallelism=2
+    )
+    lines = text.splitlines()
+    assert lines[0] == "#!/bin/bash"
+    assert "#SBATCH --nodes=2" in lines
+    assert "#SBATCH --array=0-2%2" in lines
+    assert lines[-3:] == ["export SUBMITIT_EXECUTOR=slurm", "first", "second"]
+    more = {"time": 7, "x": "it's $(x)", "flag": True}
+    text = make(command="c", folder="/f", additional_parameters=more, stderr_to_stdout=True)
+    assert {"#SBATCH --time=7", "#SBATCH --x='it'\"'\"'s $(x)'", "#SBATCH --flag"} < set(text.splitlines())
+    assert "--error" not in text
+
+
+def test_submitit_still_reads_what_sbatch_says() -> None:
+    read: Any = SlurmExecutor._get_job_id_from_submission_command  # pyright: ignore[reportPrivateUsage]
+    assert read("Submitted batch job 17\n") == "17"
+    assert read("sbatch: Warning: odd\nSubmitted batch job 18 on cluster c1\n") == "18"
+    with pytest.raises(FailedSubmissionError):
+        read("nothing of use")
