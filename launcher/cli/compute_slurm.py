@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import shutil
 import sys
 from dataclasses import replace
@@ -53,12 +54,12 @@ def _tools() -> Iterator[Row]:
         yield Row("sbatch", BAD, found, "Log in to a host of the cluster that jobs are submitted from")
         return
     yield Row("sbatch", OK, f"{shutil.which('sbatch')}, {told}")
-    asked = tool(["squeue", "--noheader", "--me"])
+    asked = tool(["squeue", "--noheader", f"--user={getpass.getuser()}"])
     if asked.returncode != 0:
         yield Row("scheduler", BAD, asked.stderr.strip() or "squeue does not answer", "scontrol ping")
         return
     told_of = tool(
-        ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID", "--starttime=now"]
+        ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID", "--starttime=now-1hours"]
     )
     if told_of.returncode == 0:
         yield Row("accounting", OK, "sacct answers")

@@ -185,6 +185,36 @@ def test_without_slurm_no_job_is_submitted(
     assert "none was submitted" in out
 
 
+@pytest.mark.usefixtures("store")
+def test_a_cluster_that_refuses_and_has_no_accounting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tools = {
+        "sinfo": "echo 'debug*|4|8|16000|gpu:2|infinite|1-infinite'; echo 'short|2|8|16000|(null)|2:00|1-2'",
+        "scontrol": "echo MaxArraySize = 301",
+        "squeue": "",
+        "sacct": "echo 'Slurm accounting storage is disabled' >&2; exit 1",
+        "sbatch": "[ $1 = --version ] && echo slurm 24.11.5 && exit; echo 'sbatch: error: no account' >&2; exit 1",
+        "scancel": f'echo "$@" >{tmp_path}/canceled',
+    }
+    for name, script in tools.items():
+        put(tmp_path / "bin", name, script)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path))  # limits are kept by it
+    assert main(["compute", "check", "compute=slurm", "--json"]) == 1
+    rows = [(row["what"], row["level"], row["found"]) for row in json.loads(capsys.readouterr().out)["rows"]]
+    assert ("accounting", "warn") in [row[:2] for row in rows]
+    assert ("partition", "ok", "short: up to 2 nodes with 8 CPUs, 15.62 GiB, 0 GPUs; 2 min") in rows
+    assert rows[-1] == ("job", "bad", "sbatch: no account")
+    assert "--name=launcher-check-" in (tmp_path / "canceled").read_text()
+    assert not (tmp_path / "store").exists()
+    put(tmp_path / "bin", "squeue", "echo 'slurm_load_jobs error: down' >&2; exit 1")
+    assert main(["compute", "check", "compute=slurm", "compute.partition=long"]) == 1
+    out = capsys.readouterr().out
+    assert "slurm_load_jobs error: down" in out
+    assert "compute.partition=long" in out
+
+
 @pytest.mark.parametrize(
     "words", [["nodes"], ["--timeout", "0"], ["--compute", "slrum"], ["compute=slurm", "compute.grace=1"]]
 )
