@@ -101,8 +101,8 @@ def queue() -> Answer:
 
 def _ask(before: dict[str, Any]) -> dict[str, Any]:
     user = pwd.getpwuid(os.getuid()).pw_name
+    now = time.time()  # what it says may be as old as the question
     done = tool(["squeue", "--noheader", "--array", "--states=all", f"--user={user}", f"--Format={_FIELDS}"])
-    now = time.time()
     if done.returncode != 0:
         return {**before, "asked": now, "problem": done.stderr.strip() or "squeue does not answer"}
     lines = [line.split("|", 7) for line in done.stdout.splitlines()]

@@ -68,7 +68,7 @@ def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
         elif job.state in FINAL:
             _over(place, job)
         else:
-            said |= _waits(place, job)
+            said |= _waits(place, job, answer.time)
         if answer.problem and job is None:
             said[run] = f"Slurm does not answer: {answer.problem}"
     settled = [place for place in unknown if answer.time > _age_of(place) + SURE_AFTER_S]
@@ -108,10 +108,10 @@ def _never_submitted(place: _Place, answer: Answer) -> None:
         )
 
 
-def _waits(place: _Place, job: Job) -> dict[RunFolder, str]:
+def _waits(place: _Place, job: Job, asked: float) -> dict[RunFolder, str]:
     if job.state == "PENDING":
         numbers = place.run.attempts()
-        if numbers:
+        if numbers and asked > _began(place.run, numbers[-1]) + SURE_AFTER_S:  # else it has begun since
             _lost(place, numbers[-1], job)
         start = "" if job.start in {"", "N/A"} else f", expected start {job.start.replace('T', ' ')}"
         reason = "" if job.reason in {"", "None"} else f": {job.reason}"
@@ -121,6 +121,13 @@ def _waits(place: _Place, job: Job) -> dict[RunFolder, str]:
     if job.state in {"SUSPENDED", "STOPPED", "REQUEUE_HOLD", "SPECIAL_EXIT"}:
         return {place.run: f"job {job.id} is {job.state}"}
     return {}
+
+
+def _began(run: RunFolder, number: int) -> float:
+    try:
+        return run.attempt_state(number).stat().st_mtime
+    except OSError:
+        return time.time()
 
 
 def _lost(place: _Place, number: int, job: Job) -> None:

@@ -161,6 +161,18 @@ def test_an_attempt_whose_job_went_back_into_the_queue_waits(scheduled: Schedule
     assert read_run(run).state is State.STARTING
 
 
+def test_an_attempt_that_began_since_squeue_was_asked_is_not_lost(
+    scheduled: Scheduled, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduled.says(scheduled.line("7", "PENDING"))
+    assert settle([run])
+    monkeypatch.setattr(slurm_queue, "EVERY_S", 60.0)
+    scheduled.attempt(run, 0, "Starting", "Running")
+    assert settle([run])  # by the answer from before
+    assert not run.attempt_lost(0).exists()
+    assert read_run(run).state is State.RUNNING
+
+
 def test_an_agent_that_queued_its_run_itself_left_nothing_to_say(
     scheduled: Scheduled, run: RunFolder
 ) -> None:
