@@ -131,7 +131,7 @@ def _between(orders: dict[str, Any], folder: str) -> dict[str, Any]:
     if not said:
         with open(errors, "rb") as log:
             words = log.read().decode("utf-8", "replace").strip() or "no word within %d s" % SRUN_S
-        return {"other": None, "problem": words.splitlines()[-1], "srun": shlex.join(argv)}
+        return {"other": None, "problem": words.splitlines()[0], "srun": shlex.join(argv)}
     return {"other": said["facts"], "ways": {"here": said["ways"], "there": there}}
 
 

@@ -131,16 +131,16 @@ def silent(found: Survey, store: Path, timeout_s: float) -> Row:
         text = f"job {found.job} still waits after {timeout_s:g} s: {reason}. It is canceled"
         return Row("job", WARN, text, f"Wait longer: --timeout {10 * timeout_s:g}; or another partition")
     code, signum = job.exit_code
-    where = f"job {job.id} on {job.nodes}"
+    text, step = f"ended as {job.state}, exit code {code}", _log(found)
     if code == LOST_STORE or signum == NO_OUTPUT:
-        return Row("job", BAD, f"{where} does not see the store {store}", SHARED)
-    if code == LOST_PYTHON:
-        step = "Set compute.python, or load one in compute.setup"
-        return Row("job", BAD, f"{where} has no Python for the agent", step)
-    if job.state == "RUNNING":
-        text = f"{where} runs, and in {timeout_s:g} s this host saw nothing of it in {store}"
-        return Row("job", BAD, text, SHARED)
-    return Row("job", BAD, f"{where} ended as {job.state}, exit code {code}", _log(found))
+        text, step = f"does not see the store {store}", SHARED
+    elif code == LOST_PYTHON:
+        text, step = "has no Python for the agent", "Set compute.python, or load one in compute.setup"
+    elif any("SyntaxError" in line for line in found.log):
+        text, step = "has a Python that is older than 3.8", "Set compute.python"
+    elif job.state == "RUNNING":
+        text, step = f"runs, and in {timeout_s:g} s this host saw nothing of it in {store}", SHARED
+    return Row("job", BAD, f"job {job.id} on {job.nodes} {text}", step)
 
 
 def _log(found: Survey) -> str:

@@ -194,7 +194,7 @@ def test_a_cluster_that_refuses_and_has_no_accounting(
         "scontrol": "echo MaxArraySize = 301",
         "squeue": "",
         "sacct": "echo 'Slurm accounting storage is disabled' >&2; exit 1",
-        "sbatch": "[ $1 = --version ] && echo slurm 24.11.5 && exit; echo 'sbatch: error: no account' >&2; exit 1",
+        "sbatch": "[ $1 = --version ] && echo slurm 24 && exit; echo 'sbatch: error: no account' >&2; exit 1",
         "scancel": f'echo "$@" >{tmp_path}/canceled',
     }
     for name, script in tools.items():
@@ -239,3 +239,9 @@ def test_unknown_flags() -> None:
 )
 def test_completion(words: list[str], some: str) -> None:
     assert some in complete(words)
+
+
+def test_a_python_that_is_too_old() -> None:
+    job = Job("7", "FAILED", "", "", "n1", "", str(1 << 8), "")
+    log = ("SyntaxError: future feature annotations is not defined",)
+    assert "older than 3.8" in silent(Survey(job="7", last=job, log=log), Path("/store"), 60).found
