@@ -32,7 +32,8 @@ def save(number, frame):
     saved.write_text("7")
     sys.exit(143)
 signal.signal(signal.SIGTERM, save)
-print("attempt", os.environ["LAUNCHER_ATTEMPT"], "from", saved.read_text() if saved.exists() else 0, flush=True)
+step = saved.read_text() if saved.exists() else 0
+print("attempt", os.environ["LAUNCHER_ATTEMPT"], "from", step, flush=True)
 time.sleep(0 if saved.exists() else 300)
 """
 
@@ -135,7 +136,8 @@ def test_the_loss_of_another_nodes_agent_ends_the_run_with_its_name(lab: SlurmLa
 @pytest.mark.parametrize("retries", [0, 1])
 def test_the_loss_of_agent_0_is_told_or_mended(lab: SlurmLab, retries: int) -> None:
     lab.script(
-        "import os, time; print('up', flush=True); time.sleep(300 if os.environ['LAUNCHER_ATTEMPT'] == '0' else 0)"
+        "import os, time\nprint('up', flush=True)\n"
+        "time.sleep(300 if os.environ['LAUNCHER_ATTEMPT'] == '0' else 0)"
     )
     lab.submit(*TWO_NODES, f"retries={retries}", "compute.nodelist='node[1-2]'")
     lab.running(lab.run(), "up")
@@ -168,7 +170,7 @@ def test_a_job_that_is_killed_with_its_guard_is_ended_by_the_schedulers_word(lab
 
 def test_a_rank_that_crashes_on_another_node_is_named(lab: SlurmLab) -> None:
     lab.script(
-        "import os, sys, time; rank = os.environ['RANK']\nif rank == '3': print('bad input'); sys.exit(9)\ntime.sleep(300)"
+        "import os, sys, time\nif os.environ['RANK'] == '3':\n    sys.exit(print('bad input') or 9)\ntime.sleep(300)"
     )
     done = lab.launch("distribution=torch", "nodes=2", "processes_per_node=2")
     assert done.returncode == 1
@@ -279,7 +281,8 @@ def test_a_launcher_killed_before_sbatch_leaves_no_run_open(lab: SlurmLab, tmp_p
 
 def test_a_member_of_an_array_is_requeued_alone(lab: SlurmLab) -> None:
     lab.script(
-        "import os, sys; sys.exit(os.environ['X'] == '1' and os.environ['LAUNCHER_ATTEMPT'] == '0' and os.kill(os.getppid(), 9))"
+        "import os\nif os.environ['X'] == '1' and os.environ['LAUNCHER_ATTEMPT'] == '0':\n"
+        "    os.kill(os.getppid(), 9)"
     )
     done = lab.launch("-m", "env.X=0,1,2", "retries=1")
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,168 @@
+"""compute=slurm on a real cluster: what is submitted, what jobs see, sweeps as arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.spec import State
+from launcher.store.runs import read_run
+from tests.integration.conftest import REPOSITORY, until
+from tests.integration.slurm_lab import SlurmLab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SLEEPS = "import time; print('up', flush=True); time.sleep(300)"
+
+
+@pytest.fixture(params=["cluster", "hostile_cluster"])
+def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SlurmLab]:
+    """Launches onto the plain cluster, and onto the hostile one."""
+    made = SlurmLab(tmp_path, request.getfixturevalue(request.param))
+    yield made
+    made.clean_up()
+
+
+def sweep_id(lab: SlurmLab) -> str:
+    [sweep] = json.loads(lab.command("sweeps", "list", "--json").stdout)
+    return sweep["id"]
+
+
+def states(lab: SlurmLab) -> dict[str, int]:
+    return json.loads(lab.command("sweeps", "show", "latest", "--json").stdout)["states"]
+
+
+def test_options_reach_slurm_as_they_are(lab: SlurmLab) -> None:
+    lab.script(SLEEPS)
+    lab.submit(
+        "distribution=torch", "nodes=2", "processes_per_node=3", "cpus_per_process=2", "memory_gib=1.5",
+        "gpus_per_node=2", "time_limit_min=30", "compute.partition=low", "compute.exclude=node1",
+        "compute.comment='a $(touch x) \\'b\\''", "compute.additional_parameters={nice: 7, mail_type: NONE}",
+    )  # fmt: skip
+    lab.running(lab.run(), "up")
+    told = lab.slurm("scontrol", "show", "job", lab.job(lab.run()))
+    for words in ("JobName=mnist-1", "NumNodes=2", "NumCPUs=12", "TimeLimit=00:30:00", "Partition=low",
+                  "ExcNodeList=node1", "Nice=7", "Comment=a $(touch x) 'b'", "MinMemoryNode=1.50G",
+                  "Requeue=0",
+                  "gpu:2"):  # fmt: skip
+        assert words in told
+
+
+def test_jobs_get_a_clean_environment_and_modules_lines(lab: SlurmLab) -> None:
+    lab.env["OF_THE_SHELL"] = "1"
+    lab.script(
+        "import os; print([os.environ.get(name) for name in ('OF_THE_SHELL', 'OF_THE_SETUP', 'OF_THE_RUN')])"
+    )
+    done = lab.launch(
+        'compute.setup=["export OF_THE_SETUP=2"]', 'compute.teardown=["touch torn-down"]', "env.OF_THE_RUN=3"
+    )
+    assert done.stdout == "[None, '2', '3']\n", done.stderr
+    assert (lab.run().root / "job" / "torn-down").exists()
+
+
+def test_a_job_can_submit(lab: SlurmLab) -> None:
+    """What the outer job was given is no option of the inner one."""
+    lab.script("print('inner')", "inner.py")
+    words = json.dumps(lab.line("script=inner.py", "name=inner"))
+    wanted = json.dumps(
+        {name: lab.env[name] for name in ("LAUNCHER_STORE", "LAUNCHER_CACHE", "SLURM_CONF", "PATH")}
+    )
+    lab.script(
+        f"import os, subprocess, sys\nos.environ.update({wanted})\nos.chdir({str(REPOSITORY)!r})\n"
+        f"sys.exit(subprocess.run({words}).returncode)"
+    )
+    done = lab.launch(
+        "distribution=torch", "nodes=1", "cpus_per_process=2", "memory_gib=1", "gpus_per_node=1"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert read_run(lab.store.run("inner", 1)).state is State.COMPLETED
+
+
+def test_a_sweep_is_one_array_a_shape(lab: SlurmLab) -> None:
+    lab.script("import os; print(os.environ['SLURM_ARRAY_TASK_ID'], os.environ['X'])")
+    words = ("env.X=0,1,2,3", "nodes=1,2", "distribution=torch", "compute.max_parallel=3")
+    done = lab.launch("-m", *words)
+    assert done.returncode == 0, done.stderr
+    runs = [read_run(lab.run(number)) for number in range(1, 9)]
+    assert {run.state for run in runs} == {State.COMPLETED}
+    arrays = {lab.job(run.folder).split("_")[0] for run in runs}
+    assert len(arrays) == 2
+    scripts = [path.read_text() for path in lab.store.sweeps.glob("*/jobs/*/job.sh")]
+    assert all("--array='0-3%3'" in text or "--array=0-3%3" in text for text in scripts)
+    assert (lab.run(8).logs / "worker-0.log").read_text() == "3 3\n"
+
+
+def test_eight_runs_of_two_nodes(lab: SlurmLab) -> None:
+    lab.script("import os, socket; print(os.environ['LAUNCHER_NODE'], socket.gethostname())")
+    done = lab.launch("-m", "env.X=range(8)", "nodes=2", "distribution=mpi")
+    assert done.returncode == 0, done.stderr
+    for number in range(1, 9):
+        names = {(lab.run(number).logs / f"worker-{rank}.log").read_text().split()[1] for rank in (0, 1)}
+        assert len(names) == 2
+
+
+def test_arrays_are_no_larger_than_the_cluster_takes(lab: SlurmLab) -> None:
+    lab.script("pass")
+    done = lab.launch(
+        "-m", "env.X=range(310)", "wait=false", "compute.additional_parameters={begin: now+1hour}"
+    )
+    assert done.returncode == 0, done.stderr
+    listed = lab.slurm("squeue", "--noheader", "--format=%F %K").splitlines()
+    assert sorted(re.sub(r"^\d+ ", "", line) for line in listed) == ["0-299%300", "0-9%10"]
+    assert lab.command("sweeps", "cancel", "latest").returncode == 0
+    until(lambda: states(lab) == {"Canceled": 310}, "all of them canceled", 90)
+
+
+def test_cancel_one_some_and_all(lab: SlurmLab) -> None:
+    lab.script(SLEEPS)
+    done = lab.launch("-m", "env.X=range(5)", "compute.max_parallel=2", "wait=false")
+    assert done.returncode == 0, done.stderr
+    lab.running(lab.run(1), "up")
+    lab.running(lab.run(2), "up")
+    assert lab.command("sweeps", "cancel", "latest", "0", "4").returncode == 0
+    until(lambda: states(lab).get("Canceled") == 2, "two of them canceled", 90)
+    lab.running(lab.run(3), "up")
+    assert lab.command("sweeps", "cancel", "latest").returncode == 0
+    until(lambda: states(lab) == {"Canceled": 5}, "all of them canceled", 90)
+    assert lab.slurm("squeue", "--noheader", "--states=RUNNING,PENDING") == ""
+
+
+def test_a_sweep_outlives_its_shell_and_only_what_failed_is_resumed(lab: SlurmLab) -> None:
+    lab.script(
+        "import os, sys\nfrom pathlib import Path\n"
+        "sys.exit(os.environ['X'] == '1' and not Path(os.environ['OK']).exists())"
+    )
+    good = lab.source / "ok"
+    shell = lab.start("-m", "env.X=0,1,2", f"env.OK={good}", start_new_session=True)
+    until(lambda: list(lab.store.sweeps.glob("*/jobs/*/id.json")), "submission")
+    os.killpg(shell.pid, signal.SIGKILL)
+    assert lab.command("sweeps", "wait", "latest").returncode == 1
+    assert states(lab) == {"Completed": 2, "Failed": 1}
+    good.touch()
+    assert lab.command("sweeps", "resume", "latest").returncode == 0
+    assert states(lab) == {"Completed": 3}
+    assert sorted(lab.store.numbers("mnist")) == [1, 2, 3, 4]
+
+
+def test_the_scheduler_is_asked_at_most_twelve_times_a_minute(lab: SlurmLab, tmp_path: Path) -> None:
+    """Three watchers and a sweep of ten, for twenty seconds."""
+    counted, fake = tmp_path / "counted", tmp_path / "bin"
+    fake.mkdir()
+    for name in ("squeue", "sacct", "scontrol", "sinfo"):
+        (fake / name).write_text(f'#!/bin/sh\necho {name} >>{counted}\nPATH=${{PATH#*:}} exec {name} "$@"\n')
+        (fake / name).chmod(0o755)
+    lab.script(SLEEPS)
+    lab.launch("-m", "env.X=range(10)", "compute.max_parallel=1", "wait=false")  # fills the cache of limits
+    lab.env["PATH"] = f"{fake}:{lab.env['PATH']}"
+    sweep = sweep_id(lab)
+    for _ in range(3):
+        lab.command("sweeps", "wait", sweep, "--timeout=6")
+    asked = counted.read_text().split()
+    assert 1 <= len(asked) <= 4
