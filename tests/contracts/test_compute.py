@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from launcher.compute.jobs import settle
 from launcher.compute.local import Local
+from launcher.compute.slurm import Slurm
+from launcher.compute.slurm_script import tool
 from launcher.data.inputs import Inputs
 from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch
 from launcher.environment.current import Current
+from launcher.errors import SubmitError
 from launcher.paths import RunFolder, StoreFolder
 from launcher.probe import probe
-from launcher.spec import Compute, Resources, RunSpec, State, plain
+from launcher.spec import Compute, Facts, Resources, RunSpec, State, plain
+from launcher.store import records
 from launcher.store.runs import create_run, enter, read_run
 from launcher.store.snapshots import snapshot
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.store.fold import Run
+    from tests.cluster.machine import Cluster
 
 
 class Submitting:
@@ -70,6 +76,7 @@ class Submitting:
     def until(self, folder: RunFolder, reached: Callable[[Run], object], limit_s: float = 120) -> Run:
         deadline = time.monotonic() + limit_s
         while not reached(run := read_run(folder)):
+            settle([folder])  # as everybody does who waits
             assert time.monotonic() < deadline, run
             time.sleep(0.02)
         return run
@@ -184,3 +191,49 @@ class TestLocal(ComputeContract):
     def test_options_are_frozen(self) -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
             Local().max_parallel = 3  # pyright: ignore[reportAttributeAccessIssue]  # what is tested
+
+
+class TestSlurm(ComputeContract):
+    @pytest.fixture
+    def compute(self, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compute:
+        for name, value in cluster.variables.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("LAUNCHER_CACHE", str(tmp_path / "cache"))
+        return Slurm(login_shell=False)
+
+    def test_what_slurm_refuses_is_told_in_its_words(self, submitting: Submitting) -> None:
+        folder = submitting.record("pass")
+        refused = Slurm(partition="nowhere")
+        with pytest.raises(SubmitError, match="invalid partition specified: nowhere"):
+            refused.submit([folder.root], submitting.store.root, Facts())
+        run = read_run(folder)
+        assert (run.state, run.cause and run.cause.kind) == (State.FAILED, "submit")
+
+    def test_options_arrive_as_they_were_written(
+        self, submitting: Submitting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        comment = 'it\'s "a" $(touch pwned) `id` # %j'
+        odd = Slurm(login_shell=False, comment=comment, setup=["export ODD='of setup'"], teardown=["true"])
+        monkeypatch.setattr(submitting, "_compute", odd)
+        folder = submitting.record("import os; print(os.environ['ODD'], os.environ['SLURM_JOB_ID'])")
+        submitting.submit(folder)
+        assert submitting.over(folder).state is State.COMPLETED
+        setup, job = (folder.logs / "worker-0.log").read_text().rsplit(maxsplit=1)
+        assert setup == "of setup"
+        told = tool(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--Format=Comment:200"]).stdout
+        assert told.strip() == comment
+        assert sorted(path.name for path in (folder.root / "job").iterdir()) == [
+            "id.json",
+            "job.json",
+            "job.sh",
+            "slurm.log",
+        ]
+
+    def test_scancel_is_a_cancellation(self, submitting: Submitting) -> None:
+        folder = submitting.record("import time; print('up', flush=True); time.sleep(300)")
+        submitting.submit(folder)
+        submitting.until(folder, lambda run: run.state is State.RUNNING)
+        found = (records.read(folder.root / "job" / "id.json") or {})["id"]
+        assert tool(["scancel", found]).returncode == 0
+        run = submitting.over(folder)
+        assert (run.state, run.cause and run.cause.kind) == (State.CANCELED, "cancel")
