@@ -3,7 +3,7 @@
 Every line of every `sh` block is run: launches with `dry_run=true`, commands against a small store. Words
 after `sh` change that: `project` runs it in a project that `init` wrote, with the files of the page's
 `yaml project` blocks, in which a comment is their path; `needs-…` only composes, because not every machine
-has what it needs.
+has what it needs; `app`, `slurm` and `site` are run elsewhere: test_hydra_pages.py, test_slurm_page.py.
 """
 
 from __future__ import annotations
