@@ -100,6 +100,10 @@ class RunFolder(NamedTuple):
         """Return the record that the attempt's agent 0 keeps."""
         return self.attempt(number) / "state.json"
 
+    def attempt_environment(self, number: int) -> Path:
+        """Return what the attempt's job built, where that was left to it."""
+        return self.attempt(number) / "environment.json"
+
     def attempt_lost(self, number: int) -> Path:
         """Return where it is noted that an attempt's job was requeued without a word of its agent."""
         return self.attempt(number) / "lost.json"

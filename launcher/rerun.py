@@ -11,7 +11,7 @@ from launcher.members import Member, facts_of
 from launcher.paths import RunFolder, StoreFolder, cache_root
 from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec
 from launcher.store import records
-from launcher.store.runs import create_run
+from launcher.store.runs import create_run, environment_of
 from launcher.store.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def again(
     )  # fmt: skip
 
     def prepare(progress: Progress) -> Prepared:
-        return _environment(then or submit["environment"], spec, facts, progress)
+        return _environment(then or environment_of(folder), spec, facts, progress)
 
     member = Member(request, facts, spec.distribution.plan(spec, facts), prepare=prepare)
     return member, Snapshot(path=folder.source.resolve(), **submit["snapshot"])
@@ -80,7 +80,7 @@ def _environment(then: Mapping[str, Any] | None, spec: RunSpec, facts: Facts, pr
         values: dict[str, Any] = {**then, "packages": tuple(then["packages"])}
         return Prepared(**values)
     now = spec.environment.prepare(spec, facts, cache_root(), progress)
-    if then is not None and now.key != then["key"]:
+    if then is not None and now.build is None and now.key != then["key"]:
         raise BuildError(
             f"environment: the run had {then['key']}, which is gone, and its packages give {now.key} today "
             "(a requirements file, Python or MPI has changed). Launch anew instead of rerunning"

@@ -12,7 +12,7 @@ from launcher.launch import abandon, run_members
 from launcher.paths import RunFolder, StoreFolder
 from launcher.rerun import again
 from launcher.store import records
-from launcher.store.runs import create_run, reserve, update_submit
+from launcher.store.runs import create_run, environment_of, reserve, update_submit
 from launcher.store.sweeps import AGAIN, LOST, claim, config_digest, frozen_text, open_members, state_of
 from launcher.sweep_view import labels
 
@@ -87,7 +87,7 @@ def _environments(sweep: Sweep) -> dict[str, dict[str, Any]]:
     """Return the environments that members had, by what they were made of; a killed launcher leaves gaps."""
     found: dict[str, dict[str, Any]] = {}
     for member in sweep.members:
-        environment = (records.read(member.run.submit) or {}).get("environment")
+        environment = environment_of(member.run)
         if environment is not None:
             found.setdefault(_needs(member.run), environment)
     return found

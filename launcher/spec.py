@@ -133,6 +133,10 @@ class Prepared:
     """Variables that processes in it need."""
     packages: tuple[str, ...] = ()
     """What is installed, as `name==version`."""
+    archive: str | None = None
+    """The same packed, for nodes that unpack it to their own disk."""
+    build: Mapping[str, Any] | None = None
+    """What a job needs to build it, where that is left to the job; the paths above are empty then."""
 
 
 class Progress(Protocol):

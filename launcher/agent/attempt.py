@@ -7,11 +7,12 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import causes, record, workdir
+from . import causes, preparation, record, workdir
 from .commands import Commands
 from .network import interface_of
 from .node import Node
 from .peers import END_WITHIN_S, Peers, Shim
+from .sight import told
 from .site import few_ports
 from .state import State
 
@@ -62,9 +63,11 @@ class Attempt:
         self._folder = os.path.join(run, "attempts", str(number))
         self._size: int = spec["plan"]["nodes"]
         self._names = site.names(self._size)
+        self._preparation = preparation.Preparation(run, number, submit)
         self._records = self._commands.records(self._names)
         self._by_name = {"%s-%d" % (item["role"], item["index"]): item for item in self._records}
         self._state = State(self._folder, number, self._names, self._records)
+        self._met: set[int] = set()
         self._ready: set[int] = set()
         self._queue: list[tuple[int, dict[str, Any], str | None]] = []
         self._alive: set[str] = set()
@@ -89,10 +92,43 @@ class Attempt:
         try:
             os.makedirs(self._folder, exist_ok=True)
             os.makedirs(self._commands.logs, exist_ok=True)
-            self._state.enter("Starting")
+            self._state.enter("Preparing" if self._preparation.needed else "Starting")
             workdir.make(self._run, self.number, self._spec["work"])
             limit = self._spec["resources"]["time_limit_min"]
             self._deadline = time.monotonic() + limit * 60 if limit else None
+        except OSError as error:
+            self._fail("start", "the run could not be started: %s" % error)
+            return
+        if self._preparation.needed:
+            self._prepare()
+        else:
+            self._begin()
+
+    def _prepare(self) -> None:
+        """Have the environment built that the launcher left to the job."""
+        unseen = [told(path) for path in self._preparation.paths() if not os.path.exists(path)]
+        if unseen:
+            words = (self._names[0], ", ".join(unseen))
+            self._fail("environment", "%s does not see %s, which environment.build_on=job needs" % words)
+            return
+        self._by_name[preparation.NAME] = self._preparation.record(self._names[0], self._commands.logs)
+        self._alive.add(preparation.NAME)
+        process = self._preparation.process(self._commands.logs, self._commands.node_mark(0))
+        self._send(0, {"do": "start", "processes": [process]})
+
+    def _prepared(self, who: dict[str, Any]) -> None:
+        result = self._preparation.result()
+        if who["exit_code"] == 0 and "error" not in result:
+            self._commands.use(result)
+            self._state.enter("Starting")
+            self._begin()
+        else:
+            words = (who["node"], result.get("error") or "exit code %s" % who["exit_code"])
+            self._fail("environment", "the environment could not be built on %s: %s" % words, who)
+
+    def _begin(self) -> None:
+        """Start the other nodes' agents, and meet this one's."""
+        try:
             if self._spec["plan"]["mpi"] is not None:
                 self._shim = Shim(self._folder, self._selector, self._start_daemon)
             if self._size > 1:
@@ -122,14 +158,8 @@ class Attempt:
             self._next_look = now + LOOK_S
             if self._site.superseded(self._run, self.number):
                 self._fail("superseded", "a later attempt has begun elsewhere")
-        if (
-            self._verdict is None
-            and self._peers
-            and len(self._ready) < self._size
-            and now >= (self._hello_by or now)
-        ):
-            missing = ", ".join(name for node, name in enumerate(self._names) if node not in self._ready)
-            self._fail("agent_lost", "no agent on %s within %d s" % (missing, HELLO_TIMEOUT_S))
+        if self._verdict is None and self._peers and len(self._met) < self._size:
+            self._await_agents(now)
         if self._verdict is None and self._daemon_failed and now >= self._daemon_failed[0]:
             self._fail_process(self._daemon_failed[1])
         if self._verdict is not None and now >= self._stuck_at:
@@ -139,6 +169,14 @@ class Attempt:
         self._finish_if_over()
         times = [when for when in (self._node.deadline, self._deadline, now + 0.5) if when is not None]
         return min(times)
+
+    def _await_agents(self, now: float) -> None:
+        complaint = self._site.complaint(self._folder)
+        if complaint is not None:
+            self._fail("start", complaint)
+        elif now >= (self._hello_by or now):
+            missing = ", ".join(name for node, name in enumerate(self._names) if node not in self._met)
+            self._fail("agent_lost", "no agent on %s within %d s" % (missing, HELLO_TIMEOUT_S))
 
     def cancel(self) -> None:
         """End the processes because somebody asked for it."""
@@ -179,10 +217,16 @@ class Attempt:
     def _on_hello(self, node: int, event: dict[str, Any]) -> None:
         if node > 0 and "host.0" not in self._commands.values:
             self._meet_lead(interface_of(event["lead"]))
+        self._met.add(node)
         self._commands.locate(node, self._names[node], event)
         self._state.locate(node, event["address"])
         wanted = {"names": self._commands.wanted_ports(node), "range": self._site.ports}
-        more = {"paths": self._commands.paths(), "step": self._commands.srun}
+        more = {
+            "paths": self._commands.paths(),
+            "step": self._commands.srun,
+            "stage": self._commands.stage,
+            "box": self._commands.box(node),
+        }
         self._send(node, {"do": "ports", **wanted, **more})
 
     def _on_ports(self, node: int, event: dict[str, Any]) -> None:
@@ -221,6 +265,9 @@ class Attempt:
             self._shim.answer(who["request"], code if code is not None else 128 + signum)
         if self._verdict is not None:
             return
+        if name == preparation.NAME:
+            self._prepared(who)
+            return
         if name.startswith("daemon-") and code:
             # Also when a rank failed; then mpirun ends within a moment and tells which.
             self._daemon_failed = self._daemon_failed or (time.monotonic() + DAEMON_PATIENCE_S, who)
@@ -233,6 +280,9 @@ class Attempt:
         name = self._names[node]
         # What ran there is over as far as this attempt can tell; its guard ends it.
         self._alive -= {key for key, item in self._by_name.items() if item["node"] == name}
+        complaint = self._site.complaint(self._folder) if node not in self._met else None
+        if complaint is not None:
+            self._fail("start", complaint)
         self._fail("agent_lost", "lost the agent of %s: %s" % (name, event["message"]), {"node": name})
 
     def _start_daemon(self, host: str, command: str, request: str) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any
 
+from . import container, stage
 from .expand import expand
 from .network import fabric
 
@@ -73,18 +74,35 @@ class Commands:
         self._attempt = attempt
         self.mark = "%s#%d" % (run, attempt)
         self._spec = spec
-        self._environment: dict[str, Any] = submit.get("environment") or {}
+        self._environment: dict[str, Any] = {}
+        self.stage: dict[str, Any] | None = None
+        """What a node's agent needs to bring the environment to its own disk, where that is wanted."""
         self._data: dict[str, str] = submit.get("data") or {}
         self._gpus = gpus or [[] for _ in range(self.plan["nodes"])]
         self._shim = os.path.join(run, "attempts", str(attempt))
         self._work = os.path.join(run, "work", str(attempt))
         self.srun = self.plan["mpi"] is not None and self.plan["mpi"]["argv"][0] == "srun"
         """Whether ranks are a step of the Slurm job, and so no children of any agent."""
-        self.values["python"] = self._environment.get("python") or "python3"
-        self.values["prefix"] = self._environment.get("prefix") or ""
+        self._container: dict[str, Any] = (spec.get("compute") or {}).get("container") or {}
+        self._devices: dict[int, list[str]] = {}
+        self.use(submit.get("environment") or {})
         self.values["run"] = run
         self.values["agent"] = os.path.dirname(os.path.abspath(__file__))
         self.values.update(("data.%s" % name, path) for name, path in self._data.items())
+
+    def use(self, environment: dict[str, Any]) -> None:
+        """Take note of the environment; one that goes to the nodes' own disks has another path there."""
+        if self._container.get("image") and environment.get("key") == "current":
+            environment = {}  # in a container that is what the image has
+        archive, prefix = environment.get("archive"), environment.get("prefix")
+        if archive and prefix:
+            into = stage.place(prefix)
+            environment = stage.moved(environment, into)
+            self.stage = {"archive": archive, "prefix": prefix, "into": into, "python": environment["python"]}
+            self.stage["log"] = os.path.join(self._shim, "node-stage")
+        self._environment = environment
+        self.values["python"] = environment.get("python") or "python3"
+        self.values["prefix"] = environment.get("prefix") or ""
 
     def node_mark(self, node: int) -> str:
         """Return what the processes of this attempt on one node carry as LAUNCHER_MARK."""
@@ -96,12 +114,21 @@ class Commands:
         self.values["host.%d" % node] = hello["address"]
         self.values["interface.%d" % node], self.values["subnet"] = hello["interface"]
         if hello.get("gpus") is not None:
-            self._gpus[node] = hello["gpus"]
+            self._gpus[node] = self._devices[node] = hello["gpus"]
+            if self._container.get("image") and container.is_kept(self._container):
+                self._gpus[node] = [str(place) for place, _ in enumerate(hello["gpus"])]  # all that are in it
+
+    def box(self, node: int) -> dict[str, Any] | None:
+        """Return what a node is told of its container, None where there is none."""
+        name = self._spec["id"]
+        found = container.wanted(self._container, self._run, name, self._environment, [*self._data.values()])
+        return None if found is None else dict(found, gpus=self._devices.get(node, []))
 
     def paths(self) -> list[str]:
         """Return what every node has to see before anything is started."""
-        prefix = self._environment.get("prefix")
-        return [self._run, *([prefix] if prefix else []), *self._data.values()]
+        places = [] if self.stage else [self._environment.get(name) for name in ("prefix", "python")]
+        own = [source for source, _, _ in container.own_mounts(self._container)]
+        return [self._run, *(place for place in places if place), *self._data.values(), *own]
 
     def wanted_ports(self, node: int) -> list[str]:
         """Return the names of the ports that must be free on a node."""

@@ -1,7 +1,8 @@
-"""Entry: `supervise` (orders on standard input), `job` or `survey` (in Slurm), `node` (by environment)."""
+"""Entry: `supervise` (orders on standard input), `job`, `survey` (in Slurm), `node`, `stage`."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -90,6 +91,14 @@ def main() -> None:
         guarded(lambda: Supervisor(orders, Here()).work(), lambda: lost(orders, Here()), with_parent=False)
     if sys.argv[1] == "job":
         _job(sys.argv[2])
+    if sys.argv[1] == "stage":
+        from .stage import take  # noqa: PLC0415  # few runs have use for it
+
+        sys.exit(take(json.loads(sys.argv[2])))
+    if sys.argv[1] == "box":
+        from . import box  # noqa: PLC0415  # few runs have use for it
+
+        box.take(json.loads(sys.argv[2]))
     if sys.argv[1] == "survey":
         from .survey import survey  # noqa: PLC0415  # no run has use for it
 

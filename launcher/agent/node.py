@@ -3,7 +3,9 @@
 The same messages pass in memory on agent 0's own node and over the channel from any other:
 
     {"do": "ports", "names", "range", "paths"}   → {"event": "ports", "ports": {name: number}}, or "refused"
-                                                   where a port or a path is not there
+                                                   where a port or a path is not there; with "stage" the
+                                                   environment is brought to this node's disk before that, and
+                                                   with "box" the container started that the rest runs in
     {"do": "start", "processes": [{"name", "argv", "env", "path_prefix", "cwd", "log"}]}
                                                  → {"event": "started", "name", "pid"} each, or
                                                    {"event": "refused", "name", "message"}
@@ -16,15 +18,20 @@ The same messages pass in memory on agent 0's own node and over the channel from
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from . import box, record, stage
+from .causes import tail_lines
 from .commands import OWN_TMP, base_environment, tmp_name
+from .sight import Sight
 from .site import bind
 from .system import (
     descendants,
@@ -62,9 +69,18 @@ def tmp_folder(mark: str) -> str:
     return os.path.join(os.environ.get("TMPDIR") or "/tmp", tmp_name(mark))  # noqa: S108  # 0700, own name
 
 
+LOOK_AGAIN_S = 0.25
+"""At paths that a node does not see yet."""
+
+STAGE = "stage"
+"""The process that brings an environment here."""
+
+
 def remove_tmp(mark: str) -> None:
-    """Remove the node-local folder of an attempt, if there is one."""
+    """Remove what an attempt has on this node's disk, and its container."""
+    box.remove(tmp_folder(mark))
     shutil.rmtree(tmp_folder(mark), ignore_errors=True)
+    stage.release(tmp_name(mark))
 
 
 class Node:
@@ -78,13 +94,18 @@ class Node:
         self._awaited: set[int] = set()
         self._kill_at: float | None = None
         self._step = False  # ranks here are no children of this agent, but of Slurm's step
+        self._wanted: dict[str, Any] = {}  # what is asked of this node before anything starts
+        self._sight: Sight | None = None
+        self._box: box.Box | None = None
 
     def handle(self, message: dict[str, Any]) -> None:
         """Act on one message."""
         what = message["do"]
         if what == "ports":
             self._step = message.get("step", False)
-            self._hold_ports(message["names"], message["range"], message["paths"])
+            self._wanted = message
+            self._sight = Sight(message["paths"])
+            self._look()
         elif what == "start":
             for process in message["processes"]:
                 self._start(process)
@@ -109,10 +130,13 @@ class Node:
     @property
     def deadline(self) -> float | None:
         """When `tick` has something to do at the latest (monotonic seconds)."""
+        if self._sight is not None:
+            return time.monotonic() + LOOK_AGAIN_S
         return time.monotonic() + 0.02 if self._awaited else self._kill_at
 
     def tick(self) -> None:
         """Do what is due."""
+        self._look()
         for port in sorted(self._awaited):
             with socket.socket() as probe:
                 probe.settimeout(1)
@@ -120,7 +144,8 @@ class Node:
                     self._awaited.discard(port)
                     self._report({"event": "listening", "port": port})
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
-            for pid in self._processes:
+            in_box = self._box is not None and self._box.signal(signal.SIGKILL)
+            for pid in () if in_box else self._processes:  # what entered a box ends with what it started
                 end_tree(pid)
                 send_group(pid, signal.SIGKILL)
             self._kill_at = None if self.idle else time.monotonic() + 0.5
@@ -133,8 +158,16 @@ class Node:
         name, popen = known
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
         code = None if number is not None else os.WEXITSTATUS(status)
+        if self._box is not None and code is not None and code > 128:  # noqa: PLR2004  # the runtime tells so
+            code, number = None, code - 128
         popen.returncode = code if code is not None else -(number or 0)  # or Popen warns that it still runs
         send_group(pid, signal.SIGKILL)  # what it left in its own group
+        if name == STAGE:
+            self._staged(code)
+            return True
+        if name == box.BOX:
+            self._boxed(code)
+            return True
         self._report({"event": "exited", "name": name, "exit_code": code, "signal": number})
         return True
 
@@ -146,6 +179,8 @@ class Node:
         """
         marks = {self._mark, *more_marks}
         names = ("LAUNCHER_MARK", "LAUNCHER_AGENT_MARK")
+        if self._box is not None:
+            self._box.close()
         for pid in list(self._processes):
             end_tree(pid)
         end_marked({os.fsencode("%s=%s" % (name, mark)) for name in names for mark in marks})
@@ -157,12 +192,68 @@ class Node:
         for mark in marks:
             remove_tmp(mark)
 
-    def _hold_ports(self, names: list[str], among: tuple[int, int], paths: list[str]) -> None:
-        missing = [path for path in paths if not os.path.exists(path)]
-        if missing:
-            message = "%s does not see %s" % (os.uname().nodename, ", ".join(missing))
-            self._report({"event": "refused", "name": "", "message": message})
+    def _look(self) -> None:
+        """Go on once everything is seen that the run needs here; say so where it will not be."""
+        if self._sight is None:
             return
+        if self._sight.complete():
+            self._sight = None
+            if self._wanted.get("stage"):
+                self._stage(self._wanted["stage"])
+            else:
+                self._start_box()
+        else:
+            problem = self._sight.problem()
+            if problem is not None:
+                self._refuse(problem)
+
+    def _refuse(self, problem: str) -> None:
+        self._sight = None
+        self._report({"event": "refused", "name": "", "message": problem})
+
+    def _stage(self, wanted: dict[str, Any]) -> None:
+        order = dict(wanted, user=tmp_name(self._mark), owner=record.owner())
+        argv = [sys.executable, "-I", "-S", sys.argv[0], "stage", json.dumps(order)]
+        env = {"LAUNCHER_MARK": self._mark}
+        log = "%s-%s.log" % (wanted["log"], self._mark.rpartition("#")[2])
+        self._wanted["log"] = log
+        self._start(
+            {"name": STAGE, "argv": argv, "env": env, "path_prefix": None, "cwd": "/", "log": log}, tell=False
+        )
+
+    def _staged(self, code: int | None) -> None:
+        if code == 0:
+            self._start_box()
+        elif self._kill_at is None:
+            told = tail_lines(self._wanted["log"])
+            self._refuse(told[-1] if told else "%s: staging ended with %s" % (os.uname().nodename, code))
+
+    def _start_box(self) -> None:
+        """Start the container of this node, where processes are to run in one."""
+        wanted = self._wanted.get("box")
+        made = box.Box(wanted, tmp_folder(self._mark)) if wanted else None
+        problem = made.missing() if made is not None else None
+        if problem is not None:
+            self._refuse(problem)
+            return
+        if made is not None and made.kept:
+            popen = made.start([sys.executable, "-I", "-S", sys.argv[0]])
+            self._processes[popen.pid] = (box.BOX, popen)
+        self._box = made
+        if made is None or not made.kept:
+            self._hold_ports()
+
+    def _boxed(self, code: int | None) -> None:
+        if self._box is None or self._kill_at is not None:
+            return
+        problem = self._box.started(code)
+        if problem is None:
+            self._hold_ports()
+        else:
+            self._refuse(problem)
+
+    def _hold_ports(self) -> None:
+        names, among = self._wanted["names"], self._wanted["range"]
         try:
             ports = {name: self._hold_port((among[0], among[1])) for name in names}
         except OSError as error:
@@ -190,15 +281,18 @@ class Node:
             return port
         raise OSError("no free port between %d and %d" % tuple(among))
 
-    def _start(self, process: dict[str, Any]) -> None:
-        log = -1
+    def _start(self, process: dict[str, Any], tell: bool = True) -> None:
+        log = stdin = -1
         try:
             log = os.open(process["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            argv, env = process["argv"], self._environment(process)
+            if self._box is not None:
+                argv, env, stdin = self._box.enter(process, env)
             popen = subprocess.Popen(
-                process["argv"],
+                argv,
                 cwd=process["cwd"],
-                env=self._environment(process),
-                stdin=subprocess.DEVNULL,
+                env=env,
+                stdin=subprocess.DEVNULL if stdin < 0 else stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -208,10 +302,12 @@ class Node:
             self._report({"event": "refused", "name": process["name"], "message": _why(error, process)})
             return
         finally:
-            if log >= 0:
-                os.close(log)
+            for fd in (log, stdin):
+                if fd >= 0:
+                    os.close(fd)
         self._processes[popen.pid] = (process["name"], popen)
-        self._report({"event": "started", "name": process["name"], "pid": popen.pid})
+        if tell:
+            self._report({"event": "started", "name": process["name"], "pid": popen.pid})
 
     def _environment(self, process: dict[str, Any]) -> dict[str, str]:
         env = dict(base_environment(process["path_prefix"], process.get("slurm", True)), **process["env"])
@@ -227,7 +323,8 @@ class Node:
     def _warn(self, signum: int) -> None:
         """Send a signal to what handles it, but not to MPI's own programs, which would end their ranks."""
         own = [pid for top in self._processes for pid in (top, *descendants(top))]
-        for pid in {*own, *self._strangers()}:
+        in_box = self._box.members() if self._box is not None else []
+        for pid in {*own, *in_box, *self._strangers()}:
             if handles(pid, signum) and program(pid) not in MPI_PROGRAMS:
                 send(pid, signum)
 
@@ -237,8 +334,10 @@ class Node:
 
     def _end(self, grace: float) -> None:
         self._awaited.clear()
-        for pid in list(self._processes):
-            send_group(pid, signal.SIGTERM)
+        self._sight = None
+        if self._box is None or not self._box.signal(signal.SIGTERM):
+            for pid in list(self._processes):
+                send_group(pid, signal.SIGTERM)
         at = time.monotonic() + grace
         self._kill_at = at if self._kill_at is None else min(at, self._kill_at)
 

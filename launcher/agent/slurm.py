@@ -42,8 +42,8 @@ _SEES = """\
 python=$1 agent=$2 tries=0
 until [ -r "$agent/__main__.py" ]; do
     tries=$((tries + 1))
-    if [ $tries -ge 60 ] || { [ $tries -ge 15 ] && ! ls -a "${agent%%/*}" 2>/dev/null | grep -qxF "${agent##*/}"; }
-    then
+    if [ $tries -ge 60 ] ||
+        { [ $tries -ge 15 ] && ! ls -a "${agent%%/*}" 2>/dev/null | grep -qxF "${agent##*/}"; }; then
         echo "%(word)s$(uname -n) does not see $agent"
         exit 71
     fi
@@ -168,7 +168,7 @@ class Slurm(Here):
             time.sleep(0.05)
         if asked():
             return self._asked(attempt, left)
-        if left <= 0 or kind == "start":
+        if left <= 0 or kind in {"start", "environment"}:
             return "conclude"
         if kind in {"agent_lost", "time_limit", "preempted"}:
             return self._again(attempt)

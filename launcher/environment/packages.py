@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from launcher.environment import archive
 from launcher.environment.cached import prepared
 from launcher.environment.conda import CondaWish, EnvironmentFile
 from launcher.environment.frameworks import choose
 from launcher.environment.horovod import HorovodWish, supports_mpi
 from launcher.environment.indexes import has_own_places
 from launcher.environment.interpreters import choose_interpreter
+from launcher.environment.orders import order
 from launcher.environment.own_mpi import own_mpi
 from launcher.environment.problems import problems
 from launcher.environment.recipe import Recipe, included
@@ -49,7 +51,9 @@ class Packages:
     """Which builds of PyTorch uv takes: `cpu`, `cu126`, `auto`. By default `cpu` for a run without GPUs,
     but what the index has where pip or uv is told of places of its own."""
     build_on: str = "submit"
-    """Where it is built: `submit`, before the run is handed over."""
+    """Where it is built: `submit`, before the run is handed over, or `job`, on the run's first node."""
+    stage: str = "shared"
+    """Where nodes use it: `shared`, where it was built, or `node`, unpacked to a disk of their own."""
 
     @property
     def conda(self) -> bool:
@@ -126,11 +130,19 @@ class Packages:
         recipe = self.recipe(spec, facts, cache)
         key = recipe.key()
         there = prepared(cache, key)
-        if there is not None:
-            return there
-        from launcher.environment.builder import build_once  # noqa: PLC0415  # most launches build nothing
+        packed = self.stage != "node" or (there is not None and archive.of(there) is not None)
+        if self.build_on == "job" and not (there is not None and packed):
+            return order(key, self._files(), facts, cache)
+        if there is None:
+            from launcher.environment.builder import build_once  # noqa: PLC0415  # most launches build nothing
 
-        return build_once(recipe, key, cache, progress)
+            there = build_once(recipe, key, cache, progress)
+        return archive.packed(there, cache, progress) if self.stage == "node" else there
+
+    def _files(self) -> list[Path]:
+        """Return the files that decide what is in it."""
+        paths = included([Path(self.requirements_file)]) if self.requirements_file else []
+        return [*paths, *([Path(self.environment_file)] if self.environment_file else [])]
 
 
 def _torch_backend(spec: RunSpec) -> str | None:

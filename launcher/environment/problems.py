@@ -11,7 +11,7 @@ from launcher.environment.conda import EnvironmentFile, solver
 from launcher.environment.frameworks import Release, check_framework, choose
 from launcher.environment.horovod import DEBIAN
 from launcher.environment.interpreters import Version, candidates, there, version_numbers, within
-from launcher.errors import Problem
+from launcher.errors import Problem, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,12 +27,14 @@ def problems(options: Packages, spec: RunSpec, facts: Facts) -> Iterable[Problem
     yield from _files(options)
     yield from _requirements(options.pip_packages)
     yield from _conda(options)
-    yield from _horovod(spec, facts)
+    yield from _horovod(options, spec, facts)
     backend = options.torch_backend
     if backend is not None and re.fullmatch(r"auto|cpu|xpu|cu\d+|rocm[\d.]+", backend) is None:
         yield Problem("environment.torch_backend", backend, "cpu, auto, xpu, or a build as cu126 or rocm6.4")
-    if options.build_on != "submit":
-        yield Problem("environment.build_on", options.build_on, "submit")
+    for key, choices in (("build_on", ("submit", "job")), ("stage", ("shared", "node"))):
+        value = getattr(options, key)
+        if value not in choices:
+            yield Problem(f"environment.{key}", value, " or ".join(choices), nearest(value, choices))
 
 
 def _text(version: Version) -> str:
@@ -117,12 +119,14 @@ def _conda(options: Packages) -> Iterable[Problem]:
         )
 
 
-def _horovod(spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+def _horovod(options: Packages, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
     if spec.distribution.kind != "horovod":
         return
     release = choose(spec.framework)
     if release is None or release.horovod is None:
         yield Problem("distribution", "horovod", "framework=tensorflow or pytorch in a version with Horovod")
+        return
+    if options.build_on == "job":  # what this host has to build with tells nothing of the nodes
         return
     missing = [
         name for name, path in (("a C++ compiler", facts.cxx), ("make", shutil.which("make"))) if not path

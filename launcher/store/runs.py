@@ -29,6 +29,7 @@ __all__ = [
     "create_run",
     "delete",
     "enter",
+    "environment_of",
     "finish",
     "read_run",
     "request_cancel",
@@ -128,6 +129,15 @@ def update_submit(folder: RunFolder, **changes: Any) -> dict[str, Any]:
     submit.update(plain(changes))
     records.write(folder.submit, submit)
     return submit
+
+
+def environment_of(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the environment that a run had, as its launcher or its newest job recorded it; None: none yet."""
+    found = (records.read(folder.submit) or {}).get("environment")
+    if found is None or not found.get("build"):
+        return found
+    built = [records.read(folder.attempt_environment(number)) for number in folder.attempts()]
+    return next((each for each in reversed(built) if each is not None and "error" not in each), None)
 
 
 def enter(folder: RunFolder, state: State, **changes: Any) -> dict[str, Any]:

@@ -222,11 +222,31 @@ def test_no_free_port_is_told(acting: Acting) -> None:
     assert "no free port" in acting.events[-1]["message"]
 
 
-def test_paths_that_a_node_does_not_see_are_told(acting: Acting, tmp_path: Path) -> None:
+def test_paths_that_a_node_does_not_see_are_told(
+    acting: Acting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launcher.agent.sight.PATIENCE_S", 0.2)
     acting.node.handle(ports("a", paths=(str(tmp_path), str(tmp_path / "env"), "/no/such/data")))
+    acting.serve(lambda: acting.events)
     event = acting.events[-1]
     assert (event["event"], event["name"]) == ("refused", "")
     assert event["message"] == f"{os.uname().nodename} does not see {tmp_path}/env, /no/such/data"
+
+
+def test_a_path_that_appears_in_time_is_waited_for(acting: Acting, tmp_path: Path) -> None:
+    acting.node.handle(ports("a", paths=(str(tmp_path / "late"),)))
+    assert acting.events == []
+    (tmp_path / "late").touch()
+    acting.serve(lambda: acting.events)
+    assert acting.events[-1]["event"] == "ports"
+
+
+def test_the_end_of_a_run_ends_the_wait_for_paths(acting: Acting) -> None:
+    acting.node.handle(ports("a", paths=("/no/such/data",)))
+    acting.node.handle({"do": "end", "grace": 1.0})
+    acting.node.tick()
+    assert acting.events == []
+    assert acting.node.idle
 
 
 def test_a_warning_reaches_only_what_handles_the_signal(acting: Acting, tmp_path: Path) -> None:

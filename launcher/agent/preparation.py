@@ -1,0 +1,59 @@
+"""The environment that a job builds for itself (`build_on: job`), by a process that agent 0 starts."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from . import record
+
+NAME = "environment-0"
+"""Of the process that builds, and of its log."""
+
+
+class Preparation:
+    """What is left to be done about the environment of a run before its processes start."""
+
+    def __init__(self, run: str, number: int, submit: dict[str, Any]) -> None:
+        self._run = run
+        self._number = number
+        environment: dict[str, Any] = submit.get("environment") or {}
+        self._build: dict[str, Any] | None = environment.get("build")
+
+    @property
+    def needed(self) -> bool:
+        """Whether the launcher left the build to the job."""
+        return self._build is not None
+
+    def paths(self) -> list[str]:
+        """Return what this node has to see: the Python that submitted, and the launcher's own code."""
+        return [self._build["python"], self._build["code"]] if self._build else []
+
+    def process(self, logs: str, mark: str) -> dict[str, Any]:
+        """Return the process that builds, as a `start` message has it."""
+        assert self._build is not None  # noqa: S101
+        env = {
+            "PYTHONPATH": self._build["code"],
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LAUNCHER_CACHE": self._build["cache"],
+            "LAUNCHER_MARK": mark,
+        }
+        return {
+            "name": NAME,
+            "argv": [self._build["python"], "-m", "launcher.prepare", self._run, str(self._number)],
+            "env": env,
+            "path_prefix": None,
+            "cwd": "/",
+            "log": os.path.join(logs, "environment.log"),
+        }
+
+    def record(self, node: str, logs: str) -> dict[str, Any]:
+        """Return what the attempt knows of that process."""
+        log = os.path.relpath(os.path.join(logs, "environment.log"), self._run)
+        return {"role": "environment", "index": 0, "rank": -1, "node": node, "log": log}
+
+    def result(self) -> dict[str, Any]:
+        """Return the environment as submit.json would have it, or `{"error": why}`."""
+        path = os.path.join(self._run, "attempts", str(self._number), "environment.json")
+        return record.read(path) or {"error": "it ended without a word"}

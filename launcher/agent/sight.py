@@ -1,0 +1,52 @@
+"""Whether this node sees what a run needs; a file system that answers from a stale cache gets its time."""
+
+from __future__ import annotations
+
+import os
+import time
+
+PATIENCE_S = 15.0
+"""For a path that nothing speaks for."""
+
+STALE_S = 75.0
+"""For one that the listing of its folder has, while looking it up still says no: NFS and the like remember
+for up to a minute that something was not there."""
+
+
+class Sight:
+    """Paths that have to be there; looked at again until they are, or until there is no hope."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self._unseen = paths
+        self._began = time.monotonic()
+
+    def complete(self) -> bool:
+        """Look again at what was missing; tell whether all is there now."""
+        self._unseen = [path for path in self._unseen if not os.path.exists(path)]
+        return not self._unseen
+
+    def problem(self) -> str | None:
+        """Return what is missing for good, with the name of this node; None while there is hope."""
+        waited = time.monotonic() - self._began
+        hopeless = [path for path in self._unseen if waited >= (STALE_S if listed(path) else PATIENCE_S)]
+        if not hopeless:
+            return None
+        return "%s does not see %s" % (os.uname().nodename, ", ".join(told(path) for path in hopeless))
+
+
+def listed(path: str) -> bool:
+    """Tell whether a folder lists what leads to a path that cannot be looked up."""
+    while True:
+        folder, name = os.path.split(path.rstrip("/"))
+        if os.path.isdir(folder) or not name:
+            break
+        path = folder
+    try:
+        return name in os.listdir(folder)
+    except OSError:
+        return False
+
+
+def told(path: str) -> str:
+    """Return a path as a user is told of it: with where it leads, if that is what is missing."""
+    return "%s (for %s)" % (os.path.realpath(path), path) if os.path.islink(path) else path

@@ -1,0 +1,213 @@
+"""Environments on a node's own disk (`stage: node`): unpacked once a node, kept while a run there uses them.
+
+    <TMPDIR>/launcher-env-<digest>/   e/ the environment   users/<attempt>.json whose agent uses it
+
+Nobody sees this disk but this node, so that flock(2) serves here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from typing import TYPE_CHECKING, Any
+
+from . import record
+from .sight import Sight, told
+from .system import die_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+LIST = ".launcher-stage.json"
+"""In the environment: which of its files hold its path."""
+
+_PREFIX = "launcher-env-"
+_UNPACKERS = {".zst": "zstd", ".gz": "gzip"}
+
+
+def local_disk() -> str:
+    """Return the folder of this node's disk that jobs may use."""
+    return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  # what is in it is 0700, and its owner is looked at
+
+
+def place(prefix: str) -> str:
+    """Return where an environment goes: a path as long as its own, if that is long enough.
+
+    Programs that were installed with their path in them (conda) can then be given the new one.
+    """
+    digest = hashlib.sha256(b"%d:%s" % (os.getuid(), os.fsencode(prefix))).hexdigest()
+    room = len(os.fsencode(prefix)) - len(os.fsencode(os.path.join(local_disk(), _PREFIX, "e")))
+    return os.path.join(local_disk(), _PREFIX + digest[: max(12, room)].ljust(min(room, 200), "x"), "e")
+
+
+def moved(environment: dict[str, Any], into: str) -> dict[str, Any]:
+    """Return an environment's record with another prefix."""
+    prefix = environment["prefix"]
+    env = {name: value.replace(prefix, into) for name, value in environment["env"].items()}
+    return dict(environment, prefix=into, python=environment["python"].replace(prefix, into), env=env)
+
+
+def take(order: dict[str, Any]) -> int:
+    """Have an environment here for an attempt; return the exit code of this process.
+
+    Args:
+        order: `archive` and `prefix` where it comes from, `into` where it goes, `python` in it, `user`
+            the attempt, and `owner`, its agent.
+    """
+    root = os.path.dirname(order["into"])
+    sweep()
+    try:
+        with _locked(root):
+            _own(root)
+            record.write(os.path.join(root, "users", order["user"] + ".json"), order["owner"])
+            if not os.path.isdir(order["into"]):
+                _bring(order, root)
+        if not os.path.exists(order["python"]):  # it leads to where Python was installed
+            print("%s does not see %s" % (os.uname().nodename, told(order["python"])), file=sys.stderr)
+            return 1
+    except OSError as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def release(user: str) -> None:
+    """Take back an attempt's use of environments here; what nobody uses is removed."""
+    for root in _roots():
+        path = os.path.join(root, "users", user + ".json")
+        if os.path.exists(path):
+            record.remove(path)
+            _remove_unused(root)
+
+
+def sweep() -> None:
+    """Remove what agents left that were killed together with their guards."""
+    for root in _roots():
+        _remove_unused(root)
+
+
+def _roots() -> list[str]:
+    """Return the folders here that are this user's."""
+    found: list[str] = []
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(local_disk()):
+            own = entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False)
+            if own and entry.stat(follow_symlinks=False).st_uid == os.getuid():
+                found.append(entry.path)
+    return found
+
+
+def _used(root: str) -> bool:
+    try:
+        names = os.listdir(os.path.join(root, "users"))
+    except OSError:
+        return False
+    owners = [record.read(os.path.join(root, "users", name)) for name in names if name.endswith(".json")]
+    return any(owner is not None and record.alive(owner) is not False for owner in owners)
+
+
+def _remove_unused(root: str) -> None:
+    gone = root + ".gone%d" % os.getpid()  # begins as the others do: found again when this is killed
+    try:
+        with _locked(root, wait=False):
+            if _used(root):
+                return
+            os.rename(root, gone)
+            record.remove(root + ".lock")
+    except OSError:  # somebody is about to use it
+        return
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(root: str, wait: bool = True) -> Generator[None, None, None]:
+    """Hold the lock of a folder, which may vanish while it is waited for."""
+    path = root + ".lock"
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(fd), os.stat(path)):
+                    yield
+                    return
+        finally:
+            os.close(fd)
+
+
+def _own(root: str) -> None:
+    """Make the folder, or see that it is ours: others may write where it lies.
+
+    Raises:
+        OSError: it is somebody else's.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(root, 0o700)
+    status = os.lstat(root)
+    if status.st_uid != os.getuid() or not os.path.isdir(root) or os.path.islink(root):
+        raise OSError("%s: %s is not this user's" % (os.uname().nodename, root))
+    os.makedirs(os.path.join(root, "users"), exist_ok=True)
+
+
+def _bring(order: dict[str, Any], root: str) -> None:
+    for name in os.listdir(root):
+        if name.startswith("draft"):  # of one that was killed
+            shutil.rmtree(os.path.join(root, name), ignore_errors=True)
+    draft = tempfile.mkdtemp(prefix="draft", dir=root)
+    archive = order["archive"]
+    sight = Sight([archive])
+    while not (seen := sight.complete()) and sight.problem() is None and not os.path.isdir(order["prefix"]):
+        time.sleep(0.25)
+    unpacker = shutil.which(_UNPACKERS[os.path.splitext(archive)[1]])
+    if seen and unpacker:
+        _run(["tar", "-x", "--no-same-owner", "-I", unpacker, "-f", archive, "-C", draft])
+    elif os.path.isdir(order["prefix"]):
+        _run(["cp", "-R", "-P", "-p", order["prefix"] + "/.", draft])
+    else:
+        raise OSError(sight.problem() or "%s has no program to unpack %s" % (os.uname().nodename, archive))
+    _relocate(draft, order["prefix"], order["into"])
+    os.rename(draft, order["into"])
+
+
+def _run(argv: list[str]) -> None:
+    done = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+        preexec_fn=lambda: die_with_parent(signal.SIGKILL),
+    )
+    if done.returncode != 0:
+        words = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-3:]
+        raise OSError("%s: %s" % (os.uname().nodename, "; ".join(words) or "%s failed" % argv[0]))
+
+
+def _relocate(tree: str, prefix: str, into: str) -> None:
+    """Write the new path wherever files hold the old one (scripts, activate; with conda also programs)."""
+    old, new = os.fsencode(prefix), os.fsencode(into)
+    with open(os.path.join(tree, LIST), encoding="utf-8", errors="surrogateescape") as file:
+        listed = json.load(file)
+    for name in listed["files"]:
+        path = os.path.join(tree, name)
+        with open(path, "rb") as source:
+            data = source.read()
+        if len(old) != len(new) and b"\0" in data:
+            words = "%s: %s is longer than %s, which programs in it hold; set a shorter TMPDIR"
+            raise OSError(words % (os.uname().nodename, into, prefix))
+        with open(path, "r+b") as target:
+            target.write(data.replace(old, new))
+            target.truncate()
+    for name in listed["links"]:
+        path = os.path.join(tree, name)
+        target = os.fsencode(os.readlink(path)).replace(old, new)
+        os.unlink(path)
+        os.symlink(target, os.fsencode(path))

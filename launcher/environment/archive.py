@@ -1,0 +1,88 @@
+"""An environment packed into one file, once, for nodes that unpack it to a disk of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import uuid
+from dataclasses import replace
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from launcher.agent.stage import LIST
+from launcher.environment.cached import KEY_LENGTH, folder
+from launcher.environment.lease import Lease
+from launcher.environment.tools import Tools
+from launcher.errors import BuildError
+
+if TYPE_CHECKING:
+    from launcher.spec import Prepared, Progress
+
+PACKERS: Final = {".zst": ("zstd", "zstd -1 -T0"), ".gz": ("gzip", "gzip -1")}
+"""By the ending of the archive: a program, and how it is called. The first that is there is taken."""
+
+
+def of(prepared: Prepared) -> Path | None:
+    """Return the archive of an environment, if it was packed."""
+    archives = [Path(f"{prepared.prefix}.tar{ending}") for ending in PACKERS]
+    return next((archive for archive in archives if archive.is_file()), None)
+
+
+def packed(prepared: Prepared, cache: Path, progress: Progress) -> Prepared:
+    """Return the environment with its archive, which lies beside it; it is made where it is missing.
+
+    Raises:
+        BuildError: it cannot be packed.
+    """
+
+    def waiting(seconds: float) -> None:
+        progress.step(f"Waiting for another launch that packs this environment ({seconds:.0f} s)")
+
+    lease = Lease(cache / "leases", f"archive-{prepared.key[:KEY_LENGTH]}")
+    if lease.take(lambda: of(prepared) is not None, waiting):
+        with lease:
+            progress.step("Packing the environment for the nodes")
+            _pack(prepared, Tools(log=folder(cache, prepared.key).log))
+    return replace(prepared, archive=str(of(prepared)))
+
+
+def _pack(prepared: Prepared, tools: Tools) -> None:
+    prefix = Path(prepared.prefix)
+    ending = next((ending for ending, (program, _) in PACKERS.items() if shutil.which(program)), None)
+    if ending is None:
+        raise BuildError("environment.stage: neither zstd nor gzip is here to pack the environment with")
+    files, links = holders(prefix)
+    text = json.dumps({"schema": 1, "files": files, "links": links})
+    (prefix / LIST).write_text(text, encoding="utf-8")
+    draft = prefix.with_name(f"{prefix.name}.{uuid.uuid4().hex[:8]}.draft")
+    argv = ["tar", "-c", "-I", PACKERS[ending][1], "-f", str(draft), "-C", str(prefix), "."]
+    try:
+        tools.run(argv, "Packing the environment")
+        draft.rename(f"{prefix}.tar{ending}")
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def holders(prefix: Path) -> tuple[list[str], list[str]]:
+    """Return the files and links of an environment that hold its own path.
+
+    Compiled modules do too, but Python looks at the path that they are loaded from.
+    """
+    needle = os.fsencode(prefix)
+    files: list[str] = []
+    links: list[str] = []
+    for parent, names, leaves in os.walk(prefix):
+        for name in (*names, *leaves):
+            path = Path(parent, name)
+            status = path.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                if needle in os.fsencode(path.readlink()):
+                    links.append(str(path.relative_to(prefix)))
+            elif stat.S_ISREG(status.st_mode) and status.st_size and not name.endswith(".pyc"):
+                with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+                    if content.find(needle) >= 0:
+                        files.append(str(path.relative_to(prefix)))
+    return files, links

@@ -1,0 +1,52 @@
+"""What a job is told that has to build its environment itself (`build_on: job`)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING, Any
+
+import launcher
+from launcher.spec import Facts, Mpi, Prepared, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from launcher.environment.packages import Packages
+
+
+def order(key: str, files: Iterable[Path], facts: Facts, cache: Path) -> Prepared:
+    """Return an environment that is not there yet, with all that its build depends on.
+
+    The files are frozen with it, as the source is: who changes one while the run is queued changes nothing.
+    """
+    build: dict[str, Any] = {
+        "python": sys.executable,
+        "code": str(Path(launcher.__file__).parents[1]),
+        "cache": str(cache),
+        "mpi": plain(facts.mpi),
+        "files": {str(path): path.read_bytes().decode("utf-8", "surrogateescape") for path in files},
+    }
+    return Prepared(key=key, python="", prefix="", build=build)
+
+
+def facts_of(build: Mapping[str, Any]) -> Facts:
+    """Return what the environment depends on: the MPI of the plan, and the compiler of this node."""
+    mpi = build["mpi"]
+    return Facts(mpi=Mpi(**mpi) if mpi else None, cxx=which("g++") or which("c++"))
+
+
+def restored(options: Packages, build: Mapping[str, Any], folder: Path) -> Packages:
+    """Write the frozen files into a folder, and return options that build from them here and now."""
+    for path, text in build["files"].items():
+        target = folder / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode("utf-8", "surrogateescape"))
+    paths = {
+        name: str(folder / given.lstrip("/"))
+        for name in ("requirements_file", "environment_file")
+        if (given := getattr(options, name)) is not None
+    }
+    return replace(options, build_on="submit", **paths)

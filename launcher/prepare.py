@@ -1,0 +1,72 @@
+"""`python -m launcher.prepare RUN ATTEMPT`: builds a run's environment in its job, for agent 0, which waits.
+
+What it tells goes to `logs/environment.log`; what comes of it to `attempts/<k>/environment.json`.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from launcher.environment.orders import facts_of, restored
+from launcher.errors import LauncherError
+from launcher.paths import RunFolder
+from launcher.spec import plain
+from launcher.store import records
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from launcher.environment.packages import Packages
+
+_EVERY_S = 5.0
+
+
+class Lines:
+    """Progress as lines; one that only counts on is repeated now and then."""
+
+    def __init__(self) -> None:
+        self._last = ("", 0.0)
+
+    def step(self, text: str, done: float | None = None) -> None:
+        """See `Progress.step`."""
+        del done
+        word, now = text.partition(" ")[0], time.monotonic()
+        if word != self._last[0] or now - self._last[1] >= _EVERY_S:
+            print(text, flush=True)  # noqa: T201  # the log
+            self._last = (word, now)
+
+
+def prepare(run: RunFolder, attempt: int) -> int:
+    """Build; return the exit code."""
+    submit, frozen = records.read(run.submit), records.read(run.spec)
+    if submit is None or frozen is None:
+        print(f"{run.root}: there is no such run, or no longer", flush=True)  # noqa: T201
+        return 1
+    try:
+        found = plain(_built(frozen, submit["environment"]["build"]))
+        code = 0
+    except LauncherError as error:
+        print(error, flush=True)  # noqa: T201
+        found, code = {"error": str(error).splitlines()[0]}, 1
+    records.write(run.attempt_environment(attempt), found)
+    return code
+
+
+def _built(frozen: Mapping[str, Any], build: Mapping[str, Any]) -> object:
+    from launcher.config.frozen import thaw  # noqa: PLC0415  # OmegaConf, after the first word to the log
+
+    spec = thaw(frozen)
+    with tempfile.TemporaryDirectory(prefix="launcher-") as folder:
+        options = restored(cast("Packages", spec.environment), build, Path(folder))
+        spec = replace(spec, environment=options)
+        return options.prepare(spec, facts_of(build), Path(build["cache"]), Lines())
+
+
+if __name__ == "__main__":
+    sys.exit(prepare(RunFolder(Path(sys.argv[1])), int(sys.argv[2])))
