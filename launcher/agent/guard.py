@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from typing import TYPE_CHECKING
 
 from .system import adopt_orphans, die_with_parent, end_descendants, send
@@ -58,6 +57,8 @@ def _work(main: Callable[[], int], guard: int) -> None:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001  # whatever it was: it is told, and the guard takes over
+        import traceback  # noqa: PLC0415  # 2 ms that a good end does not need
+
         traceback.print_exc()
     finally:
         end_descendants()  # the guard may be gone

@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import time
-import uuid
 from typing import Any, cast
 
 SCHEMA = 1
@@ -34,7 +33,7 @@ def read(path: str) -> dict[str, Any] | None:
 
 def _draft(path: str, data: bytes) -> str:
     folder, name = os.path.split(path)
-    draft = os.path.join(folder, ".%s.%s" % (name, uuid.uuid4().hex))  # not the pid: hosts share the disk
+    draft = os.path.join(folder, ".%s.%s" % (name, os.urandom(16).hex()))  # not the pid: hosts share the disk
     try:
         with open(draft, "wb") as file:
             file.write(data)

@@ -170,7 +170,8 @@ def test_a_job_that_is_killed_with_its_guard_is_ended_by_the_schedulers_word(lab
 
 def test_a_rank_that_crashes_on_another_node_is_named(lab: SlurmLab) -> None:
     lab.script(
-        "import os, sys, time\nif os.environ['RANK'] == '3':\n    sys.exit(print('bad input') or 9)\ntime.sleep(300)"
+        "import os, sys, time\nif os.environ['RANK'] == '3':\n"
+        "    sys.exit(print('bad input') or 9)\ntime.sleep(300)"
     )
     done = lab.launch("distribution=torch", "nodes=2", "processes_per_node=2")
     assert done.returncode == 1
