@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -126,7 +127,12 @@ def test_gpus_are_those_that_slurm_gave(job: Job, env: dict[str, str], gpus: lis
 
 def test_one_srun_starts_the_other_agents(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     job.options |= {"srun_args": ["--overlap", "--comment=it's"]}
-    monkeypatch.setattr(sys, "argv", ["/store/agents/abc"])
+    agent = job.folder / "it's an agent"
+    agent.mkdir()
+    (agent / "__main__.py").write_text(
+        "import sys; print(sys.argv[1:], sys.flags.isolated, sys.flags.no_site)"
+    )
+    monkeypatch.setattr(sys, "argv", [str(agent)])
     monkeypatch.setattr(module, "candidates", {None: ["10.0.0.5", "10.1.0.5"]}.get)
     started: list[tuple[Any, ...]] = []
 
@@ -140,8 +146,10 @@ def test_one_srun_starts_the_other_agents(job: Job, monkeypatch: pytest.MonkeyPa
     assert (nodes, addresses, mark) == ([1, 2], ["10.0.0.5", "10.1.0.5"], "/run#0")
     assert log == "/run/attempts/0/node-1.log"
     assert argv[:3] == ["srun", "--nodes=2", "--ntasks=2"]
-    tail = [sys.executable, "-I", "-S", "/store/agents/abc", "node", "slurm"]
-    assert argv[-8:] == ["--overlap", "--comment=it's", *tail]
+    place = argv.index("--overlap")
+    assert argv[place + 1] == "--comment=it's"
+    done = subprocess.run(argv[place + 2 :], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "['node', 'slurm'] 1 1\n"
 
 
 def test_attempts_are_claimed_and_superseded(job: Job, tmp_path: Path) -> None:
