@@ -35,10 +35,11 @@ def last_lines(run: str, log: str | None) -> list[str]:
 
 def tail_lines(path: str) -> list[str]:
     """Return the last lines of a file that may not be there."""
-    return _tail(path).splitlines()[-_LAST_LINES:]
+    return tail(path).splitlines()[-_LAST_LINES:]
 
 
-def _tail(path: str) -> str:
+def tail(path: str) -> str:
+    """Return the last 16 KiB of a file that may not be there."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
@@ -79,7 +80,7 @@ def failed_rank(folder: str, records: list[dict[str, Any]], log: str) -> dict[st
     first = min(failed, key=lambda item: item[0])[1] if failed else None
     if cut and (first is None or first["signal"] == signal.SIGTERM):
         # mpirun ends the others by SIGTERM when one is killed.
-        named = [int(rank) for pattern in _KILLED_RANKS for rank in pattern.findall(_tail(log))]
+        named = [int(rank) for pattern in _KILLED_RANKS for rank in pattern.findall(tail(log))]
         first = next(
             (who for who in cut if who["rank"] in named), cut[0] if len(cut) == 1 else first or cut[0]
         )

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import record
-from .causes import tail_lines
+from .causes import tail, tail_lines
 from .network import Interface, candidates
 from .site import Here, read_ports
 
@@ -232,7 +232,7 @@ class Slurm(Here):
         pattern = (
             r"\*\*\* JOB %s ON \S+ CANCELLED AT [\d:T-]+(?: DUE TO ([A-Z ]+))?" % os.environ["SLURM_JOB_ID"]
         )
-        told = re.findall(pattern, "\n".join(tail_lines(os.path.join(self._folder, "slurm.log"))))
+        told = re.findall(pattern, tail(os.path.join(self._folder, "slurm.log")))
         if told:
             return next((state for words, state in _WORDS if told[-1].startswith(words)), "CANCELLED")
         listed = _output(

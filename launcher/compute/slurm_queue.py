@@ -110,13 +110,23 @@ def _ask(before: dict[str, Any]) -> dict[str, Any]:
     return {"time": now, "asked": now, "jobs": jobs, "problem": ""}
 
 
-def ask_about(ids: list[str]) -> dict[str, Job] | None:
-    """Return jobs, with all of their arrays, that squeue no longer lists; None where it is not our turn."""
+class Told(NamedTuple):
+    """What is known of jobs that squeue no longer lists."""
+
+    jobs: dict[str, Job]
+    """With all of their arrays."""
+    whole: bool
+    """Whether a job that is not among them is not there."""
+
+
+def ask_about(ids: list[str]) -> Told | None:
+    """Return what sacct, or the controller, says of jobs; None where it is not our turn to ask."""
     kept = _kept("asked")
-    found = records.read(kept) or {"asked": 0.0}
-    if time.time() - found["asked"] < ASK_EVERY_S or not _turn(kept):
+    if not _due(kept) or not _turn(kept):
         return None
     try:
+        if not _due(kept):  # somebody has just asked
+            return None
         records.write(kept, {"asked": time.time()})
         fields = "--format=JobID,State,ExitCode,NodeList,End"
         # Of whole arrays: the members that never began share a line.
@@ -130,9 +140,13 @@ def ask_about(ids: list[str]) -> dict[str, Job] | None:
             jobs |= {name: _job(name, state.split(" ")[0], nodes, end, code) for name in members(listed)}
         for name in ids[:MOST_ALONE] if told.returncode != 0 else ():  # without accounting
             jobs |= _controller_says(name)
-        return jobs
+        return Told(jobs, whole=told.returncode == 0)
     finally:
         records.remove(kept.with_suffix(".lease"))
+
+
+def _due(kept: Path) -> bool:
+    return time.time() - (records.read(kept) or {"asked": 0.0})["asked"] >= ASK_EVERY_S
 
 
 def members(listed: str) -> list[str]:
@@ -216,9 +230,10 @@ def job_id(folder: Path, index: int | None, jobs: Iterable[Job] = ()) -> str | N
 def cancel_jobs(runs: Iterable[RunFolder]) -> str:
     """End the jobs of runs; return what scancel complained of. One that is over already is no matter."""
     ids: list[str] = []
+    jobs = queue().jobs.values()
     for run in runs:
         place = job_folder(run)
-        found = None if place is None else job_id(*place, queue().jobs.values())
+        found = None if place is None else job_id(*place, jobs)
         if found is not None:
             ids.append(found)
     problems: list[str] = []

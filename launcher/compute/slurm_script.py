@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import time
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import SubmitError
@@ -107,7 +108,8 @@ class Script:
         if self._members is not None:
             parameters["map_count"] = self._members
             parameters["array_parallelism"] = options.max_parallel or self._members
-        return parameters | {"additional_parameters": self._additional()}
+        further = self._additional()
+        return _literal(parameters) | {"additional_parameters": _literal(further)}
 
     def _additional(self) -> dict[str, Any]:
         options = self._options
@@ -162,6 +164,14 @@ class Script:
         for process in self._spec["plan"]["processes"]:
             counts[process["node"]] = counts.get(process["node"], 0) + 1
         return max(counts.values(), default=1)
+
+
+def _literal(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options whose backslashes survive sbatch, which eats them between quotes of any kind."""
+    return {
+        key: str(value).replace("\\", "\\\\") if isinstance(value, (str, PurePath)) else value
+        for key, value in options.items()
+    }
 
 
 def send(script: Script, lines: str) -> str:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.agent.causes import tail_lines
-from launcher.compute.slurm_queue import FINAL, Answer, Job, ask_about, job_folder, job_id, queue
+from launcher.compute.slurm_queue import FINAL, Answer, Job, Told, ask_about, job_folder, job_id, queue
 from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE
 from launcher.spec import State
 from launcher.store import records
@@ -74,18 +74,21 @@ def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
     settled = [place for place in unknown if answer.time > _age_of(place) + SURE_AFTER_S]
     if settled and not answer.problem:
         told = ask_about([place.id for place in settled if place.id is not None])
-        arrays = {name.partition("_")[0] for name in (*answer.jobs, *(told or ()))}
         for place in settled if told is not None else ():
-            job = (told or {}).get(place.id or "") or _vanished(place.id or "", arrays)
+            job = told.jobs.get(place.id or "") if told is not None else None
+            job = job or _vanished(place.id or "", answer, told)
             if job is not None and job.state in FINAL:
                 _over(place, job)
     return said
 
 
-def _vanished(name: str, arrays: set[str]) -> Job | None:
+def _vanished(name: str, answer: Answer, told: Told | None) -> Job | None:
     """Return the end of an array's member of which nothing is left: it was canceled before it began."""
     array, several, _ = name.partition("_")
-    return Job(name, "CANCELLED", "", "", "", "", "", "") if several and array in arrays else None
+    if not several or told is None or not told.whole:
+        return None
+    known = any(other.partition("_")[0] == array for other in (*answer.jobs, *told.jobs))
+    return Job(name, "CANCELLED", "", "", "", "", "", "") if known else None
 
 
 def _age_of(place: _Place) -> float:

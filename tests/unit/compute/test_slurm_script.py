@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shlex
 import signal
 import subprocess
@@ -56,13 +57,13 @@ def script(options: Slurm, folder: str = "/store/job", members: int | None = Non
 
 
 def flags(made: Script) -> dict[str, str | None]:
-    """Return the options of sbatch as a shell would read them."""
+    """Return the options as sbatch reads them: as a shell, but a backslash counts between quotes, too."""
     found: dict[str, str | None] = {}
     for line in made.text("true").splitlines():
         if line.startswith("#SBATCH "):
             [word] = shlex.split(line.removeprefix("#SBATCH "))
             name, equals, value = word.removeprefix("--").partition("=")
-            found[name] = value if equals else None
+            found[name] = re.sub(r"\\(.)", r"\1", value) if equals else None
     return found
 
 
