@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from launcher.agent import container
 from launcher.agent.slurm import srun
 from launcher.compute.slurm import Slurm, kind_of_job
 from launcher.environment.frameworks import choose
@@ -24,7 +26,11 @@ def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
     yield f"experiment    {spec.name}"
     yield f"store         {request.store}"
     yield f"source        {spec.source}"
-    yield f"compute       {_options(plain(spec.compute))}"
+    compute = plain(spec.compute)
+    boxed = compute.pop("container", {})
+    yield f"compute       {_options(compute)}"
+    if boxed.get("image"):
+        yield f"container     {_options(boxed)}"
     yield f"framework     {spec.framework.name} {_version(spec) or ''}".rstrip()
     yield f"environment   {_options(plain(spec.environment))}"
     yield f"distribution  {_options(plain(spec.distribution))}"
@@ -72,10 +78,39 @@ def describe_jobs(members: Sequence[tuple[LaunchRequest, Plan]]) -> Iterator[str
         script, lines = options.script(spec, folder, store.agents / "DIGEST", len(group) if several else None)
         yield shlex.join(["sbatch", str(folder / "job.sh")])
         yield from (f"  {line}".rstrip() for line in script.text(lines).splitlines())
+        yield from _containers(spec, store, options)
         others = spec["resources"]["nodes"] - 1
         if others:
             yield "agents of the other nodes"
             yield f"  {shlex.join(srun(plain(options), others))} python DIGEST node slurm"
+
+
+def _containers(spec: Mapping[str, Any], store: StoreFolder, options: Slurm) -> Iterator[str]:
+    """Yield how the processes of a run get into the container of their node.
+
+    `BOX` is the attempt's name on a node, `GPUS` are those that Slurm gave to the job there.
+    """
+    run = store.experiment(spec["name"]) / "N"
+    environment = {"prefix": "" if spec["environment"]["kind"] == "current" else "@{prefix}"}
+    data = [f"@{{data.{name}}}" for name in spec["data"].get("inputs") or ()]
+    mine: dict[str, Any] = plain(options.container)
+    told = container.wanted(mine, str(run), spec["id"], environment, data)
+    if told is None:
+        return
+    agent = str(store.agents / "DIGEST" / "agent")
+    mounts = [*container.own_mounts(mine), [str(run), str(run), False], ["TMP/BOX", "TMP/BOX", False]]
+    locked = [str(store.snapshots / "DIGEST"), agent, environment["prefix"], *data]
+    mounts += [[path, path, True] for path in locked if path]
+    box = {**told, "name": "BOX", "pidfile": "TMP/BOX/box.pid", "agent": agent, "mounts": mounts}
+    box["gpus"] = ["GPUS"] if spec["resources"]["gpus_per_node"] or options.gres else []
+    if container.is_kept(mine):
+        yield "container of each node"
+        yield f"  {shlex.join(container.start_argv(box, (os.getuid(), os.getgid()), 'AGENT'))}"
+    yield "each process in it"
+    line = container.enter_argv(
+        box, ["TMP/BOX/end-NAME", f"{run}/logs/NAME.log", f"{run}/work/0", "PROGRAM…"]
+    )
+    yield f"  {shlex.join(line)}"
 
 
 def _version(spec: RunSpec) -> str | None:

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.compute.containers import in_image
+from launcher.compute.slurm import Slurm
 from launcher.compute.slurm_cluster import read_cluster
 from launcher.spec import Facts, Mpi
 
@@ -37,6 +39,8 @@ def probe(spec: RunSpec) -> Facts:
         cluster=read_cluster() if slurm else None,
         modules=frozenset(name for name in _MODULES if find_spec(name)) if current else frozenset(),
     )
+    if isinstance(spec.compute, Slurm):
+        facts = in_image(spec.compute.container, facts, current=current)
     if spec.distribution.kind != "horovod":
         return facts
     return replace(facts, horovod_controllers=spec.environment.horovod_controllers(facts))

@@ -83,7 +83,8 @@ class Commands:
         self._work = os.path.join(run, "work", str(attempt))
         self.srun = self.plan["mpi"] is not None and self.plan["mpi"]["argv"][0] == "srun"
         """Whether ranks are a step of the Slurm job, and so no children of any agent."""
-        self._container: dict[str, Any] = (spec.get("compute") or {}).get("container") or {}
+        options: dict[str, Any] = spec.get("compute") or {}
+        self._container: dict[str, Any] = options.get("container") or {}
         self._devices: dict[int, list[str]] = {}
         self.use(submit.get("environment") or {})
         self.values["run"] = run

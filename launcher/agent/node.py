@@ -125,18 +125,21 @@ class Node:
     @property
     def idle(self) -> bool:
         """Whether no process is left."""
-        return not self._processes
+        return not self._processes and not (self._box is not None and self._box.waits)
 
     @property
     def deadline(self) -> float | None:
         """When `tick` has something to do at the latest (monotonic seconds)."""
         if self._sight is not None:
             return time.monotonic() + LOOK_AGAIN_S
+        if self._box is not None and self._box.waits:
+            return time.monotonic() + LOOK_AGAIN_S
         return time.monotonic() + 0.02 if self._awaited else self._kill_at
 
     def tick(self) -> None:
         """Do what is due."""
         self._look()
+        self._tell_ends(self._box.look() if self._box is not None else ())
         for port in sorted(self._awaited):
             with socket.socket() as probe:
                 probe.settimeout(1)
@@ -158,8 +161,6 @@ class Node:
         name, popen = known
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
         code = None if number is not None else os.WEXITSTATUS(status)
-        if self._box is not None and code is not None and code > 128:  # noqa: PLR2004  # the runtime tells so
-            code, number = None, code - 128
         popen.returncode = code if code is not None else -(number or 0)  # or Popen warns that it still runs
         send_group(pid, signal.SIGKILL)  # what it left in its own group
         if name == STAGE:
@@ -168,8 +169,13 @@ class Node:
         if name == box.BOX:
             self._boxed(code)
             return True
-        self._report({"event": "exited", "name": name, "exit_code": code, "signal": number})
+        ends = [(name, code, number)] if self._box is None else self._box.ended(name, code, number)
+        self._tell_ends(ends)
         return True
+
+    def _tell_ends(self, ends: Iterable[tuple[str, int | None, int | None]]) -> None:
+        for name, code, number in ends:
+            self._report({"event": "exited", "name": name, "exit_code": code, "signal": number})
 
     def close(self, more_marks: Iterable[str] = ()) -> None:
         """Kill whatever is left of the attempt here, also what detached itself; free the ports.

@@ -124,6 +124,25 @@ def marked(entries: set[bytes]) -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and has_variable(int(name), entries)]
 
 
+def command_line(pid: int) -> bytes:
+    """Return the words that a process was started with, each ended by a zero byte."""
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def members_of(space: str) -> list[int]:
+    """Return every process of a process namespace, as /proc/PID/ns/pid names it."""
+    found: list[int] = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit() and os.readlink("/proc/%s/ns/pid" % name) == space:
+                found.append(int(name))
+    return found
+
+
 def end_marked(entries: set[bytes], patience_s: float = 5.0) -> None:
     """Kill this process's children that carry a variable of `entries`, with all that is below them.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from launcher.compute.agents import install
+from launcher.compute.containers import Container
 from launcher.compute.slurm_checks import check_slurm
 from launcher.compute.slurm_queue import cancel_jobs, note_job
 from launcher.compute.slurm_script import Script, send
@@ -80,6 +81,8 @@ class Slurm:
     """How long before the end it is told."""
     srun_args: list[str] = field(default_factory=list[str])
     """Further options of the srun that starts the other nodes' agents."""
+    container: Container = field(default_factory=Container)
+    """Into which the processes are started on every node, once it has an image."""
     additional_parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     """Any other option of sbatch."""
 

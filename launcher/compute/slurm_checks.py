@@ -6,6 +6,7 @@ import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from launcher.compute.containers import check_container
 from launcher.errors import Problem, nearest
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def check_slurm(options: Slurm, spec: RunSpec, facts: Facts) -> Iterator[Problem
             "compute", "slurm", "a host with sbatch", "Log in to the cluster, or choose compute=local"
         )
     yield from _options(options, spec)
+    yield from check_container(options.container, spec)
     if cluster is not None and cluster.partitions:
         yield from _limits(options, spec, cluster)
 

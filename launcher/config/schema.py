@@ -93,7 +93,9 @@ def _node(option: type) -> Any:
     OmegaConf.set_readonly(node, value=None)
     for field in fields(option):
         below = child(node, field.name)  # also where it has no value yet
-        if isinstance(below, DictConfig) and not is_dataclass(object_type(below)):
+        if isinstance(below, DictConfig) and is_dataclass(object_type(below)):
+            OmegaConf.set_readonly(below, value=None)
+        elif isinstance(below, DictConfig):
             # Hydra closes every mapping; these take any key: `env.X=1`, not `+env.X=1`.
             OmegaConf.set_struct(below, value=False)
     return node
