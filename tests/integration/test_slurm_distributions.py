@@ -98,7 +98,9 @@ class Meeting(SlurmLab):
     def line(self, *words: str) -> list[str]:
         """See `Lab.line`; framework and environment are as given."""
         made = super().line(*(word for word in words if word not in CHOSEN))
-        return [*(word for word in made if word not in CHOSEN), *(word for word in words if word in CHOSEN)]
+        made = [word for word in made if word not in CHOSEN]
+        # A login shell runs what the machine's owner put into his profile, for a minute where that waits.
+        return [*made, *(word for word in words if word in CHOSEN), "compute.login_shell=false"]
 
     def hold(self, *words: str) -> dict[str, dict[str, Any]]:
         """Launch; return what each process left, by its name."""
