@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import causes, preparation, record, workdir
 from .commands import Commands
+from .due import Due
 from .network import interface_of
 from .node import Node
-from .peers import END_WITHIN_S, Peers, Shim
+from .peers import END_WITHIN_S, Peers
+from .shim import Daemons
 from .sight import told
 from .site import few_ports
 from .state import State
@@ -25,14 +27,8 @@ if TYPE_CHECKING:
 HELLO_TIMEOUT_S = 60.0
 """How long the other agents of a run have to appear."""
 
-LOOK_S = 5.0
-"""How often to look whether a later attempt has begun."""
-
 GRACE_S = 3.0
 """Between SIGTERM and SIGKILL."""
-
-DAEMON_PATIENCE_S = 5.0
-"""For mpirun to end by itself when one of its daemons did."""
 
 
 class Attempt:
@@ -75,15 +71,11 @@ class Attempt:
         self._awaited: str | None = None  # the process that the rest waits for
         self._verdict: str | None = None  # decided, while processes are still ending
         self._stuck_at = 0.0  # when to wait no longer for what other agents tell
-        self._deadline: float | None = None
+        self._due = Due(run, number, spec["resources"]["time_limit_min"], site)
         self._node = Node(self._commands.node_mark(0), lambda event: self._on_event(0, event))
         self._peers: Peers | None = None
-        self._shim: Shim | None = None
+        self._daemons: Daemons | None = None
         self._hello_by: float | None = None
-        self._daemons = 0
-        self._daemon_failed: tuple[float, dict[str, Any]] | None = None
-        self._warning: tuple[float, str, str] | None = None  # when its grace ends, and of what it warned
-        self._next_look = 0.0
 
     # --- what the supervisor calls -----------------------------------------------------------------
 
@@ -94,8 +86,7 @@ class Attempt:
             os.makedirs(self._commands.logs, exist_ok=True)
             self._state.enter("Preparing" if self._preparation.needed else "Starting")
             workdir.make(self._run, self.number, self._spec["work"])
-            limit = self._spec["resources"]["time_limit_min"]
-            self._deadline = time.monotonic() + limit * 60 if limit else None
+            self._due.start()
         except OSError as error:
             self._fail("start", "the run could not be started: %s" % error)
             return
@@ -130,7 +121,7 @@ class Attempt:
         """Start the other nodes' agents, and meet this one's."""
         try:
             if self._spec["plan"]["mpi"] is not None:
-                self._shim = Shim(self._folder, self._selector, self._start_daemon)
+                self._daemons = Daemons(self._folder, self._selector, self._start_daemon)
             if self._size > 1:
                 self._peers = Peers(self._selector, self._on_event, self._site.listen())
                 self._hello_by = time.monotonic() + HELLO_TIMEOUT_S
@@ -149,26 +140,25 @@ class Attempt:
         """Do what is due; return when to be called again at the latest (monotonic seconds)."""
         now = time.monotonic()
         self._node.tick()
-        if self._verdict is None and self._deadline is not None and now >= self._deadline:
-            minutes = self._spec["resources"]["time_limit_min"]
-            self._fail("time_limit", "time_limit_min=%g was reached" % minutes)
-        if self._verdict is None and self._warning is not None and now >= self._warning[0]:
-            self._fail(*self._warning[1:])
-        if self._verdict is None and now >= self._next_look:
-            self._next_look = now + LOOK_S
-            if self._site.superseded(self._run, self.number):
-                self._fail("superseded", "a later attempt has begun elsewhere")
-        if self._verdict is None and self._peers and len(self._met) < self._size:
-            self._await_agents(now)
-        if self._verdict is None and self._daemon_failed and now >= self._daemon_failed[0]:
-            self._fail_process(self._daemon_failed[1])
+        if self._verdict is None:
+            self._look_for_ends(now)
         if self._verdict is not None and now >= self._stuck_at:
             self._alive &= {key for key, item in self._by_name.items() if item["node"] == self._names[0]}
         if self._peers is not None:
             self._peers.tick()
         self._finish_if_over()
-        times = [when for when in (self._node.deadline, self._deadline, now + 0.5) if when is not None]
+        times = [when for when in (self._node.deadline, self._due.deadline, now + 0.5) if when is not None]
         return min(times)
+
+    def _look_for_ends(self, now: float) -> None:
+        reason = self._due.reason(now)
+        if reason is not None:
+            self._fail(*reason)
+        if self._peers and len(self._met) < self._size:
+            self._await_agents(now)
+        daemon = self._daemons.failure() if self._daemons is not None else None
+        if daemon is not None:
+            self._fail_process(daemon)
 
     def _await_agents(self, now: float) -> None:
         complaint = self._site.complaint(self._folder)
@@ -185,8 +175,7 @@ class Attempt:
 
     def warn(self, kind: str, message: str, signum: int, grace_s: float) -> None:
         """Tell the processes that they will be ended, and end them after the grace."""
-        if self._verdict is None and self._warning is None:
-            self._warning = (time.monotonic() + grace_s, kind, message)
+        if self._verdict is None and self._due.warn(kind, message, grace_s):
             for node in range(self._size):
                 self._send(node, {"do": "warn", "signal": signum})
 
@@ -202,7 +191,7 @@ class Attempt:
 
     def give_up(self, kind: str, message: str) -> None:
         """End the processes because this agent has to end."""
-        self._fail(kind, message)
+        self._fail(kind, message, grace_s=self._site.grace_s)
 
     # --- events of nodes ---------------------------------------------------------------------------
 
@@ -255,23 +244,17 @@ class Attempt:
 
     def _on_exited(self, node: int, event: dict[str, Any]) -> None:
         del node
-        name, code, signum = event["name"], event["exit_code"], event["signal"]
-        if name.startswith("daemon-") and code is not None and code > 128:  # noqa: PLR2004  # the shell around it tells so
-            code, signum = None, code - 128
+        name = event["name"]
         who = self._by_name[name]
-        who.update(ended=record.now(), exit_code=code, signal=signum)
+        who.update(ended=record.now(), exit_code=event["exit_code"], signal=event["signal"])
         self._alive.discard(name)
-        if name.startswith("daemon-") and self._shim is not None:
-            self._shim.answer(who["request"], code if code is not None else 128 + signum)
-        if self._verdict is not None:
+        if name.startswith("daemon-") and self._daemons is not None:
+            self._daemons.exited(who)
+        elif self._verdict is not None:
             return
-        if name == preparation.NAME:
+        elif name == preparation.NAME:
             self._prepared(who)
-            return
-        if name.startswith("daemon-") and code:
-            # Also when a rank failed; then mpirun ends within a moment and tells which.
-            self._daemon_failed = self._daemon_failed or (time.monotonic() + DAEMON_PATIENCE_S, who)
-        elif code != 0 or name == self._awaited:
+        elif event["exit_code"] != 0 or name == self._awaited:
             self._fail_process(who)
         elif self._over():
             self._end("Completed", None)
@@ -290,15 +273,9 @@ class Attempt:
             self._fail("start", "mpirun asked for %r, which is none of %s" % (host, ", ".join(self._names)))
         else:
             node = self._names.index(host)
-            self._daemons += 1
-            name = "daemon-%d" % self._daemons
-            self._by_name[name] = {
-                "role": "mpirun's daemon",
-                "rank": -1,
-                "node": host,
-                "log": self._by_name["mpirun-0"]["log"],
-                "request": request,
-            }
+            assert self._daemons is not None  # noqa: S101  # it asked
+            name, who = self._daemons.add(host, self._by_name["mpirun-0"]["log"], request)
+            self._by_name[name] = who
             self._send(node, dict(self._commands.daemon(node, command), name=name))
 
     # --- start and end -----------------------------------------------------------------------------
@@ -332,8 +309,8 @@ class Attempt:
         return not any(name in self._alive for name in watched)
 
     def _fail_process(self, who: dict[str, Any]) -> None:
-        if self._warning is not None:  # it was told to end
-            self._fail(self._warning[1], self._warning[2], who)
+        if self._due.warned is not None:  # it was told to end
+            self._fail(*self._due.warned, who)
             return
         if who["role"] == "mpirun" and who["signal"] is None:
             who = self._failed_rank() or who
@@ -344,22 +321,24 @@ class Attempt:
         log = os.path.join(self._run, self._by_name["mpirun-0"]["log"])
         return causes.failed_rank(self._folder, self._records, log)
 
-    def _fail(self, kind: str, message: str, who: dict[str, Any] | None = None) -> None:
+    def _fail(
+        self, kind: str, message: str, who: dict[str, Any] | None = None, grace_s: float = GRACE_S
+    ) -> None:
         who = who or {}
         cause = {key: who.get(key) for key in ("node", "role", "index", "rank", "exit_code", "signal")}
         cause.update(kind=kind, message=message, last_lines=causes.last_lines(self._run, who.get("log")))
-        self._end("Failed", cause)
+        self._end("Failed", cause, grace_s)
 
-    def _end(self, verdict: str, cause: dict[str, Any] | None) -> None:
+    def _end(self, verdict: str, cause: dict[str, Any] | None, grace_s: float = GRACE_S) -> None:
         """Decide the outcome and end what still runs."""
         if self._verdict is not None:
             return
         self._verdict = verdict
-        self._stuck_at = time.monotonic() + GRACE_S + END_WITHIN_S
+        self._stuck_at = time.monotonic() + grace_s + END_WITHIN_S
         self.cause = None if cause is None else dict(cause, phase=self._state.phase)
         self._queue = []
         for node in range(self._size):
-            self._send(node, {"do": "end", "grace": GRACE_S})
+            self._send(node, {"do": "end", "grace": grace_s})
         self._finish_if_over()
 
     def _finish_if_over(self) -> None:
@@ -376,8 +355,8 @@ class Attempt:
             self._failed_rank()
         self._state.enter("Finalizing")
         self._node.close([self._commands.node_mark(node) for node in range(self._size)])
-        if self._shim is not None:
-            self._shim.close()
+        if self._daemons is not None:
+            self._daemons.close()
         self._tidy()
         self.outcome = self._verdict
         self._state.write(self.outcome, self.cause)
@@ -387,10 +366,8 @@ class Attempt:
         with contextlib.suppress(OSError):  # the run may be deleted
             for entry in os.listdir(self._folder):
                 path = os.path.join(self._folder, entry)
-                log = entry.startswith("node-") and (
-                    self._verdict == "Completed" or not os.path.getsize(path)
-                )
-                if entry.startswith(("rank-", "request-")) or log:
+                said = self._verdict != "Completed" and os.path.getsize(path)
+                if entry.startswith(("rank-", "request-")) or (entry.startswith("node-") and not said):
                     record.remove(path)
         with contextlib.suppress(OSError):  # the work folder may be what failed
             workdir.tidy(os.path.join(self._run, "work", str(self.number)))

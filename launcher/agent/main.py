@@ -31,12 +31,13 @@ class _Agent:
         self._channel: Channel = connect(addresses, token, hello, timeout_s=30)
         self._node = Node(os.environ["LAUNCHER_AGENT_MARK"], self._channel.send)
         self._open = True
+        self._guard = os.getppid()
         self._loop.selector.register(self._channel, 1, self._read)
 
     def work(self) -> int:
         """Serve until the channel closes."""
         try:
-            while self._open and not self._loop.asked_to_end:
+            while self._open and not self._has_to_end():
                 now = time.monotonic()
                 times = [now + 1.0]
                 self._node.tick()
@@ -50,6 +51,14 @@ class _Agent:
         finally:
             self._node.close()
         return 0
+
+    def _has_to_end(self) -> bool:
+        """Tell whether to end before agent 0 says so.
+
+        Slurm sends SIGTERM to all of a job at once; then agent 0 gives the processes their time.
+        """
+        by_slurm = sys.argv[2:] == ["slurm"] and os.getppid() == self._guard
+        return self._loop.asked_to_end and not by_slurm
 
     def _read(self) -> None:
         try:

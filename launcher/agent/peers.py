@@ -1,8 +1,7 @@
-"""The other nodes of an attempt: their agents, the channel to each, and mpirun's requests to reach them."""
+"""The other nodes of an attempt: their agents, and the channel to each."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import selectors
@@ -13,7 +12,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import record
 from .channel import SILENT_S, Channel, ChannelClosed, Doorkeeper
 from .system import end_tree, send
 
@@ -173,52 +171,3 @@ class Peers:
             self._selector.unregister(channel)
             channel.close()
         self._on_event(node, {"event": "lost", "message": why})
-
-
-class Shim:
-    """Where mpirun's remote shell leaves its requests (shim.sh)."""
-
-    def __init__(
-        self, folder: str, selector: selectors.BaseSelector, on_request: Callable[[str, str, str], None]
-    ) -> None:
-        self._folder = folder
-        self._selector = selector
-        self._on_request = on_request
-        self._bell = os.path.join(folder, "doorbell")
-        record.remove(self._bell)
-        os.mkfifo(self._bell, 0o600)
-        # Read and write: the pipe never ends, and no writer waits for a reader.
-        self._fd = os.open(self._bell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._rest = b""
-        selector.register(self._fd, selectors.EVENT_READ, self._ring)
-
-    def close(self) -> None:
-        """Remove the FIFO."""
-        self._selector.unregister(self._fd)
-        os.close(self._fd)
-        record.remove(self._bell)
-
-    def answer(self, name: str, code: int) -> None:
-        """Tell a shim that waits how the daemon ended that it asked for."""
-        with contextlib.suppress(OSError):  # it does not wait, or no longer
-            fd = os.open(os.path.join(self._folder, name + ".end"), os.O_WRONLY | os.O_NONBLOCK)
-            os.write(fd, b"%d\n" % code)
-            os.close(fd)
-
-    def _ring(self) -> None:
-        try:
-            self._rest += os.read(self._fd, 1 << 16)
-        except BlockingIOError:
-            return
-        *names, self._rest = self._rest.split(b"\n")
-        for name in names:
-            if not name.startswith(b"request-") or b"/" in name:
-                continue  # not the shim's
-            path = os.path.join(self._folder, os.fsdecode(name))
-            try:
-                with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                    host, _, command = file.read().partition("\n")
-            except OSError:
-                continue
-            record.remove(path)
-            self._on_request(host, command.rstrip("\n"), os.fsdecode(name))

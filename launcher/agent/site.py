@@ -29,6 +29,8 @@ class Here:
 
     ports: tuple[int, int] = PORTS
     """First port, and the one after the last."""
+    grace_s = 3.0
+    """For processes to end when this agent is told to."""
     address = LOOPBACK.address
     """On which agent 0 listens."""
 

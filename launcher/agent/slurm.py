@@ -43,7 +43,7 @@ python=$1 agent=$2 tries=0
 until [ -r "$agent/__main__.py" ]; do
     tries=$((tries + 1))
     if [ $tries -ge 60 ] ||
-        { [ $tries -ge 15 ] && ! ls -a "${agent%%/*}" 2>/dev/null | grep -qxF "${agent##*/}"; }; then
+        { [ $tries -ge 10 ] && ! ls -a "${agent%%/*}" 2>/dev/null | grep -qxF "${agent##*/}"; }; then
         echo "%(word)s$(uname -n) does not see $agent"
         exit 71
     fi
@@ -78,6 +78,7 @@ class Slurm(Here):
     """The job that this process runs in."""
 
     address = ""
+    grace_s = 20.0  # of the 30 s that Slurm gives by default (KillWait)
 
     def __init__(self, spec: dict[str, Any], folder: str) -> None:
         """Read the job from the environment.

@@ -14,8 +14,10 @@ import pytest
 
 from launcher.agent import attempt as attempt_module
 from launcher.agent import peers as peers_module
+from launcher.agent import shim as shim_module
 from launcher.agent.node import tmp_folder
-from launcher.agent.peers import Peers, Shim
+from launcher.agent.peers import Peers
+from launcher.agent.shim import Shim
 from launcher.agent.system import descendants
 
 if TYPE_CHECKING:
@@ -250,7 +252,7 @@ def test_a_daemon_that_is_killed_is_the_cause(bench: Bench) -> None:
 def test_a_daemon_that_fails_is_the_cause_when_mpirun_does_not_tell(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt_module, "DAEMON_PATIENCE_S", 0.2)
+    monkeypatch.setattr(shim_module, "PATIENCE_S", 0.2)
     _, cause = mpirun(bench, "sh $0 node1 'exit 3'; sleep 300")
     assert cause["message"] == "mpirun's daemon on node1 exited with 3"
 
