@@ -66,7 +66,22 @@ def srun_line(mpi: Mpi | None, spec: RunSpec, options: Sequence[str] | None) -> 
     if resources.cpus_per_process:
         argv += [f"--cpus-per-task={resources.cpus_per_process}"]  # no step inherits it since Slurm 22.05
     argv += ["--cpu-bind=none"] if options is None else options
-    return MpiLine(argv=tuple(argv), program=(*RANK_STUB, *spec.program))
+    env = (
+        _open_mpi_env(spec) if mpi is None or mpi.flavour == "openmpi" else _hydra_env(mpi, spec, pinned=True)
+    )
+    return MpiLine(argv=tuple(argv), program=(*RANK_STUB, *spec.program), env=env)
+
+
+def _open_mpi_env(spec: RunSpec) -> dict[str, str]:
+    """Return what ranks that no mpirun tells of the network are told by their environment."""
+    env: dict[str, str] = {}
+    if spec.resources.nodes > 1:
+        env["OMPI_MCA_btl_tcp_if_include"] = "@{subnet}"
+        ports = _ports(spec)
+        if ports is not None:
+            env["OMPI_MCA_btl_tcp_port_min_v4"] = str(ports[0])
+            env["OMPI_MCA_btl_tcp_port_range_v4"] = str(ports[1] - ports[0])
+    return {name: value for name, value in env.items() if name not in spec.env}
 
 
 def _open_mpi(mpi: Mpi, spec: RunSpec, cpus: int) -> Iterable[str]:

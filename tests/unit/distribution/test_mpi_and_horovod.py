@@ -119,6 +119,11 @@ def test_srun_starts_the_ranks(spec: Specs, mpi: Mpi | None) -> None:
     expected += " --export=ALL --input=none --mem=0 --kill-on-bad-exit=1"
     given = MpiRun(start=Start.srun)
     assert " ".join(slurm_line(spec, given, mpi).argv) == expected + " --cpu-bind=none"
+    assert slurm_line(spec, given, mpi).env == {
+        "OMPI_MCA_btl_tcp_if_include": "@{subnet}",
+        "OMPI_MCA_btl_tcp_port_min_v4": "21000",
+        "OMPI_MCA_btl_tcp_port_range_v4": "999",
+    }
     bound = slurm_line(spec, MpiRun(start=Start.srun, mpi_args=["--cpu-bind=cores"]), mpi, cpus=2)
     assert " ".join(bound.argv) == expected + " --cpus-per-task=2 --cpu-bind=cores"
 
