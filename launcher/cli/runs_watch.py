@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LIVENESS_S = 2.0
 """How often it is checked that what runs the run is alive."""
 POLL_S = 0.2
+MOST_TOLD = 20
+"""Lines about runs that are not over."""
 
 
 def _choose(folder: RunFolder, options: argparse.Namespace, attempt: int | None) -> Log:
@@ -112,6 +114,7 @@ def wait_for(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
     until = None if options.timeout is None else time.monotonic() + options.timeout
     over: list[Run] = []
     while True:
+        looked = time.monotonic()
         settle(left)
         runs = [read_run(folder) for folder in left]
         for run in runs:
@@ -124,11 +127,15 @@ def wait_for(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
         late = until is not None and time.monotonic() >= until
         if not left or late:
             break
-        time.sleep(POLL_S)
+        time.sleep(
+            max(POLL_S, 4 * (time.monotonic() - looked))
+        )  # a large sweep takes a fifth of a CPU, not all
     if options.json:
         say_json([summarize(run) for run in over] + [summarize(read_run(folder)) for folder in left])
-    for folder in left:
+    for folder in left[:MOST_TOLD]:
         say_aside(f"{folder.id}: still {read_run(folder).state} after {options.timeout:g} s")
+    if len(left) > MOST_TOLD:
+        say_aside(f"and {len(left) - MOST_TOLD} more")
     return int(bool(left) or any(run.state is not State.COMPLETED for run in over))
 
 
