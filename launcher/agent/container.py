@@ -129,9 +129,10 @@ def interpreter_mounts(python: str, prefix: str) -> list[list[Any]]:
 
 def distinct(mounts: list[list[Any]]) -> list[list[Any]]:
     """Return the mounts, the first where several have one target."""
-    return list({target: [source, target, locked] for source, target, locked in reversed(mounts)}.values())[
-        ::-1
-    ]
+    found: dict[str, list[Any]] = {}
+    for mount in mounts:
+        found.setdefault(mount[1], mount)
+    return list(found.values())
 
 
 def _mount(source: str, target: str, locked: bool) -> str:

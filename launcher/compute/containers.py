@@ -43,7 +43,7 @@ class Container:
     """With apptainer and enroot, words before every process, in place of the usual ones.
     `@{image}`; `@{mounts}`, with commas between; `@{mount}` and `@{fstab}`, the word once for each."""
     mpi: str | None = None
-    """MPI in the image, as flavour and version: `openmpi 4.1`, `mpich 4`, `intel 2021`. null: as on this host."""
+    """MPI in the image with its version: `openmpi 4.1`, `mpich 4`, `intel 2021`. null: as on this host."""
 
 
 def check_container(options: Container, spec: RunSpec) -> Iterator[Problem]:
