@@ -59,8 +59,12 @@ if "TF_CONFIG" in os.environ:
     own = cluster[task["type"]][task["index"]]
     server = listen(own.rpartition(":")[2])
     others = [address for role in cluster.values() for address in role if address != own]
-    leave(met=len([reach(address) for address in others]))
-    accepted = [server.accept() for _ in others]
+    reached = [reach(address) for address in others]
+    leave(met=len(reached))
+    for other in reached:
+        other.sendall(b"!")
+    for _ in others:
+        server.accept()[0].recv(1)  # until all have left what they were told
     time.sleep(600 if "chief" in cluster and task["type"] != "chief" else 0)
 elif "MASTER_ADDR" in os.environ:
     size = int(os.environ["WORLD_SIZE"])
