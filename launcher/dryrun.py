@@ -98,9 +98,9 @@ def _containers(spec: Mapping[str, Any], store: StoreFolder, options: Slurm) -> 
     if told is None:
         return
     agent = str(store.agents / "DIGEST" / "agent")
-    mounts = [*container.own_mounts(mine), [str(run), str(run), False], ["TMP/BOX", "TMP/BOX", False]]
+    mounts = [*container.own_mounts(mine), [str(run), str(run), False]]
     locked = [str(store.snapshots / "DIGEST"), agent, environment["prefix"], *data]
-    mounts += [[path, path, True] for path in locked if path]
+    mounts += [*([path, path, True] for path in locked if path), ["TMP/BOX", "TMP/BOX", False]]
     box = {**told, "name": "BOX", "pidfile": "TMP/BOX/box.pid", "agent": agent, "mounts": mounts}
     box["gpus"] = ["GPUS"] if spec["resources"]["gpus_per_node"] or options.gres else []
     if container.is_kept(mine):

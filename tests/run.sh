@@ -19,6 +19,12 @@ if [ "$(id -u)" = 0 ]; then
         missing="$missing mariadb-server bindfs iproute2 nftables"
         break
     done
+    # Containers on their nodes; the images are made of busybox and of Debian's own Python and Open MPI.
+    for command in podman runc conmon busybox /usr/bin/python3; do
+        command -v "$command" >/dev/null 2>&1 && continue
+        missing="$missing podman netavark runc busybox-static python3"
+        break
+    done
 fi
 if [ -n "$missing" ]; then
     [ "$(id -u)" = 0 ] || { echo "install these packages first:$missing" >&2; exit 2; }

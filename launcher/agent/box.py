@@ -22,12 +22,15 @@ from .system import command_line, members_of, parents, send, send_group
 BOX = "box"
 """The process that starts one."""
 
+_RECORD = "box.json"
+"""In an attempt's node-local folder: the name of its box, and whose it is."""
+
 _TOOL_S = 30
 
 
 def remove(folder: str) -> None:
     """Remove the box whose record is in an attempt's node-local folder, if there is one."""
-    kept = record.read(os.path.join(folder, "box.json"))
+    kept = record.read(os.path.join(folder, _RECORD))
     if kept is not None:
         _podman(["rm", "--force", "--time", "0", "--ignore", kept["name"]])
 
@@ -37,6 +40,7 @@ def take(wanted: dict[str, Any]) -> None:
     left = [str(one["Id"]) for one in _listed() if _abandoned(one)]
     if left:
         _podman(["rm", "--force", "--time", "0", "--ignore", *left])
+    _remove_folders(os.path.dirname(os.path.dirname(wanted["pidfile"])))
     argv = container.start_argv(wanted, (os.getuid(), os.getgid()), wanted["owner"])
     os.dup2(0, 3)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -56,16 +60,18 @@ class Box:
         mounts = [*wanted["mounts"], [folder, folder, False]]
         if wanted["prefix"]:
             mounts += container.interpreter_mounts(wanted["python"], wanted["prefix"])
+        self.gpus = _devices(wanted["gpus"])
         self._wanted = dict(
             wanted,
             name=os.path.basename(folder),
             pidfile=os.path.join(folder, "box.pid"),
             mounts=container.distinct(mounts),
-            gpus=_devices(wanted["gpus"]),
+            gpus=self.gpus,
         )
         self.kept = container.is_kept(wanted["container"])
         self.log = os.path.join(folder, "box.log")
         self._folder = folder
+        os.makedirs(folder, 0o700, exist_ok=True)
         self._pipe = -1
         self._first = 0  # the process that is 1 in the box
         self._space = ""  # and its process namespace
@@ -89,9 +95,9 @@ class Box:
         Args:
             argv: of the agent, as which `take` is reached.
         """
-        os.makedirs(self._folder, 0o700, exist_ok=True)
-        record.write(os.path.join(self._folder, "box.json"), {"name": self._wanted["name"]})
-        owner = record.encode(record.owner()).decode()
+        kept = {"name": self._wanted["name"], "owner": record.owner()}
+        record.write(os.path.join(self._folder, _RECORD), kept)
+        owner = record.encode(kept["owner"]).decode()
         reader, self._pipe = os.pipe()
         try:
             with open(self.log, "ab") as log:
@@ -246,6 +252,14 @@ def _listed() -> list[dict[str, Any]]:
     except ValueError:
         return []
     return cast("list[dict[str, Any]]", said)
+
+
+def _remove_folders(place: str) -> None:
+    """Remove the node-local folders of boxes whose agents are gone."""
+    for name in os.listdir(place):
+        kept = record.read(os.path.join(place, name, _RECORD)) if name.startswith("launcher-") else None
+        if kept is not None and record.alive(kept["owner"]) is False:
+            shutil.rmtree(os.path.join(place, name), ignore_errors=True)
 
 
 def _abandoned(one: dict[str, Any]) -> bool:

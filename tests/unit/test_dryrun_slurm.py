@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from launcher.compute.containers import Container, Runtime
 from launcher.compute.local import Local
 from launcher.compute.slurm import Signal, Slurm
 from launcher.data.inputs import Inputs
@@ -34,6 +35,9 @@ SITE = Slurm(
     additional_parameters={"switches": 1, "hint": None},
 )
 
+PODMAN = Container(image="registry.site/image:1", mounts=["/scratch:/scratch"], options=["--shm-size=8g"])
+APPTAINER = Container(runtime=Runtime.apptainer, image="/images/a.sif")
+
 
 def asked(compute: Compute, **fields: Any) -> LaunchRequest:
     resources = Resources(**fields.pop("resources", {}))
@@ -54,6 +58,8 @@ def shown(*requests: LaunchRequest) -> str:
 BIG = {"nodes": 3, "processes_per_node": 2, "gpus_per_node": 2, "cpus_per_process": 4, "memory_gib": 1.5,
        "time_limit_min": 90.5}  # fmt: skip
 
+SMALL = {"nodes": 2, "gpus_per_node": 1}
+
 
 @pytest.mark.parametrize(
     ("name", "requests"),
@@ -62,9 +68,13 @@ BIG = {"nodes": 3, "processes_per_node": 2, "gpus_per_node": 2, "cpus_per_proces
         ("slurm_site", [asked(SITE, resources=BIG, retries=2)]),
         ("slurm_sweep", [asked(Slurm(python="python3", max_parallel=2), resources={"cpus_per_process": cpus})
                          for cpus in (1, 1, 2)]),
+        ("slurm_podman", [asked(Slurm(python="python3", container=PODMAN), resources=SMALL)]),
+        ("slurm_apptainer", [asked(Slurm(python="python3", container=APPTAINER))]),
     ],
 )  # fmt: skip
-def test_scripts(name: str, requests: list[LaunchRequest]) -> None:
+def test_scripts(name: str, requests: list[LaunchRequest], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setattr(os, "getgid", lambda: 100)
     text = shown(*requests)
     golden = GOLDEN / f"dry_run_{name}.txt"
     if os.environ.get("LAUNCHER_UPDATE_GOLDEN"):

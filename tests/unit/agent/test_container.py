@@ -122,7 +122,7 @@ def box(folder: Path, monkeypatch: pytest.MonkeyPatch, **environ: str) -> Box:
 def test_gpus_have_the_numbers_of_the_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], gpus: list[str]
 ) -> None:
-    assert box(tmp_path, monkeypatch, **environ)._wanted["gpus"] == gpus
+    assert box(tmp_path, monkeypatch, **environ).gpus == gpus
 
 
 @pytest.mark.parametrize(
