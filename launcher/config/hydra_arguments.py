@@ -12,9 +12,9 @@ from launcher.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KEY: Final = re.compile(r"(\+{0,2}|~)[A-Za-z_][\w./@:-]*")
-NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
-PLAIN: Final = re.compile(r"[A-Za-z_][\w./-]*")
+KEY: Final = re.compile(r"(\+{0,2}|~)[A-Za-z_][\w./@:-]*", re.ASCII)
+NAME: Final = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
+PLAIN: Final = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
 """Texts that need no quotes, unless they are one of these words in any case."""
 WORDS: Final = ("null", "true", "false", "nan", "inf")
 
