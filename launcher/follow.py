@@ -165,12 +165,13 @@ def wait(
     left = dict.fromkeys(folders)
     pause, next_liveness = _QUICK_S, time.monotonic() + _LIVENESS_EVERY_S
     told = ""
+    lost: set[RunFolder] = set()
     with Interrupts() as interrupts:
         canceled = False
         while left:
             looked = time.monotonic()
             show()
-            over = [folder for folder in left if folder.end.exists() or not folder.submit.exists()]
+            over = [it for it in left if it in lost or it.end.exists() or not it.submit.exists()]
             pause = _QUICK_S if over else pause  # where one ends, the next soon does
             for folder in over:
                 del left[folder]
@@ -187,7 +188,8 @@ def wait(
                 told = _tell_waiting(left, told, view)
                 for folder in left:
                     with suppress(NotFoundError):
-                        read_run(folder)  # ends a run whose owner is gone
+                        if read_run(folder).state.terminal:  # its owner is gone
+                            lost.add(folder)  # and a full store may hold no word of it
             time.sleep(
                 max(pause, 3 * (time.monotonic() - looked))
             )  # thousands of runs take a quarter of a CPU

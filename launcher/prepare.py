@@ -8,21 +8,24 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from launcher.compute.local import Local
+from launcher.data import Inputs
+from launcher.distribution import CHOICES
 from launcher.environment.orders import facts_of, restored
+from launcher.environment.packages import Packages
 from launcher.errors import LauncherError
 from launcher.paths import RunFolder
-from launcher.spec import plain
+from launcher.spec import Framework, Resources, RunSpec, plain
 from launcher.store import records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from launcher.environment.packages import Packages
+    from launcher.spec import Prepared
 
 _EVERY_S = 5.0
 
@@ -58,13 +61,21 @@ def prepare(run: RunFolder, attempt: int) -> int:
     return code
 
 
-def _built(frozen: Mapping[str, Any], build: Mapping[str, Any]) -> object:
-    from launcher.config.frozen import thaw  # noqa: PLC0415  # OmegaConf, after the first word to the log
-
-    spec = thaw(frozen)
+def _built(frozen: Mapping[str, Any], build: Mapping[str, Any]) -> Prepared:
+    given = {name: value for name, value in frozen["environment"].items() if name != "kind"}
     with tempfile.TemporaryDirectory(prefix="launcher-") as folder:
-        options = restored(cast("Packages", spec.environment), build, Path(folder))
-        spec = replace(spec, environment=options)
+        options = restored(Packages(**given), build, Path(folder))
+        spec = RunSpec(  # as far as an environment depends on one
+            name=frozen["name"],
+            source=Path(frozen["source"]),
+            script=frozen["script"],
+            resources=Resources(**frozen["resources"]),
+            framework=Framework(**frozen["framework"]),
+            distribution=CHOICES[frozen["distribution"]["kind"]](),
+            environment=options,
+            data=Inputs(),
+            compute=Local(),
+        )
         return options.prepare(spec, facts_of(build), Path(build["cache"]), Lines())
 
 

@@ -65,6 +65,7 @@ class Attempt:
         self._state = State(self._folder, number, self._names, self._records)
         self._met: set[int] = set()
         self._ready: set[int] = set()
+        self._starved: set[str] = set()  # killed by the kernel for their job's memory
         self._queue: list[tuple[int, dict[str, Any], str | None]] = []
         self._alive: set[str] = set()
         self._started: set[str] = set()
@@ -247,6 +248,8 @@ class Attempt:
         name = event["name"]
         who = self._by_name[name]
         who.update(ended=record.now(), exit_code=event["exit_code"], signal=event["signal"])
+        if event.get("out_of_memory"):
+            self._starved.add(name)
         self._alive.discard(name)
         if name.startswith("daemon-") and self._daemons is not None:
             self._daemons.exited(who)
@@ -315,6 +318,8 @@ class Attempt:
         if who["role"] == "mpirun" and who["signal"] is None:
             who = self._failed_rank() or who
         kind, message = causes.how(who, several=len(self._records) > 1)
+        if any(who is self._by_name[name] for name in self._starved):
+            kind, message = "out_of_memory", message + ": the job used more memory than it was given"
         self._fail(kind, message, who)
 
     def _failed_rank(self) -> dict[str, Any] | None:

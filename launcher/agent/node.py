@@ -28,7 +28,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import box, record, stage
+from . import box, memory, record, stage
 from .causes import tail_lines
 from .commands import OWN_TMP, base_environment, tmp_name
 from .sight import Sight
@@ -96,6 +96,7 @@ class Node:
         self._step = False  # ranks here are no children of this agent, but of Slurm's step
         self._wanted: dict[str, Any] = {}  # what is asked of this node before anything starts
         self._sight: Sight | None = None
+        self._oom_kills = memory.oom_kills()  # of attempts before this one
         self._box: box.Box | None = None
 
     def handle(self, message: dict[str, Any]) -> None:
@@ -175,7 +176,9 @@ class Node:
 
     def _tell_ends(self, ends: Iterable[tuple[str, int | None, int | None]]) -> None:
         for name, code, number in ends:
-            self._report({"event": "exited", "name": name, "exit_code": code, "signal": number})
+            starved = number == signal.SIGKILL and memory.oom_kills() > self._oom_kills
+            how = {"exit_code": code, "signal": number, "out_of_memory": starved}
+            self._report({"event": "exited", "name": name, **how})
 
     def close(self, more_marks: Iterable[str] = ()) -> None:
         """Kill whatever is left of the attempt here, also what detached itself; free the ports.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-PATIENCE_S = 15.0
+PATIENCE_S = 10.0
 """For a path that nothing speaks for."""
 
 STALE_S = 75.0

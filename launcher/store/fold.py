@@ -167,7 +167,8 @@ def _last_word(found: Records) -> dict[str, Any]:
         state, cause = found.attempt["outcome"], found.attempt.get("cause")
     else:
         phase = _state_of(found)
-        kind = "launcher_lost" if phase in {State.NOT_STARTED, State.PREPARING} and attempt is None else "supervisor_lost"
+        early = attempt is None and phase in {State.NOT_STARTED, State.PREPARING}
+        kind = "launcher_lost" if early else "supervisor_lost"
         who = kind.removesuffix("_lost")
         state = State.FAILED if found.cancel is None else State.CANCELED
         message = f"the {who} of this run is gone, it ended without a word while the run was {phase}"

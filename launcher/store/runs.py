@@ -132,7 +132,7 @@ def update_submit(folder: RunFolder, **changes: Any) -> dict[str, Any]:
 
 
 def environment_of(folder: RunFolder) -> dict[str, Any] | None:
-    """Return the environment that a run had, as its launcher or its newest job recorded it; None: none yet."""
+    """Return the environment that a run had, as its launcher or its newest job recorded it, or None."""
     found = (records.read(folder.submit) or {}).get("environment")
     if found is None or not found.get("build"):
         return found
