@@ -67,7 +67,8 @@ def test_a_value_of_another_type_is_a_problem() -> None:
 def test_every_option_means_something_and_every_option_of_the_target_can_be_given(
     conf: type, target: type
 ) -> None:
-    own = {field.name for field in fields(target)} - {"container"}  # jobs of apps run in the submitter's Python
+    own = {field.name for field in fields(target)}
+    own -= {"container"}  # jobs of apps run in the submitter's Python
     known = own | {field.name for field in fields(Resources)} | set(RUN) | OTHER
     names = {field.name for field in fields(conf)}
     assert names - known <= set(NAMES) | set(IGNORED)
