@@ -124,9 +124,12 @@ class Box:
         try:
             with open(self._wanted["pidfile"]) as file:
                 self._first = int(file.read())
-            self._space = os.readlink("/proc/%d/ns/pid" % self._first)
+            space = os.readlink("/proc/%d/ns/pid" % self._first)
         except (OSError, ValueError) as error:
             return "%s: the container ended at once: %s" % (os.uname().nodename, error)
+        if space == os.readlink("/proc/self/ns/pid"):  # whose processes would all be taken for the run's
+            return "%s: the container has the node's processes, such as by --pid=host" % os.uname().nodename
+        self._space = space
         return None
 
     def enter(self, process: dict[str, Any], env: dict[str, str]) -> tuple[list[str], dict[str, str], int]:

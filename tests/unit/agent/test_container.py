@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from launcher.agent import container
-from launcher.agent.box import Box
+from launcher.agent.box import Box, remove
+from tests.stand_ins import StandIns
 
 STUB = Path(container.__file__).parent / "box.sh"
 OPTIONS: dict[str, Any] = {
@@ -153,6 +157,54 @@ def test_the_end_of_a_process(
     assert "/host" not in seen
     ends = made.ended("worker-0", *((status, None) if status >= 0 else (None, -status)))
     assert ends == [("worker-0", *outcome)]
+
+
+PODMAN = """\
+gone='{\\"host\\": \\"'$(uname -n)'\\"}'
+case $1 in
+ps) echo '[{"Id": "old", "Labels": {"launcher.owner": "'"$gone"'"}}, {"Id": "other"}]' ;;
+run)
+    for word in "$@"; do case $word in --pidfile=*) echo $$ >"${word#*=}" ;; esac; done
+    {run}
+    ;;
+esac
+"""
+START = """\
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from launcher.agent.box import take
+take(json.loads(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("run", "code", "told"),
+    [
+        ("echo 'no such image' >&2; exit 125", 125, "podman could not start the container: no such image"),
+        ("exit 0", 0, "the container ended at once"),
+        ("read -r line <&3", 0, "the container has the node's processes"),
+    ],
+)  # fmt: skip
+def test_a_box_that_does_not_start(
+    tmp_path: Path, stand_ins: StandIns, run: str, code: int, told: str
+) -> None:
+    stand_ins.make("podman", PODMAN.replace("{run}", run))
+    made = Box({**wanted(), "python": "", "prefix": ""}, str(tmp_path / "launcher-1a"))
+    assert made.missing() is None
+    popen = made.start([sys.executable, "-c", START, str(Path(container.__file__).parents[2])])
+    problem = None
+    if "read" in run:  # it runs until its pipe is closed
+        until = time.monotonic() + 20
+        while not (problem := made.started(0)) or "processes" not in problem:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert not made.signal(signal.SIGKILL)
+        made.close()
+    popen.wait(20)
+    assert told in (problem or made.started(code) or "")
+    assert [call[-1] for call in stand_ins.calls("podman") if call[0] == "rm"] == ["old"]
+    remove(str(tmp_path / "launcher-1a"))
+    assert stand_ins.calls("podman")[-1][-2:] == ["--ignore", "launcher-1a"]
 
 
 def test_a_runtime_that_was_ended_before_it_began_is_no_success(
