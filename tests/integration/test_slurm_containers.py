@@ -214,7 +214,7 @@ def test_a_canceled_script_is_told_and_its_container_removed(lab: Boxed) -> None
 
 def test_what_ignores_its_end_is_killed_at_the_time_limit(lab: Boxed) -> None:
     lab.script("trap '' TERM; echo up; sleep 300 & while :; do wait; sleep 1; done", "stays.sh")
-    lab.submit("command=[sh,stays.sh]", *TWO, "time_limit_min=0.1")
+    lab.submit("command=[sh,stays.sh]", *TWO, "time_limit_min=0.05")
     run = lab.over(lab.run())
     assert run.cause is not None
     assert (run.state, run.cause.kind) == (State.FAILED, "time_limit")
