@@ -19,6 +19,7 @@ NAMES = (
     "run_list",
     "log_latency",
     "mpi_start",
+    "stage",
     "horovod_throughput",
 )
 
