@@ -186,8 +186,8 @@ def test_what_others_use_stays_and_what_was_killed_is_removed(lab: SlurmLab, tmp
     assert lab.command("runs", "cancel", lab.run(1).id).returncode == 0
     lab.over(lab.run(1))
     assert staged(lab)["node3"] == first
-    for pid in lab.on("node3", f"job {lab.run(2).root}/job"):
-        lab.cluster.exec("node3", ["kill", "-KILL", str(pid)])
+    agents = [str(pid) for pid in lab.on("node3", f"job {lab.run(2).root}/job")]
+    lab.cluster.exec("node3", ["kill", "-KILL", *agents])
     lab.over(lab.run(2))
     assert staged(lab)["node3"] == first  # nobody was left to remove it
     lab.script("pass")
