@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from launcher.config.schema import GROUPS, schemas
+from launcher.config.schema import GROUPS, node_of, schemas
 from launcher.spec import Resources, RunSpec
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def thaw(frozen: Mapping[str, Any]) -> RunSpec:
         values = dict(frozen[group])
         kind = values.pop("kind", None)
         option = classes[(group, kind)] if kind else classes[(None, group)]
-        options[group] = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(option), values))
+        options[group] = OmegaConf.to_object(OmegaConf.merge(node_of(option), values))
     same = (
         "name",
         "script",

@@ -83,11 +83,15 @@ def register(store: ConfigStore) -> None:
     """Put the classes where a defaults list finds them, as `/schema/<group>/<choice>@_here_`."""
     for group, name, option in schemas():
         store.store(
-            group=f"schema/{group}" if group else "schema", name=name, node=_node(option), provider="launcher"
+            group=f"schema/{group}" if group else "schema",
+            name=name,
+            node=node_of(option),
+            provider="launcher",
         )
 
 
-def _node(option: type) -> Any:
+def node_of(option: type) -> Any:
+    """Return the node of an option class, which takes values."""
     node = OmegaConf.structured(option)
     # OmegaConf makes a frozen class read-only and Hydra then refuses the YAML on top.
     OmegaConf.set_readonly(node, value=None)

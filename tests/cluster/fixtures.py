@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
+import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.paths import cache_root
 from tests.cluster.layout import DEFAULT_ROOT, Layout
 from tests.cluster.machine import Cluster, up
 from tests.cluster.requirements import missing
@@ -24,22 +27,31 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of four nodes, which see `cluster.shared` and every `tmp_path`; /tmp is their own."""
-    with _session(Layout(shared_dirs=(tmp_path_factory.getbasetemp(),))) as made:
+    with _session(Layout(shared_dirs=_shared(tmp_path_factory))) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def hostile_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster with stale shared folders, a dead interface, a firewall, and 127.0.1.1 for its own name."""
-    with _session(Layout(hostile=True, shared_dirs=(tmp_path_factory.getbasetemp(),))) as made:
+    with _session(Layout(hostile=True, shared_dirs=_shared(tmp_path_factory))) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def cgroup_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster that holds jobs to their memory and their GPUs."""
-    with _session(Layout(cgroup=True, shared_dirs=(tmp_path_factory.getbasetemp(),))) as made:
+    with _session(Layout(cgroup=True, shared_dirs=_shared(tmp_path_factory))) as made:
         yield made
+
+
+def _shared(factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """Return the folders that nodes have to see: where tests write, and below /tmp also what they run."""
+    own = (Path(__file__).parents[2], Path(sys.prefix), cache_root())
+    temporary = Path(tempfile.gettempdir()).resolve()
+    below = (path for path in own if {Path("/tmp"), temporary} & set(path.resolve().parents))
+    found = (factory.getbasetemp(), *below)
+    return tuple(path for path in found if not set(path.parents) & set(found))
 
 
 @contextmanager

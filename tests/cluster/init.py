@@ -34,6 +34,10 @@ hostname {node}
 mount --make-rprivate /
 {cgroup}mount --bind {hosts} /etc/hosts
 [ ! -e /etc/resolv.conf ] || mount --bind {resolver} /etc/resolv.conf
+# A login shell of a job must not wait for what this machine's user has in profiles, such as pyenv's lock.
+for profile in ~root/.bash_profile ~root/.bash_login ~root/.profile ~root/.bashrc; do
+    [ ! -e "$profile" ] || mount --bind /dev/null "$profile"
+done
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t tmpfs tmpfs /mnt
 """

@@ -34,7 +34,7 @@ class SlurmLab(Lab):
 
     def line(self, *words: str) -> list[str]:
         """See `Lab.line`."""
-        return super().line(*words, "compute=slurm")
+        return super().line("compute=slurm", *words)
 
     def submit(self, *words: str) -> None:
         """Submit and do not wait for the end."""
