@@ -53,6 +53,7 @@ fi
 .venv/bin/pyright
 .venv/bin/lint-imports
 .venv/bin/coverage erase
-.venv/bin/coverage run -m pytest "$@"
+# Two at a time, since tests on clusters wait more than they work; a file's tests share what is started for them.
+.venv/bin/coverage run -m pytest -n 2 --dist loadfile "$@"
 .venv/bin/coverage combine --quiet
 .venv/bin/coverage report --fail-under=90 --skip-covered --sort=cover
