@@ -81,6 +81,7 @@ def _argv(cluster: Layout, name: Name) -> list[str | Path]:
     if name == "mariadbd":
         return [
             *("mariadbd", "--no-defaults", "--user=mysql", "--skip-networking", "--skip-log-bin", INNODB_LOG),
+            "--tmpdir=/tmp",  # TMPDIR may be of this user only
             *(f"--datadir={cluster.database}", f"--socket={cluster.mysql_socket}"),
             f"--pid-file={cluster.database}/pid",
             *("--innodb-buffer-pool-size=256M", "--innodb-lock-wait-timeout=900"),
@@ -113,7 +114,15 @@ def _make_database(cluster: Layout) -> None:
         return
     shutil.chown(cluster.database, "mysql")
     run(
-        *("mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={cluster.database}", INNODB_LOG),
+        *(
+            "env",
+            "TMPDIR=/tmp",
+            "mariadb-install-db",
+            "--no-defaults",
+            "--user=mysql",
+            f"--datadir={cluster.database}",
+            INNODB_LOG,
+        ),
         *("--skip-test-db", "--auth-root-authentication-method=socket"),
     )
     draft = template.with_name(f".{template.name}.{os.getpid()}")
