@@ -164,6 +164,7 @@ def test_a_run_of_an_app_can_be_run_again(app: App) -> None:
 
 
 def test_problems_are_told_in_one_message_and_nothing_is_started(app: App) -> None:
+    app.env.pop("COVERAGE_PROCESS_CONFIG", None)  # its tracer is a debugger for Hydra, which then shows all
     done = app.sweep("hydra.launcher.retries=-1", "hydra.launcher.gpus_per_node=99")
     assert done.returncode == 1
     assert "hydra.launcher.retries: got -1" in done.stderr
