@@ -20,6 +20,8 @@ NAMES = (
     "log_latency",
     "mpi_start",
     "stage",
+    "agents",
+    "slurm",
     "horovod_throughput",
 )
 

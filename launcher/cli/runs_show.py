@@ -12,7 +12,7 @@ from launcher.spec import State
 from launcher.store.find import find_run
 from launcher.store.index import summarize
 from launcher.store.metrics import last_values
-from launcher.store.runs import Cause, Run, read_run
+from launcher.store.runs import Cause, Run, environment_of, read_run
 from launcher.view import duration
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _frozen(run: Run) -> Iterator[tuple[str, str]]:
     if git:
         changed = {True: ", with changes", False: "", None: ", perhaps with changes"}[git.get("dirty")]
         yield "git", f"{git.get('commit') or 'no commit'} on {git.get('branch') or 'no branch'}{changed}"
-    environment = submit.get("environment")
+    environment = environment_of(run.folder)
     if environment:
         yield "environment", f"{environment.get('key')}\n{environment.get('python')}"
     if submit.get("data"):
