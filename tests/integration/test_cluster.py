@@ -63,11 +63,13 @@ def alive(pid: int) -> bool:
 
 
 def test_nodes_are_machines_of_their_own(cluster: Cluster) -> None:
-    show = 'echo "$(hostname) $(hostname -I) $CUDA_VISIBLE_DEVICES $(touch /tmp/mine; ls /tmp | wc -l)"'
+    show = (
+        'echo "$(hostname) $(hostname -I) $CUDA_VISIBLE_DEVICES $(touch /tmp/of-$(hostname); echo /tmp/of-*)"'
+    )
     rows = sorted(ask(cluster, "srun", "-N4", "--gpus-per-node=2", "sh", "-c", show).splitlines())
     assert [row.split()[0] for row in rows] == FOUR
     assert len({row.split()[1] for row in rows}) == 4
-    assert [row.split()[2:] for row in rows] == [["0,1", rows[0].split()[3]]] * 4
+    assert [row.split()[2:] for row in rows] == [["0,1", f"/tmp/of-{node}"] for node in FOUR]
     assert cluster.exec("node1", ["sh", "-c", "echo x >/tmp/own; echo y >/dev/shm/own"]).returncode == 0
     assert cluster.exec("node2", ["ls", "/tmp/own", "/dev/shm/own"]).returncode == 2
     assert ask(cluster, "srun", "-N1", "--gpus-per-node=1", "printenv", "CUDA_VISIBLE_DEVICES") == "0"

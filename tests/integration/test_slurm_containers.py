@@ -77,6 +77,7 @@ class Boxed(SlurmLab):
     def __init__(self, folder: Path, cluster: Cluster, images: Images) -> None:
         super().__init__(folder, cluster)
         self.images = images
+        self.before = {node: self.folders(node) for node in NODES}
 
     def line(self, *words: str) -> list[str]:
         """See `Lab.line`."""
@@ -98,7 +99,11 @@ class Boxed(SlurmLab):
         for node in NODES:
             none_left(self.podman(node))
             until(lambda node=node: not self.on(node, "cat <&3|conmon|podman"), f"nothing on {node}", 20)
-            assert self.cluster.exec(node, ["sh", "-c", "ls -d /tmp/launcher-*"]).stdout == ""
+            assert self.folders(node) <= self.before[node]
+
+    def folders(self, node: str) -> set[str]:
+        """Return what runs have on a node's disk."""
+        return set(self.cluster.exec(node, ["sh", "-c", "ls -d /tmp/launcher-*"]).stdout.split())
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def log(lab: Lab, number: int = 1, rank: int = 0) -> list[str]:
 def staged(lab: SlurmLab) -> dict[str, str]:
     """Return what is in the local disks of nodes, but for what is always there."""
     return {
-        node: lab.cluster.exec(node, ["sh", "-c", "ls -d /tmp/launcher-*"]).stdout
+        node: lab.cluster.exec(node, ["sh", "-c", "ls -d /tmp/launcher-env-*"]).stdout
         for node in lab.cluster.nodes
     }
 
