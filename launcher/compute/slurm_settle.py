@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.agent.causes import tail_lines
@@ -139,7 +140,8 @@ def _lost(place: _Place, number: int, job: Job) -> None:
     phases = state.get("phases") or ()
     if not phases or phases[-1][0] != State.QUEUED:
         word = {"schema": 1, "time": records.now(), "message": f"job {job.id} was requeued: {job.reason}"}
-        records.create(place.run.attempt_lost(number), word)
+        with suppress(OSError):  # in a full store it is told again
+            records.create(place.run.attempt_lost(number), word)
 
 
 def _over(place: _Place, job: Job) -> None:

@@ -114,6 +114,15 @@ class Records:
         return tuple(holder["owner"] for holder in holders if isinstance(holder.get("owner"), dict))
 
 
+_unwritten: dict[RunFolder, Record] = {}
+"""Last words that a full store did not take; this process tells them all the same."""
+
+
+def remember_end(folder: RunFolder, word: Record) -> None:
+    """Let `read_run` tell a last word that could not be written."""
+    _unwritten[folder] = word
+
+
 def read_records(folder: RunFolder) -> Records:
     """Read what decides about the state.
 
@@ -128,7 +137,8 @@ def read_records(folder: RunFolder) -> Records:
     attempt = records.read(folder.attempt_state(attempts[-1])) if attempts else None
     lost = records.read(folder.attempt_lost(attempts[-1])) if attempts and submit.get("job") else None
     cancel = records.read(folder.cancel)
-    return Records(submit, records.read(folder.end), cancel, attempts, attempt, lost)
+    end = records.read(folder.end) or _unwritten.get(folder)
+    return Records(submit, end, cancel, attempts, attempt, lost)
 
 
 def read_run(folder: RunFolder) -> Run:

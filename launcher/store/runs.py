@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.errors import NotFoundError, StoreError
 from launcher.spec import SCHEMA, RunSpec, State, plain
 from launcher.store import records
-from launcher.store.fold import Cause, Phase, Run, read_run
+from launcher.store.fold import Cause, Phase, Run, read_run, remember_end
 from launcher.store.folders import PRIVATE, remove_tree
 
 if TYPE_CHECKING:
@@ -154,7 +154,10 @@ def enter(folder: RunFolder, state: State, **changes: Any) -> dict[str, Any]:
 def finish(
     folder: RunFolder, state: State, cause: Mapping[str, Any] | None = None, *, attempt: int | None = None
 ) -> bool:
-    """Write the run's last word; tell whether it was ours (false: it had ended before)."""
+    """Write the run's last word; tell whether it was ours (false: it had ended before).
+
+    In a store that is full it is told by this process alone; the next one that looks comes to the same end.
+    """
     word = {
         "schema": SCHEMA,
         "state": str(state),
@@ -162,7 +165,11 @@ def finish(
         "attempt": attempt,
         "cause": plain(cause),
     }
-    return records.create(folder.end, word)
+    try:
+        return records.create(folder.end, word)
+    except OSError:
+        remember_end(folder, word)
+        return True
 
 
 def request_cancel(folder: RunFolder) -> bool:
