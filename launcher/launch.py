@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from launcher.compute.jobs import cancel
-from launcher.dryrun import describe, describe_jobs
 from launcher.errors import LauncherError, SubmitError
 from launcher.follow import Follower, Stopped, first_log, wait
 from launcher.members import Member, checked, record
@@ -63,6 +62,8 @@ def _launch(
 ) -> SweepResult:
     members = checked(requests)
     if requests[0].dry_run:
+        from launcher.dryrun import describe, describe_jobs  # noqa: PLC0415  # what a launch does not need
+
         for member in members:
             print("\n".join(describe(member.request, member.plan)))  # noqa: T201  # the answer
         for text in describe_jobs([(member.request, member.plan) for member in members]):
@@ -203,15 +204,14 @@ def _detached(members: Sequence[Member], view: View, sweep: str | None) -> None:
 def abandon(members: Sequence[Member]) -> None:
     """End what was interrupted; a run that was handed over is its supervisor's to end."""
     for member in members:
-        if member.handed_over:
-            cancel([_folder(member)])
-        elif member.folder is not None:
+        if member.folder is not None and not member.handed_over:
             cause = {
                 "kind": "cancel",
                 "phase": str(State.PREPARING),
                 "message": "interrupted while preparing",
             }
             finish(member.folder, State.CANCELED, cause)
+    cancel([_folder(member) for member in members if member.handed_over])
 
 
 def _folder(member: Member) -> RunFolder:

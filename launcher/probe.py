@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from launcher.compute.containers import in_image
 from launcher.compute.slurm import Slurm
-from launcher.compute.slurm_cluster import read_cluster
 from launcher.spec import Facts, Mpi
 
 if TYPE_CHECKING:
@@ -31,12 +30,17 @@ def probe(spec: RunSpec) -> Facts:
     uses_mpi = spec.distribution.kind in _USES_MPI
     current = spec.environment.kind == "current"
     slurm = spec.compute.kind == "slurm"
+    cluster = None
+    if slurm:
+        from launcher.compute.slurm_cluster import read_cluster  # noqa: PLC0415  # 5 ms of start-up elsewhere
+
+        cluster = read_cluster()
     facts = Facts(
         cpus=len(os.sched_getaffinity(0)),
         gpus=_gpus() if spec.resources.gpus_per_node and not slurm else (),
         mpi=spec.environment.own_mpi() or _mpi(current=current) if uses_mpi else None,
         cxx=shutil.which("g++") or shutil.which("c++") if uses_mpi else None,
-        cluster=read_cluster() if slurm else None,
+        cluster=cluster,
         modules=frozenset(name for name in _MODULES if find_spec(name)) if current else frozenset(),
     )
     if isinstance(spec.compute, Slurm):

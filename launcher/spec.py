@@ -204,7 +204,7 @@ class Data(Protocol):
 
 
 class Compute(Protocol):
-    """Where runs run. It has three verbs; logs are files that the store reads."""
+    """Where runs run. Canceling and ends are in `launcher.compute.jobs`; logs are files of the store."""
 
     kind: ClassVar[str]
 
@@ -214,10 +214,6 @@ class Compute(Protocol):
 
     def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
         """Hand over run folders whose environment is ready."""
-        ...
-
-    def cancel(self, folder: Path) -> None:
-        """End a run that was submitted; harmless when it is over."""
         ...
 
 

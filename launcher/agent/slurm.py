@@ -64,14 +64,17 @@ _WORDS = (
 _BY_ITSELF = {"PREEMPTED", "NODE_FAIL", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "PENDING"}
 """States after which Slurm requeues by itself a job that may be requeued."""
 
-_KINDS = {
+KINDS = {
     "TIMEOUT": ("time_limit", "Slurm's time limit was reached"),
     "DEADLINE": ("time_limit", "Slurm's deadline was reached"),
     "PREEMPTED": ("preempted", "the job was preempted"),
     "NODE_FAIL": ("node_fail", "a node of the job failed"),
+    "BOOT_FAIL": ("node_fail", "a node of the job did not start"),
     "REQUEUED": ("requeued", "the job was requeued"),
     "OUT_OF_MEMORY": ("out_of_memory", "the job used more memory than it was given"),
+    "CANCELLED": ("cancel", "canceled by scancel"),
 }
+"""Kind and message of the cause, by the state in which Slurm ends a job."""
 
 
 class Slurm(Here):
@@ -179,10 +182,10 @@ class Slurm(Here):
         """Find out why Slurm, or somebody, ends this job."""
         state = self.state()
         if state == "CANCELLED":
-            attempt.restate("Canceled", "cancel", "canceled by scancel")
+            attempt.restate("Canceled", *KINDS[state])
             return "conclude"
-        if state in _KINDS:
-            attempt.restate("Failed", *_KINDS[state])
+        if state in KINDS:
+            attempt.restate("Failed", *KINDS[state])
         elif attempt.cause is not None and attempt.cause["kind"] not in {"time_limit", "preempted"}:
             attempt.restate(
                 "Failed", "ended", "the job was asked to end (SIGTERM), Slurm says %s" % (state or "nothing")
@@ -218,7 +221,7 @@ class Slurm(Here):
         if self._index is not None:
             argv.append("--array=%s" % self._index)
             name = "id.%s.%d.json" % (self._index, number)
-        done = _run([*argv, os.path.join(self._folder, "job.sh")], clean=True)
+        done = run_tool([*argv, os.path.join(self._folder, "job.sh")], clean=True)
         told = done.stdout.strip().split(";")[0]
         if done.returncode != 0 or not told.isdigit():
             return (done.stderr or done.stdout).strip()
@@ -260,12 +263,23 @@ def node_gpus() -> list[str]:
     return []
 
 
-def _run(argv: list[str], clean: bool = False) -> subprocess.CompletedProcess[str]:
+def run_tool(
+    argv: list[str], clean: bool = False, timeout_s: float = _TOOL_S, more: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one of Slurm's programs; one that is missing or hangs ends with 1 and says so.
+
+    Args:
+        argv: program and arguments.
+        clean: without what the job around was given, which would be taken for options of the next.
+        timeout_s: until it is given up.
+        more: variables on top.
+    """
     env = dict(os.environ)
-    if clean:  # what this job was given would be taken for options of the next
+    if clean:
         env = {name: value for name, value in env.items() if not name.startswith(("SLURM_", "SBATCH_"))}
         if "SLURM_CONF" in os.environ:
             env["SLURM_CONF"] = os.environ["SLURM_CONF"]
+    env.update(more or {})
     try:
         return subprocess.run(
             argv,
@@ -274,17 +288,18 @@ def _run(argv: list[str], clean: bool = False) -> subprocess.CompletedProcess[st
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             universal_newlines=True,
-            timeout=_TOOL_S,
+            errors="replace",
+            timeout=timeout_s,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return subprocess.CompletedProcess(argv, 1, "", str(error))
+        return subprocess.CompletedProcess(argv, 1, "", "%s: %s" % (argv[0], error))
 
 
 def _output(argv: list[str]) -> str:
-    return _run(argv).stdout
+    return run_tool(argv).stdout
 
 
 def _refused(argv: list[str]) -> str | None:
-    done = _run(argv)
+    done = run_tool(argv)
     return None if done.returncode == 0 else (done.stderr or shlex.join(argv)).strip()

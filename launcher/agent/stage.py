@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +158,8 @@ def _own(root: str) -> None:
 
 
 def _bring(order: dict[str, Any], root: str) -> None:
+    import tempfile  # noqa: PLC0415  # 2 ms that only staging needs
+
     for name in os.listdir(root):
         if name.startswith("draft"):  # of one that was killed
             shutil.rmtree(os.path.join(root, name), ignore_errors=True)

@@ -39,6 +39,16 @@ class Help(argparse.HelpFormatter):
         super().__init__(prog, width=max(width, 40))
 
 
+def store_options() -> argparse.ArgumentParser:
+    """Return the options that all verbs of the store's nouns have."""
+    common = argparse.ArgumentParser(add_help=False, formatter_class=Help)
+    common.add_argument(
+        "--store", help="folder of the run store (else LAUNCHER_STORE, the project's, ./store)"
+    )
+    common.add_argument("--json", action="store_true", help="print JSON")
+    return common
+
+
 def say(text: str = "") -> None:
     """Print a line; a name that is not UTF-8 is printed as its bytes."""
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.cli.output import Help
+from launcher.cli.output import Help, store_options
 from launcher.paths import StoreFolder
 from launcher.project import find_store
 
@@ -65,11 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """Return the parser of the noun, and those of its verbs."""
-    common = argparse.ArgumentParser(add_help=False, formatter_class=Help)
-    common.add_argument(
-        "--store", help="folder of the run store (else LAUNCHER_STORE, the project's, ./store)"
-    )
-    common.add_argument("--json", action="store_true", help="print JSON")
+    common = store_options()
     whole = argparse.ArgumentParser(
         prog="launcher runs", description="Runs in the store.", formatter_class=Help
     )

@@ -6,7 +6,7 @@ import argparse
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from launcher.cli.output import Help
+from launcher.cli.output import Help, store_options
 from launcher.paths import StoreFolder
 from launcher.project import find_store
 
@@ -48,18 +48,19 @@ def main(argv: Sequence[str]) -> int:
 
 def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """Return the parser of the noun, and those of its verbs."""
-    common = argparse.ArgumentParser(add_help=False, formatter_class=Help)
-    common.add_argument(
-        "--store", help="folder of the run store (else LAUNCHER_STORE, the project's, ./store)"
-    )
-    common.add_argument("--json", action="store_true", help="print JSON")
+    common = store_options()
     whole = argparse.ArgumentParser(
         prog="launcher sweeps", description="Sweeps in the store.", formatter_class=Help
     )
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", prog="launcher sweeps")
     of = {
         name: verbs.add_parser(
-            name, help=text, description=text, parents=[common], formatter_class=Help, allow_abbrev=False
+            name,
+            help=text,
+            description=text,
+            parents=[common],
+            formatter_class=Help,
+            allow_abbrev=False,
         )
         for name, text in VERBS.items()
     }

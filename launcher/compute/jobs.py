@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
     """End the runs that a scheduler knows to be over; return what it says of those that wait for it."""
-    scheduled = _scheduled(runs)
-    if not scheduled:
+    asked = list(runs)
+    if not any(map(_scheduled, asked)):
         return {}
     from launcher.compute import slurm_settle  # noqa: PLC0415  # local runs have no use for it
 
-    return slurm_settle.settle(scheduled)
+    return slurm_settle.settle(asked)  # leaves those alone that have no job
 
 
 def cancel(runs: Iterable[RunFolder]) -> str:
@@ -29,17 +29,16 @@ def cancel(runs: Iterable[RunFolder]) -> str:
     asked = list(runs)
     for run in asked:
         request_cancel(run)
-    scheduled = _scheduled(asked)
-    if not scheduled:
+    if not any(map(_scheduled, asked)):
         return ""
     from launcher.compute import slurm_queue  # noqa: PLC0415  # local runs have no use for it
 
-    return slurm_queue.cancel_jobs(scheduled)
+    return slurm_queue.cancel_jobs(asked)
 
 
 def job_of(run: RunFolder) -> tuple[str, Path] | None:
     """Return the id of a run's job, the newest where it was submitted again, and the folder of its script."""
-    if not _scheduled([run]):
+    if not _scheduled(run):
         return None
     from launcher.compute import slurm_queue  # noqa: PLC0415  # local runs have no use for it
 
@@ -51,5 +50,5 @@ def job_of(run: RunFolder) -> tuple[str, Path] | None:
     return None if place is None or found is None else (found, place[0])
 
 
-def _scheduled(runs: Iterable[RunFolder]) -> list[RunFolder]:
-    return [run for run in runs if (records.read(run.submit) or {}).get("job")]
+def _scheduled(run: RunFolder) -> bool:
+    return bool((records.read(run.submit) or {}).get("job"))

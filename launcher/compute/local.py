@@ -14,7 +14,7 @@ from launcher.compute.agents import install
 from launcher.errors import NotFoundError, Problem
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import Facts, RunSpec, State
-from launcher.store.runs import enter, request_cancel
+from launcher.store.runs import enter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,10 +73,6 @@ class Local:
             "log": str(log),
         }
         _give(supervisor, encode(orders))
-
-    def cancel(self, folder: Path) -> None:
-        """See `Compute.cancel`. The supervisor looks for the request twice a second."""
-        request_cancel(RunFolder(folder))
 
 
 def _give(supervisor: subprocess.Popen[bytes], orders: bytes) -> None:

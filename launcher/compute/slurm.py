@@ -13,18 +13,17 @@ from uuid import uuid4
 from launcher.compute.agents import install
 from launcher.compute.containers import Container
 from launcher.compute.slurm_checks import check_slurm
-from launcher.compute.slurm_queue import cancel_jobs, note_job
-from launcher.compute.slurm_script import Script, send
 from launcher.errors import SubmitError
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import Facts, RunSpec, State
 from launcher.store import records
-from launcher.store.runs import enter, finish, request_cancel
+from launcher.store.runs import enter, finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from launcher.compute.slurm_script import Script
     from launcher.errors import Problem
 
 
@@ -123,11 +122,16 @@ class Slurm:
             agent: the agent's code.
             members: of an array; None: no array.
         """
+        from launcher.compute.slurm_script import Script  # noqa: PLC0415  # other targets have no use for it
+
         pythons = [self.python] if self.python else [sys.executable, "python3"]
         script = Script(self, spec, folder, members)
         return script, script.command(agent, pythons, f"job {shlex.quote(str(folder))}")
 
     def _submit(self, runs: list[RunFolder], store: StoreFolder, agent: Path, several: bool) -> None:
+        from launcher.compute.slurm_queue import note_job  # noqa: PLC0415  # see `script`
+        from launcher.compute.slurm_script import send  # noqa: PLC0415
+
         spec, submit = records.read(runs[0].spec) or {}, records.read(runs[0].submit) or {}
         folder = runs[0].root / "job"
         if several:
@@ -148,11 +152,6 @@ class Slurm:
                 finish(run, State.FAILED, cause)
             raise
         note_job(folder, job_id)
-
-    def cancel(self, folder: Path) -> None:
-        """See `Compute.cancel`."""
-        request_cancel(RunFolder(folder))
-        cancel_jobs([RunFolder(folder)])
 
 
 def kind_of_job(spec: Mapping[str, Any]) -> str:

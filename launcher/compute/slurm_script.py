@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
-import subprocess
 import time
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from launcher.agent.slurm import run_tool
 from launcher.errors import SubmitError
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
@@ -199,23 +199,8 @@ def send(script: Script, lines: str) -> str:
 
 def tool(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run one of Slurm's programs, without what this shell's own job was given."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))}
-    kept["SLURM_BITSTR_LEN"] = "0"  # lists of an array's members are cut at 64 characters otherwise
-    if "SLURM_CONF" in os.environ:
-        kept["SLURM_CONF"] = os.environ["SLURM_CONF"]
-    try:
-        return subprocess.run(
-            list(argv),
-            env=kept,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TOOL_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return subprocess.CompletedProcess(list(argv), 1, "", f"{argv[0]}: {error}")
+    whole = {"SLURM_BITSTR_LEN": "0"}  # lists of an array's members are cut at 64 characters otherwise
+    return run_tool(list(argv), clean=True, timeout_s=TOOL_S, more=whole)
 
 
 def _words(text: str) -> str:

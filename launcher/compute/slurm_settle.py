@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.agent.causes import tail_lines
+from launcher.agent.slurm import KINDS
 from launcher.compute.slurm_queue import FINAL, Answer, Job, Told, ask_about, job_folder, job_id, queue
 from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE
 from launcher.spec import State
@@ -32,15 +33,6 @@ REQUEUE_WITHIN_S = 60.0
 """For Slurm to requeue a job that lost its node or its place."""
 
 _REQUEUED = ("NODE_FAIL", "PREEMPTED")
-_KINDS = {
-    "TIMEOUT": ("time_limit", "Slurm's time limit was reached"),
-    "DEADLINE": ("time_limit", "Slurm's deadline was reached"),
-    "PREEMPTED": ("preempted", "the job was preempted"),
-    "NODE_FAIL": ("node_fail", "a node of the job failed"),
-    "BOOT_FAIL": ("node_fail", "a node of the job did not start"),
-    "OUT_OF_MEMORY": ("out_of_memory", "the job used more memory than it was given"),
-    "CANCELLED": ("cancel", "canceled by scancel"),
-}
 
 
 class _Place(NamedTuple):
@@ -57,8 +49,8 @@ def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
     said: dict[RunFolder, str] = {}
     unknown: list[_Place] = []
     for run in runs:
-        found = job_folder(run)
-        if found is None or run.end.exists():
+        found = None if run.end.exists() else job_folder(run)
+        if found is None:
             continue
         place = _Place(run, found[0], job_id(*found, answer.jobs.values()))
         job = answer.jobs.get(place.id or "")
@@ -153,7 +145,7 @@ def _over(place: _Place, job: Job) -> None:
         return
     state = records.read(place.run.attempt_state(numbers[-1])) if numbers else None
     outcome, cause = (state or {}).get("outcome"), (state or {}).get("cause")
-    if outcome is None or (job.state in _KINDS and job.state != "CANCELLED"):
+    if outcome is None or (job.state in KINDS and job.state != "CANCELLED"):
         outcome, cause = _judge(place, job, state)
     finish(place.run, State(outcome), cause, attempt=numbers[-1] if numbers else None)
 
@@ -162,7 +154,7 @@ def _judge(place: _Place, job: Job, state: dict[str, Any] | None) -> tuple[State
     """Return how a run ended whose agent left no word."""
     asked = place.run.cancel.exists()
     outcome = State.CANCELED if job.state == "CANCELLED" or asked else State.FAILED
-    kind, message = _KINDS.get(job.state, ("agent_lost", ""))
+    kind, message = KINDS.get(job.state, ("agent_lost", ""))
     if not message:
         message = _why(place, job, started=state is not None)
     if asked:

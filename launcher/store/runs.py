@@ -105,9 +105,8 @@ def create_run(  # noqa: PLR0913  # the record has that many fields
     }
     try:
         # Nothing before submit.json is a run, so these need not appear whole.
-        folder.spec.write_bytes(
-            records.encode({"schema": SCHEMA, "id": folder.id, **plain(spec), "plan": plain(plan)})
-        )
+        frozen = {"schema": SCHEMA, "id": folder.id, **plain(spec), "plan": plain(plan)}
+        folder.spec.write_bytes(records.encode(frozen))
         folder.config.write_bytes(config.encode("utf-8", "surrogateescape"))
         # Relative, so that a store can be moved.
         folder.source.symlink_to(os.path.relpath(snapshot.path, folder.root))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.compute.jobs import settle
+from launcher.compute.jobs import cancel, settle
 from launcher.compute.local import Local
 from launcher.compute.slurm import Slurm
 from launcher.compute.slurm_script import tool
@@ -105,7 +105,7 @@ class ComputeContract:
         yield made
         for folder in made.folders:
             if folder.submit.exists() and not read_run(folder).state.terminal:
-                compute.cancel(folder.root)
+                cancel([folder])
                 made.over(folder)
 
     def test_what_is_submitted_runs_and_ends(self, submitting: Submitting) -> None:
@@ -140,16 +140,14 @@ class ComputeContract:
         lines = [(folder.logs / f"worker-{rank}.log").read_text() for rank in range(4)]
         assert lines == ["0 0\n", "0 1\n", "1 2\n", "1 3\n"]
 
-    def test_canceling_ends_a_run_and_is_harmless_when_it_is_over(
-        self, submitting: Submitting, compute: Compute
-    ) -> None:
+    def test_canceling_ends_a_run_and_is_harmless_when_it_is_over(self, submitting: Submitting) -> None:
         folder = submitting.record("import time; print('up', flush=True); time.sleep(300)")
         submitting.submit(folder)
         submitting.until(folder, lambda run: run.state is State.RUNNING)
-        compute.cancel(folder.root)
+        cancel([folder])
         assert read_run(folder).state in {State.CANCEL_REQUESTED, State.CANCELED}
         assert submitting.over(folder).state is State.CANCELED
-        compute.cancel(folder.root)
+        cancel([folder])
         assert read_run(folder).state is State.CANCELED
 
     def test_a_run_is_retried(self, submitting: Submitting) -> None:
