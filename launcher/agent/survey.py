@@ -44,12 +44,11 @@ def survey(folder: str) -> int:
     if _ENV in os.environ:
         return _other(orders)
     answer: dict[str, Any] = {"time": time.time(), "done": False}
-    path = os.path.join(folder, "answer.json")
+    path, reply = os.path.join(folder, "answer.json"), os.path.join(folder, "seen.json")
+    record.read(reply)  # before it can exist: a watcher's first look may come after the launcher's answer
     record.write(path, answer)
     seen: list[float] = []
-    watcher = threading.Thread(
-        target=_await, args=(os.path.join(folder, "seen.json"), orders["patience_s"], seen), daemon=True
-    )
+    watcher = threading.Thread(target=_await, args=(reply, orders["patience_s"], seen), daemon=True)
     watcher.start()
     answer["nodes"] = [_facts(orders)]
     if orders["nodes"] > 1:
