@@ -4,6 +4,7 @@ LauncherError            exit code 1
 ├── ConfigError          exit code 2, carries every problem found
 ├── NotFoundError        exit code 2, a run, file or model that is not in the store
 ├── StoreError           exit code 2, the store cannot be used
+├── EngineError          exit code 2, the container engine cannot be reached or refuses
 └── BuildError           exit code 1, an environment could not be built
 """
 
@@ -69,6 +70,12 @@ class StoreError(LauncherError):
 
 class SubmitError(LauncherError):
     """The scheduler refused a job; the message carries its words."""
+
+    exit_code = 2
+
+
+class EngineError(LauncherError):
+    """The container engine cannot be reached, or refuses; the message carries its words."""
 
     exit_code = 2
 

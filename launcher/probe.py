@@ -12,8 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.compute.containers import in_image
+from launcher.compute.containers import MPI, in_image
+from launcher.compute.docker import Docker
 from launcher.compute.slurm import Slurm
+from launcher.environment import Image
+from launcher.paths import cache_root
 from launcher.spec import Facts, Mpi
 
 if TYPE_CHECKING:
@@ -45,9 +48,35 @@ def probe(spec: RunSpec) -> Facts:
     )
     if isinstance(spec.compute, Slurm):
         facts = in_image(spec.compute.container, facts, current=current)
+    elif isinstance(spec.compute, Docker):
+        facts = _in_engine(spec, spec.compute, facts)
     if spec.distribution.kind != "horovod":
         return facts
     return replace(facts, horovod_controllers=spec.environment.horovod_controllers(facts))
+
+
+def _in_engine(spec: RunSpec, options: Docker, facts: Facts) -> Facts:
+    """Return facts of the engine, with the MPI of the image in the place of this host's."""
+    from launcher.engine.client import connect, read_engine  # noqa: PLC0415  # imports the SDK
+
+    engine = read_engine()
+    facts = replace(facts, engine=engine)
+    if facts.mpi is None and spec.distribution.kind not in _USES_MPI:
+        return facts
+    told = MPI.fullmatch(options.mpi or "")
+    mpi = Mpi(mpirun="mpirun", flavour="openmpi", version="4.1", compiler="mpicxx")
+    if told:
+        mpi = replace(mpi, flavour=told[1], version=told[2])
+    elif not engine.problem and isinstance(spec.environment, Image) and spec.environment.image:
+        from launcher.engine.images import find  # noqa: PLC0415
+        from launcher.engine.look import look  # noqa: PLC0415
+
+        client = connect()
+        there = find(client, spec.environment.image)
+        if there is not None:
+            inside = look(client, there.id, cache_root())
+            mpi = _parse_mpi("mpirun", inside.mpirun, inside.programs.get("mpicxx")) if inside.mpirun else None
+    return replace(facts, mpi=mpi)
 
 
 def _gpus() -> tuple[str, ...]:
@@ -70,14 +99,15 @@ def _mpi(*, current: bool) -> Mpi | None:
         return None
     # Intel MPI's mpirun is a script that looks for its other half on PATH.
     told = _output([mpirun, "--version"], path_first=str(Path(mpirun).parent))
+    return _parse_mpi(str(Path(mpirun).absolute()), told, shutil.which("mpicxx") or shutil.which("mpic++"))
+
+
+def _parse_mpi(mpirun: str, told: str, compiler: str | None) -> Mpi:
+    """Return an MPI by what its `mpirun --version` tells."""
     flavour = next((flavour for word, flavour in _FLAVOURS.items() if word in told), "unknown")
     version = re.search(r"\d+\.\d+(\.\d+)*", told)
-    compiler = shutil.which("mpicxx") or shutil.which("mpic++")
     return Mpi(
-        mpirun=str(Path(mpirun).absolute()),
-        flavour=flavour,
-        version=version.group(0) if version else "0",
-        compiler=compiler,
+        mpirun=mpirun, flavour=flavour, version=version.group(0) if version else "0", compiler=compiler
     )
 
 

@@ -103,6 +103,24 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """The container engine that this host's user speaks to."""
+
+    problem: str = ""
+    """Why there is none; then nothing else is known."""
+    address: str = ""
+    version: str = ""
+    cpus: int = 1
+    memory_mib: int = 0
+    rootless: bool = False
+    """Whether its root is the user, so that a container's root is the submitter."""
+    remapped: bool = False
+    """Whether it gives users of containers other numbers (userns-remap)."""
+    elsewhere: str = ""
+    """Why it is none of this machine; empty where it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the probe found in the world, in bounded time."""
 
@@ -118,6 +136,8 @@ class Facts:
     """What the Horovod that a run would use can do: `mpi`, `gloo`."""
     cluster: Cluster | None = None
     """With compute=slurm, where there is one."""
+    engine: Engine | None = None
+    """With compute=docker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +153,8 @@ class Prepared:
     """Variables that processes in it need."""
     packages: tuple[str, ...] = ()
     """What is installed, as `name==version`."""
+    image: str | None = None
+    """The image that it is, by an address that stands for this content alone; the paths above are in it."""
     archive: str | None = None
     """The same packed, for nodes that unpack it to their own disk."""
     build: Mapping[str, Any] | None = None

@@ -65,7 +65,7 @@ class Attempt:
         self._state = State(self._folder, number, self._names, self._records)
         self._met: set[int] = set()
         self._ready: set[int] = set()
-        self._starved: set[str] = set()  # killed by the kernel for their job's memory
+        self._reasons: dict[str, tuple[str, str]] = {}  # by name: kind, and what is behind a signal
         self._queue: list[tuple[int, dict[str, Any], str | None]] = []
         self._alive: set[str] = set()
         self._started: set[str] = set()
@@ -73,10 +73,15 @@ class Attempt:
         self._verdict: str | None = None  # decided, while processes are still ending
         self._stuck_at = 0.0  # when to wait no longer for what other agents tell
         self._due = Due(run, number, spec["resources"]["time_limit_min"], site)
-        self._node = Node(self._commands.node_mark(0), lambda event: self._on_event(0, event))
+        self._nodes = {node: self._node(node) for node in range(self._size if site.together else 1)}
         self._peers: Peers | None = None
         self._daemons: Daemons | None = None
         self._hello_by: float | None = None
+
+    def _node(self, node: int) -> Node:
+        """Return a node that this process looks after itself."""
+        mark = self._commands.node_mark(node)
+        return Node(mark, lambda event: self._on_event(node, event), self._site.engine)
 
     # --- what the supervisor calls -----------------------------------------------------------------
 
@@ -123,33 +128,39 @@ class Attempt:
         try:
             if self._spec["plan"]["mpi"] is not None:
                 self._daemons = Daemons(self._folder, self._selector, self._start_daemon)
-            if self._size > 1:
+            if self._size > len(self._nodes):
                 self._peers = Peers(self._selector, self._on_event, self._site.listen())
                 self._hello_by = time.monotonic() + HELLO_TIMEOUT_S
                 self._site.start_agents(self._peers, self._size, self._commands.mark, self._folder)
             lead = self._site.lead(self._size)
             if lead is not None:
                 self._meet_lead(lead)
+            elif self._site.together:
+                for node in self._nodes:
+                    self._on_hello(node, {})
         except OSError as error:
             self._fail("start", "the run could not be started: %s" % error)
 
     def reaped(self, pid: int, status: int) -> bool:
         """Take note of a dead child; tell whether it belongs to this attempt."""
-        return self._node.reaped(pid, status) or (self._peers is not None and self._peers.reaped(pid, status))
+        mine = any(node.reaped(pid, status) for node in self._nodes.values())
+        return mine or (self._peers is not None and self._peers.reaped(pid, status))
 
     def tick(self) -> float:
         """Do what is due; return when to be called again at the latest (monotonic seconds)."""
         now = time.monotonic()
-        self._node.tick()
+        for node in self._nodes.values():
+            node.tick()
         if self._verdict is None:
             self._look_for_ends(now)
         if self._verdict is not None and now >= self._stuck_at:
-            self._alive &= {key for key, item in self._by_name.items() if item["node"] == self._names[0]}
+            mine = [self._names[node] for node in self._nodes]
+            self._alive &= {key for key, item in self._by_name.items() if item["node"] in mine}
         if self._peers is not None:
             self._peers.tick()
         self._finish_if_over()
-        times = [when for when in (self._node.deadline, self._due.deadline, now + 0.5) if when is not None]
-        return min(times)
+        times = [self._due.deadline, now + 0.5, *(node.deadline for node in self._nodes.values())]
+        return min(when for when in times if when is not None)
 
     def _look_for_ends(self, now: float) -> None:
         reason = self._due.reason(now)
@@ -205,11 +216,12 @@ class Attempt:
         self._on_hello(0, {"address": interface.address, "interface": known, "gpus": gpus})
 
     def _on_hello(self, node: int, event: dict[str, Any]) -> None:
-        if node > 0 and "host.0" not in self._commands.values:
+        if "lead" in event and "host.0" not in self._commands.values:
             self._meet_lead(interface_of(event["lead"]))
         self._met.add(node)
-        self._commands.locate(node, self._names[node], event)
-        self._state.locate(node, event["address"])
+        self._commands.locate(node, self._names[node], event.get("gpus"))
+        if "address" in event:
+            self._find(node, event["address"], event["interface"])
         wanted = {"names": self._commands.wanted_ports(node), "range": self._site.ports}
         more = {
             "paths": self._commands.paths(),
@@ -219,7 +231,14 @@ class Attempt:
         }
         self._send(node, {"do": "ports", **wanted, **more})
 
+    def _find(self, node: int, address: str, interface: list[str]) -> None:
+        self._commands.reach(node, address, interface)
+        self._state.locate(node, address)
+
     def _on_ports(self, node: int, event: dict[str, Any]) -> None:
+        place = event.get("place")
+        if place is not None:
+            self._find(node, place["address"], [place["interface"], place["subnet"]])
         for name, port in event["ports"].items():
             self._commands.values["port." + name] = str(port)
         self._ready.add(node)
@@ -241,7 +260,11 @@ class Attempt:
 
     def _on_refused(self, node: int, event: dict[str, Any]) -> None:
         self._alive.discard(event["name"])
-        self._fail("start", event["message"], self._by_name.get(event["name"]) or {"node": self._names[node]})
+        who = self._by_name.get(event["name"]) or {"node": self._names[node]}
+        self._fail(event.get("kind", "start"), event["message"], who)
+
+    def _on_broken(self, node: int, event: dict[str, Any]) -> None:
+        self._fail(event["kind"], event["message"], {"node": self._names[node]})
 
     def _on_exited(self, node: int, event: dict[str, Any]) -> None:
         del node
@@ -249,7 +272,9 @@ class Attempt:
         who = self._by_name[name]
         who.update(ended=record.now(), exit_code=event["exit_code"], signal=event["signal"])
         if event.get("out_of_memory"):
-            self._starved.add(name)
+            self._reasons[name] = "out_of_memory", "the job used more memory than it was given"
+        elif event.get("reason"):
+            self._reasons[name] = event["reason"]
         self._alive.discard(name)
         if name.startswith("daemon-") and self._daemons is not None:
             self._daemons.exited(who)
@@ -284,8 +309,8 @@ class Attempt:
     # --- start and end -----------------------------------------------------------------------------
 
     def _send(self, node: int, message: dict[str, Any]) -> None:
-        if node == 0:
-            self._node.handle(message)
+        if node in self._nodes:
+            self._nodes[node].handle(message)
         elif self._peers is not None:
             self._peers.send(node, message)
 
@@ -318,8 +343,9 @@ class Attempt:
         if who["role"] == "mpirun" and who["signal"] is None:
             who = self._failed_rank() or who
         kind, message = causes.how(who, several=len(self._records) > 1)
-        if any(who is self._by_name[name] for name in self._starved):
-            kind, message = "out_of_memory", message + ": the job used more memory than it was given"
+        for name, (other, why) in self._reasons.items():
+            if who is self._by_name[name]:
+                kind, message = other, "%s: %s" % (message, why)
         self._fail(kind, message, who)
 
     def _failed_rank(self) -> dict[str, Any] | None:
@@ -347,7 +373,10 @@ class Attempt:
         self._finish_if_over()
 
     def _finish_if_over(self) -> None:
-        if self._verdict is None or self._alive or self.outcome is not None or not self._node.idle:
+        if self._verdict is None or self._alive or self.outcome is not None:
+            return
+        mine = list(self._nodes.values())
+        if not all(node.idle for node in mine) or not all([node.leave() for node in mine]):
             return
         if self._peers is not None:
             self._peers.close()
@@ -359,7 +388,9 @@ class Attempt:
         if self._spec["plan"]["mpi"] is not None:
             self._failed_rank()
         self._state.enter("Finalizing")
-        self._node.close([self._commands.node_mark(node) for node in range(self._size)])
+        marks = [self._commands.node_mark(node) for node in range(self._size)]
+        for node in self._nodes.values():
+            node.close(marks)
         if self._daemons is not None:
             self._daemons.close()
         self._tidy()

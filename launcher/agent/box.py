@@ -15,8 +15,9 @@ import signal
 import subprocess
 from typing import Any, cast
 
-from . import container, record
+from . import container, memory, record
 from .causes import tail_lines
+from .network import listens
 from .system import command_line, members_of, parents, send, send_group
 
 BOX = "box"
@@ -49,6 +50,9 @@ def take(wanted: dict[str, Any]) -> None:
 
 class Box:
     """The container of one attempt on this node."""
+
+    look_again_s = 0.25
+    """At processes that run on without what entered for them."""
 
     def __init__(self, wanted: dict[str, Any], folder: str) -> None:
         """Take note of what is wanted.
@@ -142,7 +146,7 @@ class Box:
         names = [name for name in env if name in process["env"] or "SLURM_" in name]
         lines = ["export %s=%s\n" % (name, shlex.quote(env[name])) for name in names]
         if process["path_prefix"]:
-            lines.insert(0, 'export PATH=%s:"$PATH"\n' % shlex.quote(process["path_prefix"]))
+            lines.append("export LAUNCHER_PATH=%s\n" % shlex.quote(process["path_prefix"]))
         stdin = os.memfd_create("environment")
         with open(stdin, "wb", closefd=False) as file:
             file.write(os.fsencode("".join(lines)))
@@ -219,6 +223,23 @@ class Box:
         for pid in tops:
             send_group(pid, signum)  # a runtime gives each a session of its own
         return bool(tops)
+
+    def listens(self, port: int) -> bool:
+        """Tell whether somebody in it accepts connections at a port; here its network is the node's."""
+        return listens(port)
+
+    def starved(self) -> bool:
+        """Tell whether the kernel has killed processes of it for their memory."""
+        return bool(self._first) and memory.oom_kills(own="/proc/%d/cgroup" % self._first) > 0
+
+    def reason(self, number: int | None) -> tuple[str, str] | None:
+        """Return kind and message of what ended a process by a signal, if it was not that alone."""
+        del number
+        return None
+
+    def leave(self) -> bool:
+        """Have it removed, where that takes its time; tell whether it is gone. Harmless when called again."""
+        return True
 
     def close(self) -> None:
         """Let the box end; `remove` waits for that."""

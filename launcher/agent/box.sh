@@ -4,6 +4,10 @@
 # afterwards: what entered the container for it may be ended by a signal before.
 : >"$1" || exit 125
 lines=$(cat) && eval "$lines"
+if [ -n "${LAUNCHER_PATH-}" ]; then
+    PATH=$LAUNCHER_PATH:$PATH
+    unset LAUNCHER_PATH
+fi
 exec </dev/null >>"$2" 2>&1
 end=$1
 cd "$3" || exit 126

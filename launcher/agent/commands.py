@@ -83,8 +83,7 @@ class Commands:
         self._work = os.path.join(run, "work", str(attempt))
         self.srun = self.plan["mpi"] is not None and self.plan["mpi"]["argv"][0] == "srun"
         """Whether ranks are a step of the Slurm job, and so no children of any agent."""
-        options: dict[str, Any] = spec.get("compute") or {}
-        self._container: dict[str, Any] = options.get("container") or {}
+        self._container = container.of(spec.get("compute") or {}, {})
         self._devices: dict[int, list[str]] = {}
         self.use(submit.get("environment") or {})
         self.values["run"] = run
@@ -93,6 +92,7 @@ class Commands:
 
     def use(self, environment: dict[str, Any]) -> None:
         """Take note of the environment; one that goes to the nodes' own disks has another path there."""
+        self._container = container.of(self._spec.get("compute") or {}, environment)
         if self._container.get("image") and environment.get("key") == "current":
             environment = {}  # in a container that is what the image has
         archive, prefix = environment.get("archive"), environment.get("prefix")
@@ -109,25 +109,36 @@ class Commands:
         """Return what the processes of this attempt on one node carry as LAUNCHER_MARK."""
         return "%s#%d" % (self.mark, node)
 
-    def locate(self, node: int, name: str, hello: dict[str, Any]) -> None:
-        """Take note of what a node's agent told of itself."""
+    def locate(self, node: int, name: str, gpus: list[str] | None) -> None:
+        """Take note of a node's name, and of its GPUs where the orders do not name them."""
         self.values["node.%d" % node] = name
-        self.values["host.%d" % node] = hello["address"]
-        self.values["interface.%d" % node], self.values["subnet"] = hello["interface"]
-        if hello.get("gpus") is not None:
-            self._gpus[node] = self._devices[node] = hello["gpus"]
-            if self._container.get("image") and container.is_kept(self._container):
-                self._gpus[node] = [str(place) for place, _ in enumerate(hello["gpus"])]  # all that are in it
+        boxed = bool(self._container.get("image")) and container.is_kept(self._container)
+        if gpus is not None or boxed:
+            self._gpus[node] = self._devices[node] = self._gpus[node] if gpus is None else gpus
+        if boxed:
+            self._gpus[node] = [str(place) for place, _ in enumerate(self._gpus[node])]  # all that are in it
+
+    def reach(self, node: int, address: str, interface: list[str]) -> None:
+        """Take note of where a node is in the network, by which interface, and of its subnet."""
+        self.values["host.%d" % node] = address
+        self.values["interface.%d" % node], self.values["subnet"] = interface
 
     def box(self, node: int) -> dict[str, Any] | None:
         """Return what a node is told of its container, None where there is none."""
         name = self._spec["id"]
-        found = container.wanted(self._container, self._run, name, self._environment, [*self._data.values()])
-        return None if found is None else dict(found, gpus=self._devices.get(node, []))
+        environment = {} if self._environment.get("image") else self._environment
+        found = container.wanted(self._container, self._run, name, environment, [*self._data.values()])
+        if found is None:
+            return None
+        found["gpus"] = self._devices.get(node, [])
+        if self._container["runtime"] == "docker":
+            found.update(container.engine_part(self._container, self._spec, self.mark, node))
+        return found
 
     def paths(self) -> list[str]:
         """Return what every node has to see before anything is started."""
-        places = [] if self.stage else [self._environment.get(name) for name in ("prefix", "python")]
+        elsewhere = self.stage or self._environment.get("image")
+        places = [] if elsewhere else [self._environment.get(name) for name in ("prefix", "python")]
         own = [source for source, _, _ in container.own_mounts(self._container)]
         return [self._run, *(place for place in places if place), *self._data.values(), *own]
 

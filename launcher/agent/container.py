@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import Any
 
 _KEEPER = "trap '' HUP INT TERM USR1 USR2; cat <&3 & wait $!"
 """What a box runs itself, until the agent's end of the pipe is closed. `wait` also reaps orphans."""
+
+
+def of(compute: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a run's containers; with compute=docker its environment is their image."""
+    if compute.get("kind") == "docker":
+        return dict(compute, runtime="docker", image=environment.get("image"))
+    return compute.get("container") or {}
+
+
+def engine_part(container: dict[str, Any], spec: dict[str, Any], mark: str, node: int) -> dict[str, Any]:
+    """Return what else an engine has to know of a node's container.
+
+    Args:
+        container: the options.
+        spec: of the run.
+        mark: of the attempt.
+        node: its number.
+    """
+    resources, plan = spec["resources"], spec["plan"]
+    cpus, memory = resources["cpus_per_process"], resources["memory_gib"]
+    processes = [process for process in plan["processes"] if process["node"] == node]
+    count = plan["processes_per_node"] if plan["mpi"] is not None else len(processes)
+    network = "launcher-net-" + hashlib.sha256(os.fsencode(mark)).hexdigest()[:12]
+    return {
+        "image": container["image"],
+        "hostname": "node%d" % node,
+        "network": network if plan["nodes"] > 1 else None,
+        "memory": int(memory * 2**30) if memory else None,
+        "nano_cpus": int(cpus * count * 1e9) if cpus else None,
+        "shm": int(container["shm_size_gib"] * 2**30),
+        "options": {name: container[name] for name in ("capabilities", "devices", "ulimits")},
+    }
 
 
 def wanted(
@@ -37,7 +70,7 @@ def wanted(
 
 def is_kept(container: dict[str, Any]) -> bool:
     """Tell whether there is a box that processes enter."""
-    return container["runtime"] == "podman"
+    return container["runtime"] in ("podman", "docker")
 
 
 def wrap(container: dict[str, Any], gpus: bool) -> list[str]:

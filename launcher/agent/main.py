@@ -10,6 +10,7 @@ from typing import Any
 
 from . import record
 from .channel import Channel, ChannelClosed, connect
+from .docker import Docker
 from .guard import guarded
 from .loop import Loop
 from .node import Node, remove_tmp
@@ -97,7 +98,8 @@ def main() -> None:
         orders = read_orders()
         if orders is None:
             sys.exit(1)
-        guarded(lambda: Supervisor(orders, Here()).work(), lambda: lost(orders, Here()), with_parent=False)
+        site = Docker(orders["engine"]) if "engine" in orders else Here()
+        guarded(lambda: Supervisor(orders, site).work(), lambda: lost(orders, site), with_parent=False)
     if sys.argv[1] == "job":
         _job(sys.argv[2])
     if sys.argv[1] == "stage":

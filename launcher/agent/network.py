@@ -85,5 +85,12 @@ def candidates(preferred: str | None) -> list[str]:
     return sorted(chosen, key=lambda address: address != named)
 
 
+def listens(port: int) -> bool:
+    """Tell whether somebody on this machine accepts connections at a port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((LOOPBACK.address, port)) == 0
+
+
 def _ask(asked: socket.socket, what: int, name: str) -> bytes:
     return fcntl.ioctl(asked.fileno(), what, struct.pack("256s", name.encode()[:15]))

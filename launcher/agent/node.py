@@ -31,8 +31,10 @@ from typing import TYPE_CHECKING, Any
 from . import box, memory, record, stage
 from .causes import tail_lines
 from .commands import OWN_TMP, base_environment, tmp_name
+from .engine_box import EngineBox
+from .network import listens
 from .sight import Sight
-from .site import bind
+from .site import bind, spread
 from .system import (
     descendants,
     die_with_parent,
@@ -47,6 +49,8 @@ from .system import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from .engine import Engine
 
     Report = Callable[[dict[str, Any]], object]
 
@@ -86,8 +90,9 @@ def remove_tmp(mark: str) -> None:
 class Node:
     """Owns every process that an attempt has on this node."""
 
-    def __init__(self, mark: str, report: Report) -> None:
+    def __init__(self, mark: str, report: Report, engine: Engine | None = None) -> None:
         self._mark = mark
+        self._engine = engine
         self._report = report
         self._processes: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
         self._held: list[socket.socket] = []
@@ -134,7 +139,7 @@ class Node:
         if self._sight is not None:
             return time.monotonic() + LOOK_AGAIN_S
         if self._box is not None and self._box.waits:
-            return time.monotonic() + LOOK_AGAIN_S
+            return time.monotonic() + self._box.look_again_s
         return time.monotonic() + 0.02 if self._awaited else self._kill_at
 
     def tick(self) -> None:
@@ -142,11 +147,9 @@ class Node:
         self._look()
         self._tell_ends(self._box.look() if self._box is not None else ())
         for port in sorted(self._awaited):
-            with socket.socket() as probe:
-                probe.settimeout(1)
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    self._awaited.discard(port)
-                    self._report({"event": "listening", "port": port})
+            if listens(port) if self._box is None else self._box.listens(port):
+                self._awaited.discard(port)
+                self._report({"event": "listening", "port": port})
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             in_box = self._box is not None and self._box.signal(signal.SIGKILL)
             for pid in () if in_box else self._processes:  # what entered a box ends with what it started
@@ -176,9 +179,15 @@ class Node:
 
     def _tell_ends(self, ends: Iterable[tuple[str, int | None, int | None]]) -> None:
         for name, code, number in ends:
-            starved = number == signal.SIGKILL and memory.oom_kills() > self._oom_kills
-            how = {"exit_code": code, "signal": number, "out_of_memory": starved}
+            starved = memory.oom_kills() > self._oom_kills or (self._box is not None and self._box.starved())
+            how: dict[str, Any] = {"exit_code": code, "signal": number}
+            how["out_of_memory"] = number == signal.SIGKILL and starved
+            how["reason"] = None if self._box is None else self._box.reason(number)
             self._report({"event": "exited", "name": name, **how})
+
+    def leave(self) -> bool:
+        """Let go of the container; tell whether it is gone, where that takes its time."""
+        return self._box is None or self._box.leave()
 
     def close(self, more_marks: Iterable[str] = ()) -> None:
         """Kill whatever is left of the attempt here, also what detached itself; free the ports.
@@ -240,6 +249,10 @@ class Node:
     def _start_box(self) -> None:
         """Start the container of this node, where processes are to run in one."""
         wanted = self._wanted.get("box")
+        if wanted and self._engine is not None:
+            self._box = EngineBox(wanted, tmp_folder(self._mark), self._engine, self._hear)
+            self._box.begin(self._engine_boxed)
+            return
         made = box.Box(wanted, tmp_folder(self._mark)) if wanted else None
         problem = made.missing() if made is not None else None
         if problem is not None:
@@ -260,6 +273,21 @@ class Node:
             self._hold_ports()
         else:
             self._refuse(problem)
+
+    def _engine_boxed(self, problem: str | None, place: dict[str, Any]) -> None:
+        if problem is not None:
+            self._refuse(problem)
+            return
+        # The network is its own and empty: numbers that differ are free.
+        ports = spread(self._wanted["range"], len(self._wanted["names"]))
+        self._report({"event": "ports", "ports": dict(zip(self._wanted["names"], ports)), "place": place})
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        """Take what the engine tells of the box."""
+        if event["event"] == "look":
+            self._tell_ends(self._box.look() if self._box is not None else ())
+        elif event["event"] != "broken" or self._kill_at is None:
+            self._report(event)
 
     def _hold_ports(self) -> None:
         names, among = self._wanted["names"], self._wanted["range"]
@@ -291,6 +319,12 @@ class Node:
         raise OSError("no free port between %d and %d" % tuple(among))
 
     def _start(self, process: dict[str, Any], tell: bool = True) -> None:
+        if isinstance(self._box, EngineBox):
+            try:
+                self._box.run(process, self._environment(process))
+            except OSError as error:
+                self._report({"event": "refused", "name": process["name"], "message": _why(error, process)})
+            return
         log = stdin = -1
         try:
             log = os.open(process["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

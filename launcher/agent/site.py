@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from .network import LOOPBACK, Interface
 
 if TYPE_CHECKING:
+    import selectors
     from collections.abc import Callable
 
     from .attempt import Attempt
+    from .engine import Engine
     from .peers import Peers
 
 PORTS = (20000, 32000)
@@ -27,12 +29,25 @@ FEW_PORTS = 16
 class Here:
     """This machine. Also what all sites share."""
 
+    together = False
+    """Whether one process looks after all nodes of a run."""
+    engine: Engine | None = None
+    """The way to what keeps the nodes' containers."""
     ports: tuple[int, int] = PORTS
     """First port, and the one after the last."""
     grace_s = 3.0
     """For processes to end when this agent is told to."""
     address = LOOPBACK.address
     """On which agent 0 listens."""
+
+    def open(self, selector: selectors.BaseSelector) -> None:
+        """Make ready for runs in a supervisor's loop."""
+
+    def close(self) -> None:
+        """Give back what `open` took."""
+
+    def lost(self) -> None:
+        """See to what is left of runs whose supervisor was killed."""
 
     def names(self, size: int) -> list[str]:
         """Return the names of the nodes, the first of which is this one."""
@@ -117,6 +132,11 @@ def bind(address: str, ports: tuple[int, int]) -> socket.socket:
             continue
         return sock
     raise OSError("no free port between %d and %d" % ports)
+
+
+def spread(ports: tuple[int, int], count: int) -> list[int]:
+    """Return different ports of a range, by chance."""
+    return random.sample(range(*ports), count)
 
 
 def few_ports(ports: tuple[int, int]) -> str:

@@ -78,6 +78,7 @@ class Supervisor:
         self._failed = 0
         self._next_look = 0.0
         self._loop = Loop()
+        site.open(self._loop.selector)
 
     def work(self) -> int:
         """Run everything; return the exit code, which only a scheduler looks at."""
@@ -92,6 +93,7 @@ class Supervisor:
             if self._running:
                 self._loop.wait(until)
                 self._loop.reap(self._reaped)
+        self._site.close()
         with contextlib.suppress(OSError):  # deleted with its run
             if self._log and os.path.getsize(self._log) == 0:
                 record.remove(self._log)
@@ -216,6 +218,7 @@ def read_orders() -> dict[str, Any] | None:
 
 def lost(orders: dict[str, Any], site: Here) -> None:
     """Record that the supervisor was killed, or broke down; the guard's last act."""
+    site.lost()
     for folder in orders["runs"]:
         attempts = _attempts(folder)
         spec = record.read(os.path.join(folder, "spec.json"))

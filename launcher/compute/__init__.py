@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from launcher.compute.docker import Docker
 from launcher.compute.local import Local
 from launcher.compute.slurm import Slurm
 
 if TYPE_CHECKING:
     from launcher.spec import Compute
 
-CHOICES: Final[dict[str, type[Compute]]] = {choice.kind: choice for choice in (Local, Slurm)}
+CHOICES: Final[dict[str, type[Compute]]] = {choice.kind: choice for choice in (Local, Docker, Slurm)}
 """Every choice of the group `compute`."""

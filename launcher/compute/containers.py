@@ -11,7 +11,7 @@ from launcher.errors import Problem
 from launcher.spec import Mpi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from launcher.spec import Facts, RunSpec
 
@@ -58,7 +58,7 @@ def check_container(options: Container, spec: RunSpec) -> Iterator[Problem]:
         return
     if options.image.startswith("-") or "\n" in options.image:
         yield Problem(f"{key}.image", options.image, "the name or path of an image")
-    yield from _mounts(options)
+    yield from check_mounts(f"{key}.mounts", options.mounts)
     kept = options.runtime is Runtime.podman
     if options.wrap is not None and kept:
         hint = f"Choose {key}.runtime=apptainer or enroot, or leave it out"
@@ -74,16 +74,17 @@ def check_container(options: Container, spec: RunSpec) -> Iterator[Problem]:
         yield Problem("distribution.start", "srun", "mpirun with a container", hint)
 
 
-def _mounts(options: Container) -> Iterator[Problem]:
+def check_mounts(key: str, mounts: Iterable[str]) -> Iterator[Problem]:
+    """Return what is wrong with mounts, given as `SRC:DST` or `SRC:DST:ro`."""
     targets: set[str] = set()
-    for index, mount in enumerate(options.mounts):
+    for index, mount in enumerate(mounts):
         if not MOUNT.fullmatch(mount):
             expected = "SRC:DST or SRC:DST:ro, both absolute paths without ':' and ','"
-            yield Problem(f"compute.container.mounts[{index}]", mount, expected)
+            yield Problem(f"{key}[{index}]", mount, expected)
             continue
         target = mount.split(":")[1].rstrip("/")
         if target in targets:
-            yield Problem(f"compute.container.mounts[{index}]", mount, f"one mount at {target or '/'}")
+            yield Problem(f"{key}[{index}]", mount, f"one mount at {target or '/'}")
         targets.add(target)
 
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from launcher.agent.record import encode, owner
-from launcher.compute.agents import install
-from launcher.errors import NotFoundError, Problem
-from launcher.paths import RunFolder, StoreFolder
-from launcher.spec import Facts, RunSpec, State
-from launcher.store.runs import enter
+from launcher.compute.supervise import hand_over
+from launcher.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from launcher.spec import Facts, RunSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,44 +34,5 @@ class Local:
             yield Problem("gpus_per_node", spec.resources.gpus_per_node, there, "Try gpus_per_node=0")
 
     def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
-        """See `Compute.submit`. One supervisor serves all of them and outlives this process.
-
-        It gets its orders only after every run names it as its owner: a launcher that dies
-        in between leaves runs that are seen to have no living owner, and a supervisor that ends.
-        """
-        runs = [RunFolder(folder) for folder in folders]
-        agent = install(StoreFolder(store))
-        log = runs[0].root / "supervisor.log"
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            supervisor = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(agent), "supervise"],
-                stdin=subprocess.PIPE,
-                stdout=descriptor,
-                stderr=descriptor,
-                start_new_session=True,
-                cwd="/",
-            )
-        finally:
-            os.close(descriptor)
-        who = owner(supervisor.pid)
-        for run in list(runs):
-            try:
-                enter(run, State.QUEUED, owner=who)
-            except NotFoundError:  # deleted meanwhile, which is no matter of the others
-                runs.remove(run)
-        orders = {
-            "runs": [str(run.root) for run in runs],
-            "max_parallel": self.max_parallel or facts.cpus,
-            "gpus": list(facts.gpus),
-            "log": str(log),
-        }
-        _give(supervisor, encode(orders))
-
-
-def _give(supervisor: subprocess.Popen[bytes], orders: bytes) -> None:
-    """Write the orders and let go: the supervisor is not waited for."""
-    assert supervisor.stdin is not None  # noqa: S101
-    with contextlib.suppress(BrokenPipeError), supervisor.stdin as pipe:  # killed: who follows finds it gone
-        pipe.write(orders)
-    supervisor.returncode = 0  # detached: Popen need not warn that it still runs
+        """See `Compute.submit`. One supervisor serves all of them."""
+        hand_over(folders, store, max_parallel=self.max_parallel or facts.cpus, gpus=list(facts.gpus))

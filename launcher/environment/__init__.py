@@ -2,9 +2,10 @@
 
 from launcher.environment.cached import environments, prepared, remove
 from launcher.environment.current import Current
+from launcher.environment.image import Image
 from launcher.environment.packages import Packages
 
-CHOICES = {choice.kind: choice for choice in (Current, Packages)}
+CHOICES = {choice.kind: choice for choice in (Current, Packages, Image)}
 """The option classes of the group `environment`."""
 
-__all__ = ["CHOICES", "Current", "Packages", "environments", "prepared", "remove"]
+__all__ = ["CHOICES", "Current", "Image", "Packages", "environments", "prepared", "remove"]

@@ -1,0 +1,197 @@
+"""A box that the container engine of this machine keeps, and processes that the engine starts in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from . import record
+from .box import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .engine import Engine
+
+    Report = Callable[[dict[str, Any]], object]
+
+HOLD_S = 1.0
+"""A process that was killed is told of so much later: the engine may have a reason for it."""
+
+_LISTEN = "0A"
+
+LEAVE_S = 75.0
+"""For the engine to remove a box, also one that is being started again."""
+
+
+class EngineBox(Box):
+    """See `Box`; here nothing enters, and all is asked for and heard of."""
+
+    look_again_s = 1.0  # the engine tells at once
+
+    def __init__(self, wanted: dict[str, Any], folder: str, engine: Engine, report: Report) -> None:
+        super().__init__(wanted, folder)
+        self._gone = False  # removed by the engine
+        self._engine = engine
+        self._report = report
+        self._asked: set[str] = set()
+        self._dead: tuple[str, str] | None = None  # kind and message
+        self._starved = False
+        self._killed_at: dict[str, float] = {}
+        self._leave_by: float | None = None
+        self._network = wanted["network"]
+        self._fifo = os.path.join(folder, "alive")
+
+    def missing(self) -> str | None:
+        """See `Box.missing`."""
+        return None
+
+    def begin(self, ready: Callable[[str | None, dict[str, Any]], object]) -> None:
+        """Have it started; `ready` gets why there is none, or None and where it is."""
+        os.mkfifo(self._fifo, 0o600)
+        self._pipe = os.open(self._fifo, os.O_RDWR | os.O_CLOEXEC)
+        wanted = dict(self._wanted, do="up", fifo=self._fifo)
+        wanted.update(user=self._engine.user, remapped=self._engine.remapped)
+        wanted["labels"] = {
+            "launcher.run": self._wanted["run"],
+            "launcher.owner": record.encode(record.owner()).decode(),
+            "launcher.supervisor": self._engine.token,
+        }
+        self._engine.listen(self._wanted["name"], self._on_event)
+
+        def hear(answer: dict[str, Any]) -> None:
+            if "error" in answer:
+                ready("%s: %s" % (self._wanted["hostname"], answer["error"]), {})
+                return
+            self._first = answer["ok"]["pid"]
+            try:
+                self._space = os.readlink("/proc/%d/ns/pid" % self._first)
+            except OSError as error:
+                # Of an engine in another machine, or in a container: its processes cannot be looked after.
+                ready("the container's processes are not seen here: %s" % error, {})
+                return
+            ready(None, answer["ok"])
+
+        self._engine.ask(wanted, hear)
+
+    def run(self, process: dict[str, Any], env: dict[str, str]) -> None:
+        """Have a process started in it, and report on it."""
+        name = process["name"]
+        os.close(os.open(process["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        given = {key: env[key] for key in env if key in process["env"]}
+        if process["path_prefix"]:
+            given["LAUNCHER_PATH"] = process["path_prefix"]
+        if os.getuid():
+            given.setdefault("HOME", self._folder)  # a user whom the image does not know has none
+        words = [self._end(name), process["log"], process["cwd"], *process["argv"]]
+        argv = ["sh", self._wanted["agent"] + "/box.sh", *words]
+        self._asked.add(name)
+
+        def hear(answer: dict[str, Any]) -> None:
+            if "error" in answer:
+                self._asked.discard(name)
+                kind, message = self._why() or ("start", "%s: %s" % (process["argv"][0], answer["error"]))
+                self._report({"event": "refused", "name": name, "message": message, "kind": kind})
+                return
+            if name in self._asked:  # its end may be told first
+                self._asked.discard(name)
+                self._report({"event": "started", "name": name, "pid": None})
+            self._left[name] = answer.get("ended"), None
+            self._tell()
+
+        request = {"do": "exec", "box": self._wanted["name"], "argv": argv, "env": given}
+        self._engine.ask(request, hear)
+
+    def look(self) -> list[tuple[str, int | None, int | None]]:
+        """See `Box.look`; what was killed is held back for a moment."""
+        now = time.monotonic()
+        found: list[tuple[str, int | None, int | None]] = []
+        for name, (code, number) in list(self._left.items()):
+            if self._runs(name):
+                continue
+            if not self._told(name) and self._why() is None and not self._leave_by:
+                if now < self._killed_at.setdefault(name, now + HOLD_S):
+                    continue
+            del self._left[name]
+            found.append((name, *self._outcome(name, code, number)))
+        return found
+
+    def _outcome(self, name: str, code: int | None, number: int | None) -> tuple[int | None, int | None]:
+        if self._told(name) is None and code is None:
+            return None, number or int(signal.SIGKILL)
+        return super()._outcome(name, code, number)
+
+    @property
+    def waits(self) -> bool:
+        """See `Box.waits`."""
+        return bool(self._left or self._asked)
+
+    def reason(self, number: int | None) -> tuple[str, str] | None:
+        """See `Box.reason`."""
+        return self._why() if number == signal.SIGKILL else None
+
+    def starved(self) -> bool:
+        """See `Box.starved`; the engine tells too, also once the box is gone."""
+        return self._starved or super().starved()
+
+    def listens(self, port: int) -> bool:
+        """Tell whether somebody in it accepts connections at a port (proc(5), /proc/net/tcp)."""
+        for table in ("tcp", "tcp6"):
+            try:
+                with open("/proc/%d/net/%s" % (self._first, table)) as file:
+                    rows = [line.split() for line in file]
+            except OSError:
+                continue
+            if any(row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == port for row in rows[1:]):
+                return True
+        return False
+
+    def signal(self, signum: int) -> bool:
+        """See `Box.signal`; without the pid namespace nothing is there."""
+        return super().signal(signum) if self._space else False
+
+    def leave(self) -> bool:
+        """See `Box.leave`."""
+        if self._leave_by is not None:
+            return self._gone or time.monotonic() > self._leave_by
+        self._leave_by = time.monotonic() + LEAVE_S
+        self.close()
+
+        def hear(answer: dict[str, Any]) -> None:
+            del answer  # where it cannot be removed now, it is later, by its labels
+            self._gone = True
+            self._engine.forget(self._wanted["name"])
+
+        request = {"do": "down", "name": self._wanted["name"], "network": self._network}
+        self._engine.ask(request, hear)
+        return False
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        if event["event"] == "oom":
+            self._starved = True
+            return
+        if self._dead is not None or self._leave_by is not None:
+            return
+        told = "it was stopped or removed"
+        if self._starved:
+            told = "it used more memory than it was given"
+        elif event["code"] > 128:  # noqa: PLR2004  # as shells tell of signals
+            told = "it was killed by signal %d" % (event["code"] - 128)
+        elif event["code"] < 0:
+            told = "the engine was started again"
+        kind = "out_of_memory" if self._starved else "engine_lost" if event["code"] < 0 else "container_lost"
+        self._dead = kind, "the container of %s ended: %s" % (self._wanted["hostname"], told)
+        self._report({"event": "broken", "kind": kind, "message": self._dead[1]})
+        self._tell()
+
+    def _why(self) -> tuple[str, str] | None:
+        if self._dead is not None:
+            return self._dead
+        if self._engine.lost is not None and not os.path.exists("/proc/%d" % self._first):
+            return "engine_lost", "lost the container engine: %s" % self._engine.lost
+        return None
+
+    def _tell(self) -> None:
+        self._report({"event": "look"})

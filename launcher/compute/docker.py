@@ -1,0 +1,118 @@
+"""`compute=docker`: the nodes of a run are containers of this machine's engine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+from uuid import uuid4
+
+import launcher
+from launcher.compute.containers import MPI, check_mounts
+from launcher.compute.supervise import hand_over
+from launcher.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from launcher.spec import Engine, Facts, RunSpec
+
+LEAST_MEMORY_MIB = 6
+"""Less the engine refuses."""
+
+
+class Pull(StrEnum):
+    """When images are brought from their registry."""
+
+    missing = "missing"
+    always = "always"
+    never = "never"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Docker:
+    """Containers of this machine, one a node; the engine is that of DOCKER_HOST or of the docker context."""
+
+    kind: ClassVar[str] = "docker"
+
+    max_parallel: int | None = None
+    """Members of a sweep that run side by side; null: one for each CPU."""
+    pull: Pull = Pull.missing
+    """Whether an image is brought from its registry: where it is `missing`, `always`, or `never`."""
+    mounts: list[str] = field(default_factory=list[str])
+    """`SRC:DST` or `SRC:DST:ro`. The run, its source and its data are there anyway."""
+    shm_size_gib: float = 2.0
+    """Shared memory of a node, as PyTorch's data loaders need it."""
+    mpi: str | None = None
+    """MPI in the image with its version, such as `openmpi 4.1`. null: what the image tells, and Open MPI 4
+    while it is not here yet."""
+    capabilities: list[str] = field(default_factory=list[str])
+    """To be added, such as `SYS_PTRACE`."""
+    devices: list[str] = field(default_factory=list[str])
+    """Of this machine, such as `/dev/infiniband`."""
+    ulimits: dict[str, int] = field(default_factory=dict[str, int])
+    """Such as `memlock: -1`."""
+
+    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+        """See `Compute.check`."""
+        yield from self._options()
+        if spec.environment.kind == "current":
+            hint = "Choose environment=packages, from which an image is built, or environment=image"
+            yield Problem("environment", "current", "an image with compute=docker", hint)
+        wanted = spec.resources.nodes * spec.resources.gpus_per_node
+        if wanted > len(facts.gpus):
+            there = f"at most {len(facts.gpus)} in all: this machine has that many GPUs"
+            yield Problem("gpus_per_node", spec.resources.gpus_per_node, there, "Try gpus_per_node=0")
+        if facts.engine is not None:
+            yield from _engine(spec, facts.engine)
+
+    def _options(self) -> Iterator[Problem]:
+        if self.max_parallel is not None and self.max_parallel < 1:
+            yield Problem("compute.max_parallel", self.max_parallel, "a whole number from 1, or null")
+        yield from check_mounts("compute.mounts", self.mounts)
+        for index, mount in enumerate(self.mounts):
+            source = mount.partition(":")[0]
+            if source.startswith("/") and not Path(source).exists():
+                yield Problem(f"compute.mounts[{index}]", mount, f"a source that exists: {source} does not")
+        if not self.shm_size_gib > 0:
+            yield Problem("compute.shm_size_gib", self.shm_size_gib, "a number greater than 0")
+        if self.mpi is not None and not MPI.fullmatch(self.mpi):
+            yield Problem("compute.mpi", self.mpi, "flavour and version, such as 'openmpi 4.1'")
+
+    def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
+        """See `Compute.submit`. One supervisor serves all of them, with one way to the engine."""
+        known = facts.engine
+        rootless = known is not None and known.rootless
+        engine = {
+            "python": sys.executable,
+            "code": str(Path(launcher.__file__).parents[1]),
+            "token": uuid4().hex,
+            "user": "0:0" if rootless else f"{os.getuid()}:{os.getgid()}",
+            "remapped": known is not None and known.remapped,
+        }
+        parallel = self.max_parallel or facts.cpus
+        hand_over(folders, store, max_parallel=parallel, gpus=list(facts.gpus), engine=engine)
+
+
+def _engine(spec: RunSpec, engine: Engine) -> Iterator[Problem]:
+    """Return what this engine cannot do."""
+    if engine.problem:
+        yield Problem("compute", "docker", "a container engine", engine.problem)
+        return
+    if engine.elsewhere:
+        hint = f"{engine.address}: {engine.elsewhere}"
+        yield Problem("compute", "docker", "an engine of this machine, which sees the store", hint)
+    resources = spec.resources
+    wanted = resources.processes_per_node * (resources.cpus_per_process or 0)
+    if wanted > engine.cpus:
+        given = resources.cpus_per_process
+        yield Problem("cpus_per_process", given, f"at most {engine.cpus} CPUs for a node, which the engine has")
+    if resources.memory_gib is not None:
+        memory = resources.memory_gib * 1024
+        most = engine.memory_mib or memory
+        if not LEAST_MEMORY_MIB <= memory <= most:
+            expected = f"a node's memory from {LEAST_MEMORY_MIB / 1024:.3f} to {most / 1024:.4g} GiB"
+            yield Problem("memory_gib", resources.memory_gib, expected)

@@ -1,0 +1,203 @@
+"""Containers and networks of runs: made, looked at, and removed. What belongs to whom is in their labels."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from launcher.agent import record
+from launcher.engine.client import words
+from launcher.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+RUN: Final = "launcher.run"
+"""Label: the run's id."""
+OWNER: Final = "launcher.owner"
+"""Label: the supervisor, as `record.owner` tells it."""
+TOKEN: Final = "launcher.supervisor"  # noqa: S105  # no secret
+"""Label: what is alike on all that one supervisor has made."""
+
+KEEPER: Final = "trap '' HUP INT TERM USR1 USR2; cat <\"$0\" >/dev/null & wait $!"
+"""What a box runs itself, given a FIFO that only the agent holds open: with the agent it ends."""
+
+_NETWORKS = threading.Lock()
+
+
+def start(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Start a box; return the id of its first process on this machine, its address and its network.
+
+    Raises:
+        EngineError: the engine refused.
+    """
+    from docker.errors import APIError, NotFound  # noqa: PLC0415  # see `connect`
+
+    name = str(wanted["name"])
+    try:
+        if wanted["network"]:
+            _ensure_network(client, wanted)
+        try:
+            created = _create(client, wanted)
+        except APIError as error:
+            if error.status_code != 409:  # noqa: PLR2004  # there: of an attempt that was killed
+                raise
+            client.remove_container(name, force=True)
+            created = _create(client, wanted)
+        client.start(created["Id"])
+        return _told(client, created["Id"], wanted["network"])
+    except NotFound as error:
+        raise EngineError(f"{wanted['image']}: {words(error)}") from error
+    except APIError as error:
+        said = words(error)
+        if '"sh": executable file not found' in said:
+            said = "there is no sh in it, which the launcher starts processes by"
+        raise EngineError(f"{wanted['image']}: {said}") from error
+
+
+def _create(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    from docker.types import DeviceRequest, LogConfig, Mount, Ulimit  # noqa: PLC0415  # see `connect`
+
+    options: Mapping[str, Any] = wanted["options"]
+    limits = [
+        Ulimit(name=name, soft=value, hard=value) for name, value in (options.get("ulimits") or {}).items()
+    ]
+    gpus = [DeviceRequest(device_ids=list(wanted["gpus"]), capabilities=[["gpu"]])] if wanted["gpus"] else None
+    host = client.create_host_config(
+        auto_remove=True,
+        init=True,
+        network_mode=wanted["network"] or "bridge",
+        # Mounts, not volumes: with these the engine makes no folder where the source is missing.
+        mounts=[Mount(dst, src, type="bind", read_only=locked) for src, dst, locked in wanted["mounts"]],
+        mem_limit=wanted["memory"],
+        memswap_limit=wanted["memory"],
+        nano_cpus=wanted["nano_cpus"],
+        shm_size=wanted["shm"],
+        device_requests=gpus,
+        cap_add=list(options.get("capabilities") or ()) or None,
+        devices=list(options.get("devices") or ()) or None,
+        ulimits=limits or None,
+        log_config=LogConfig(type="none"),
+        security_opt=["label=disable"],
+        userns_mode="host" if wanted["remapped"] else None,
+    )
+    networking = None
+    if wanted["network"]:
+        endpoint = client.create_endpoint_config(aliases=[wanted["hostname"]])
+        networking = client.create_networking_config({wanted["network"]: endpoint})
+    found: dict[str, Any] = client.create_container(
+        wanted["image"],
+        entrypoint=["sh"],
+        command=["-c", KEEPER, wanted["fifo"]],
+        name=wanted["name"],
+        hostname=wanted["hostname"],
+        user=wanted["user"],
+        labels=wanted["labels"],
+        host_config=host,
+        networking_config=networking,
+        working_dir="/",
+    )
+    return found
+
+
+def _told(client: Any, container: str, network: str | None) -> dict[str, Any]:
+    state: dict[str, Any] = client.inspect_container(container)
+    if not state["State"]["Running"]:
+        raise EngineError(f"the container ended at once, exit code {state['State']['ExitCode']}")
+    known: dict[str, Any] = state["NetworkSettings"]["Networks"][network or "bridge"]
+    return {
+        "pid": state["State"]["Pid"],
+        "address": known["IPAddress"],
+        "subnet": f"{known['IPAddress']}/{known['IPPrefixLen']}",
+        "interface": "eth0",
+    }
+
+
+def _ensure_network(client: Any, wanted: Mapping[str, Any]) -> None:
+    """Make the network of a run unless another of its boxes has."""
+    name = wanted["network"]
+    with _NETWORKS:
+        if not client.networks(names=[name], filters={"label": f"{TOKEN}={wanted['labels'][TOKEN]}"}):
+            remove_networks(client, [name])  # of an attempt that was killed
+            client.create_network(name, driver="bridge", labels=wanted["labels"], check_duplicate=True)
+
+
+def remove(client: Any, name: str, network: str | None) -> None:
+    """Remove a box, and its network where it was the last one in it; harmless where they are gone.
+
+    Raises:
+        EngineError: the engine refused, or is gone.
+    """
+    from docker.errors import DockerException, NotFound  # noqa: PLC0415  # see `connect`
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        _remove_container(client, name, NotFound)
+        if network:
+            with _NETWORKS:
+                remove_networks(client, [network])
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineError(words(error)) from error
+
+
+def _remove_container(client: Any, name: str, gone: type[Exception]) -> None:
+    from docker.errors import APIError  # noqa: PLC0415  # see `connect`
+
+    try:
+        client.remove_container(name, force=True, v=True)
+    except gone:
+        return
+    except APIError as error:
+        if "already in progress" not in words(error):  # by the engine itself, as its keeper has ended
+            raise
+        client.wait(name, condition="removed", timeout=20)
+
+
+def remove_networks(client: Any, names: list[str]) -> None:
+    """Remove networks; one that is gone, or still has another box in it, is left."""
+    from docker.errors import APIError  # noqa: PLC0415  # see `connect`
+
+    for name in names:
+        try:
+            client.remove_network(name)
+        except APIError as error:
+            if error.status_code not in {403, 404}:
+                raise
+
+
+def sweep(client: Any, mine: Callable[[Mapping[str, str]], bool]) -> tuple[list[str], list[str]]:
+    """Remove the containers and networks whose labels say that they are to go; return their names.
+
+    Raises:
+        EngineError: the engine refused, or is gone.
+    """
+    from docker.errors import DockerException, NotFound  # noqa: PLC0415  # see `connect`
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        boxes = [(box["Id"], box["Names"][0].lstrip("/")) for box in _labelled(client.containers, mine)]
+        for place, _ in boxes:
+            _remove_container(client, place, NotFound)
+        networks = [str(network["Name"]) for network in _labelled(client.networks, mine)]
+        remove_networks(client, networks)
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineError(words(error)) from error
+    return [name for _, name in boxes], networks
+
+
+def _labelled(
+    listing: Callable[..., list[dict[str, Any]]], mine: Callable[[Mapping[str, str]], bool]
+) -> Iterator[dict[str, Any]]:
+    every = {"all": True} if listing.__name__ == "containers" else {}
+    for each in listing(filters={"label": OWNER}, **every):
+        if mine(each.get("Labels") or {}):
+            yield each
+
+
+def abandoned(labels: Mapping[str, str]) -> bool:
+    """Tell whether the supervisor that made something is surely gone."""
+    try:
+        return record.alive(json.loads(labels[OWNER])) is False
+    except (KeyError, TypeError, ValueError):
+        return False

@@ -1,0 +1,139 @@
+"""The way to the engine: where it is, what it can, and its errors in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import struct
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import EngineError
+from launcher.spec import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INSTALL = "pip install 'launcher[docker]'"
+
+_TIMEOUT_S = 60
+_LOCAL = re.compile(r"(unix|npipe)://|(tcp|https?)://(localhost|127\.[\d.]+|\[?::1\]?)(:|/|$)")
+_POOL = 32
+"""Connections at once: one for each process that is started, and for streams."""
+
+
+def connect(timeout_s: float = _TIMEOUT_S) -> Any:
+    """Return a client of the SDK (`docker.APIClient`), by DOCKER_HOST, DOCKER_CONTEXT or the current context.
+
+    Raises:
+        EngineError: the SDK is missing, or no engine answers.
+    """
+    try:
+        from docker import APIClient  # noqa: PLC0415  # 0.15 s, and an extra of this package
+        from docker.errors import DockerException  # noqa: PLC0415
+    except ImportError as error:
+        raise EngineError(f"the Docker SDK for Python is missing ({error}). Try: {INSTALL}") from error
+    where = _where(os.environ)
+    try:
+        return APIClient(**where, version="auto", timeout=timeout_s, max_pool_size=_POOL)
+    except DockerException as error:
+        raise EngineError(f"{where.get('base_url') or 'the default socket'}: {words(error)}") from error
+
+
+def _where(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return address and TLS of the engine, as the docker command finds them."""
+    from docker.context import ContextAPI  # noqa: PLC0415  # see `connect`
+    from docker.errors import DockerException  # noqa: PLC0415
+    from docker.utils import kwargs_from_env  # noqa: PLC0415
+
+    try:
+        found: dict[str, Any] = kwargs_from_env(dict(environ))
+        if "base_url" in found:
+            return found
+        name = environ.get("DOCKER_CONTEXT")
+        if name and ContextAPI.get_context(name) is None:  # the SDK would take the default in its place
+            raise EngineError(f"DOCKER_CONTEXT={name}: there is no such context. See: docker context ls")
+        return {**ContextAPI.kwargs_from_context(environment=dict(environ)), **found}
+    except (DockerException, OSError, ValueError) as error:
+        raise EngineError(f"the engine's address cannot be read: {words(error)}") from error
+
+
+def words(error: BaseException) -> str:
+    """Return what the engine, or the way to it, complained of, in one line."""
+    said = getattr(error, "explanation", None)
+    if isinstance(said, bytes):
+        said = said.decode("utf-8", "replace")
+    if said:
+        return _one_line(str(said))
+    system = next((cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror), None)
+    if system is None:
+        return _one_line(str(error)) or type(error).__name__
+    hint = {
+        PermissionError: ". Your user may not speak to it: see the group docker",
+        FileNotFoundError: ". Is an engine running, and does DOCKER_HOST name it?",
+        ConnectionRefusedError: ". The engine does not run",
+    }.get(type(system), "")
+    return f"{system.strerror}{hint}"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error with all that is in it and behind it, as requests and urllib3 pack them."""
+    found: list[BaseException] = []
+    queue = [error]
+    while queue:
+        each = queue.pop(0)
+        if each not in found:
+            found.append(each)
+            inside = (each.__cause__, each.__context__, *each.args, getattr(each, "reason", None))
+            queue += [part for part in inside if isinstance(part, BaseException)]
+    return found
+
+
+def _one_line(text: str) -> str:
+    try:  # of a registry: JSON in a text
+        text = json.loads(text)["message"]
+    except (ValueError, KeyError, TypeError):
+        pass
+    return " ".join(str(text).split())
+
+
+def read_engine() -> Engine:
+    """Return what the engine tells of itself, or why there is none."""
+    try:
+        client = connect(timeout_s=10)
+    except EngineError as error:
+        return Engine(problem=str(error))
+    try:
+        info: dict[str, Any] = client.info()
+    except Exception as error:  # noqa: BLE001  # requests, urllib3 and the SDK each have their own
+        return Engine(problem=words(error))
+    finally:
+        client.close()
+    options = [str(option) for option in info.get("SecurityOptions") or ()]
+    address = str(_where(os.environ).get("base_url") or "unix:///var/run/docker.sock")
+    return Engine(
+        address=address,
+        version=str(info.get("ServerVersion")),
+        cpus=int(info.get("NCPU") or 1),
+        memory_mib=int(info.get("MemTotal") or 0) // 2**20,
+        rootless=any("name=rootless" in option for option in options),
+        remapped=any("name=userns" in option for option in options),
+        elsewhere=elsewhere(address),
+    )
+
+
+def elsewhere(address: str) -> str:
+    """Return why the engine of an address is surely not of this machine; nothing where it may be."""
+    if not _LOCAL.match(address):
+        return "it is on another machine, which does not see the store of this one"
+    if not address.startswith("unix://"):
+        return ""
+    with socket.socket(socket.AF_UNIX) as asked:
+        try:
+            asked.connect(address.removeprefix("unix://"))
+            raw = asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        except OSError:
+            return ""
+    pid, _, _ = struct.unpack("3i", raw)
+    return "" if pid else "this process is in a container itself, and the engine sees other folders"

@@ -1,0 +1,175 @@
+"""Images in the engine: brought from their registries, found again by content."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from launcher.engine.client import connect, words
+from launcher.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from launcher.spec import Progress
+
+CONTENT = re.compile(r"(.+@)?sha256:[0-9a-f]{64}")
+"""A name that stands for one content: nothing newer can be brought for it."""
+
+_LAST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who pulls and pushes at one registry, where Docker's own configuration does not say so."""
+
+    address: str
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        """Show no password, whoever prints it."""
+        return f"Login({self.address!r}, {self.username!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image that is in the engine."""
+
+    id: str
+    reference: str
+    """`name@sha256:…` where a registry has it, else the id."""
+
+
+def find(client: Any, name: str) -> Image | None:
+    """Return an image that is there.
+
+    Raises:
+        EngineError: the engine refused, or is gone.
+    """
+    from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415  # see `connect`
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        about: dict[str, Any] = client.inspect_image(name)
+    except ImageNotFound:
+        return None
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineError(f"{name}: {words(error)}") from error
+    bare = repository(name)
+    digests: list[str] = about.get("RepoDigests") or []
+    mine = [digest for digest in digests if digest.partition("@")[0] in {bare, bare.rpartition("docker.io/")[2]}]
+    return Image(id=str(about["Id"]), reference=next(iter(mine or digests), str(about["Id"])))
+
+
+def ensure(name: str, policy: str, login: Login | None, progress: Progress) -> Image:
+    """Return an image, brought from its registry as the policy wants it: missing, always, or never.
+
+    Raises:
+        EngineError: it is not there and cannot be brought, in the registry's words.
+    """
+    client = connect()
+    try:
+        there = find(client, name)
+        if there is not None and (policy != "always" or CONTENT.fullmatch(name)):
+            return there
+        if policy == "never":
+            raise EngineError(f"{name}: this image is not in the engine, and compute.pull=never")
+        pull(client, name, login, progress)
+        there = find(client, name)
+        if there is None:
+            raise EngineError(f"{name}: the registry had it, and the engine does not")
+        return there
+    finally:
+        client.close()
+
+
+def pull(client: Any, name: str, login: Login | None, progress: Progress) -> None:
+    """Bring an image from its registry.
+
+    Raises:
+        EngineError: in the registry's words.
+    """
+    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
+    from docker.utils import parse_repository_tag  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    where, tag = parse_repository_tag(name)
+    progress.step(f"Pulling {name}")
+    try:
+        stream = client.pull(where, tag or "latest", stream=True, decode=True, auth_config=_auth(login, where))
+        _follow(stream, f"Pulling {name}", progress)
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineError(f"{name} cannot be pulled: {words(error)}{_hint(error)}") from error
+    except _StreamError as error:
+        raise EngineError(f"{name} cannot be pulled: {error}{_hint(error)}") from error
+
+
+def push(client: Any, name: str, login: Login | None, progress: Progress) -> None:
+    """Bring an image to its registry.
+
+    Raises:
+        EngineError: in the registry's words.
+    """
+    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
+    from docker.utils import parse_repository_tag  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    where, tag = parse_repository_tag(name)
+    progress.step(f"Pushing {name}")
+    try:
+        stream = client.push(where, tag, stream=True, decode=True, auth_config=_auth(login, where))
+        _follow(stream, f"Pushing {name}", progress)
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineError(f"{name} cannot be pushed: {words(error)}{_hint(error)}") from error
+    except _StreamError as error:
+        raise EngineError(f"{name} cannot be pushed: {error}{_hint(error)}") from error
+
+
+class _StreamError(Exception):
+    """What a stream of the engine ends with in place of an exception."""
+
+
+def _follow(stream: Iterable[Mapping[str, Any]], task: str, progress: Progress) -> None:
+    """Tell the layers' bytes as progress.
+
+    Raises:
+        _StreamError: the stream says so.
+    """
+    layers: dict[str, tuple[int, int]] = {}
+    for item in stream:
+        if "error" in item:
+            raise _StreamError(" ".join(str(item["error"]).split()))
+        detail: Mapping[str, Any] = item.get("progressDetail") or {}
+        if "id" in item and detail.get("total"):
+            layers[str(item["id"])] = int(detail.get("current") or 0), int(detail["total"])
+            done, total = (sum(pair[place] for pair in layers.values()) for place in (0, 1))
+            progress.step(f"{task} {done >> 20} of {total >> 20} MiB", min(done / max(total, 1), 1.0))
+
+
+def _auth(login: Login | None, where: str) -> dict[str, str] | None:
+    """Return the login for a repository; None: what Docker's configuration and its helpers have."""
+    if login is None or registry(where) != login.address:
+        return None
+    return {"username": login.username, "password": login.password}
+
+
+def _hint(error: BaseException) -> str:
+    said = (words(error) if not isinstance(error, _StreamError) else str(error)).lower()
+    if any(word in said for word in ("unauthorized", "authentication required", "no basic auth", "denied")):
+        return ". Log in with docker login, or give environment.registry"
+    return ""
+
+
+def repository(name: str) -> str:
+    """Return a name without its tag and digest."""
+    bare = name.partition("@")[0]
+    head, colon, tag = bare.rpartition(":")
+    return head if colon and "/" not in tag else bare
+
+
+def registry(name: str) -> str:
+    """Return the registry of a name, `docker.io` where it tells none."""
+    first, slash, _ = name.partition("/")
+    return first if slash and (any(sign in first for sign in ".:") or first == "localhost") else "docker.io"

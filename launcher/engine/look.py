@@ -1,0 +1,105 @@
+"""What is in an image, asked once of a container of it and remembered by the image's id."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from launcher.engine.client import words
+from launcher.errors import EngineError
+from launcher.spec import SCHEMA
+from launcher.store import records
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_PROGRAMS = ("apt-get", "conda", "mamba", "micromamba", "mpirun", "mpicxx", "g++", "cmake")
+
+# Any Python from 2.7 on answers.
+_PYTHON = """\
+import json, platform, sys, sysconfig
+print(json.dumps({"path": sys.executable, "version": platform.python_version(),
+"implementation": getattr(getattr(sys, "implementation", None), "name", "cpython"),
+"abi": sysconfig.get_config_var("SOABI") or "", "libc": " ".join(platform.libc_ver())}))
+"""
+
+_SCRIPT = """\
+for name in %s; do command -v $name >/dev/null && echo "$name=$(command -v $name)"; done
+echo "@mpirun"; mpirun --version 2>&1
+echo "@python"; python3 -c "$0" 2>&1
+""" % " ".join(_PROGRAMS)
+
+_WAIT_S = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What a container of an image has."""
+
+    programs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Path of each of those that matter and that is there."""
+    mpirun: str = ""
+    """What its mpirun says of its version."""
+    python: Mapping[str, str] | None = None
+    """`path`, `version`, `implementation`, `abi`, `libc` of its python3; None where it has none."""
+
+
+def look(client: Any, image: str, cache: Path) -> Inside:
+    """Return what is in an image.
+
+    Args:
+        client: of the engine.
+        image: its id.
+        cache: where answers are remembered.
+
+    Raises:
+        EngineError: no container of it starts.
+    """
+    memory = cache / "images" / f"{image.rpartition(':')[2][:40]}.json"
+    known = records.read(memory)
+    if known is None or known.get("schema") != SCHEMA:
+        known = {"schema": SCHEMA, "said": _ask(client, image)}
+        memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        records.write(memory, known)
+    return parse(str(known["said"]))
+
+
+def _ask(client: Any, image: str) -> str:
+    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    made = None
+    try:
+        made = client.create_container(
+            image, entrypoint=["sh"], command=["-c", _SCRIPT, _PYTHON], labels=own_labels(), network_disabled=True
+        )
+        client.start(made["Id"])
+        client.wait(made["Id"], timeout=_WAIT_S)
+        said: bytes = client.logs(made["Id"])
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineError(f"{image}: {words(error)}") from error
+    finally:
+        if made is not None:
+            client.remove_container(made["Id"], force=True, v=True)
+    return said.decode("utf-8", "replace")
+
+
+def own_labels() -> dict[str, str]:
+    """Return the labels of what this process makes in the engine, by which it is swept if it is killed."""
+    return {"launcher.owner": json.dumps(records.owner())}
+
+
+def parse(said: str) -> Inside:
+    """Return what the script's output tells."""
+    head, _, rest = said.partition("@mpirun\n")
+    mpirun, _, python = rest.partition("@python\n")
+    programs = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
+    found = re.search(r"^\{.*\}$", python, re.MULTILINE)
+    return Inside(
+        programs=programs,
+        mpirun=mpirun.strip() if "mpirun" in programs else "",
+        python=json.loads(found.group()) if found else None,
+    )

@@ -1,0 +1,67 @@
+"""`environment=image`: an image from a registry, or from the engine itself, as it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from launcher.environment.registry import Registry, check_registry, login_of
+from launcher.errors import Problem
+from launcher.spec import Prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from launcher.spec import Facts, Mpi, Progress, RunSpec
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image with everything that the script needs. It needs `sh`, and for a script a Python."""
+
+    kind: ClassVar[str] = "image"
+
+    image: str | None = None
+    """`registry/name:tag` or `name@sha256:…`."""
+    python: str = "python3"
+    """Program in it that runs the script."""
+    registry: Registry = field(default_factory=Registry)
+    """Who pulls it, where Docker's own configuration does not say so."""
+
+    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+        """See `Environment.check`."""
+        del facts
+        if spec.compute.kind != "docker":
+            hint = "Choose compute=docker" + (
+                ", or compute.container.image with environment=current" if spec.compute.kind == "slurm" else ""
+            )
+            yield Problem("environment", self.kind, f"another with compute={spec.compute.kind}", hint)
+        if self.image is None:
+            yield Problem("environment.image", None, "the name of an image", "environment.image=NAME:TAG")
+        elif not NAME.fullmatch(self.image):
+            yield Problem("environment.image", self.image, "registry/name:tag or name@sha256:…")
+        if not self.python.strip():
+            yield Problem("environment.python", self.python, "a program of the image, such as python3")
+        yield from check_registry(self.registry)
+
+    def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:
+        """See `Environment.horovod_controllers`. It is taken to have what is asked for."""
+        return facts.horovod_controllers or ("mpi", "gloo")
+
+    def own_mpi(self) -> Mpi | None:
+        """See `Environment.own_mpi`. The probe looks into it."""
+        return None
+
+    def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
+        """See `Environment.prepare`."""
+        from launcher.engine.images import ensure  # noqa: PLC0415  # imports the SDK
+
+        del facts, cache
+        assert self.image is not None, "checked"  # noqa: S101
+        policy = str(getattr(spec.compute, "pull", "missing"))
+        found = ensure(self.image, policy, login_of(self.registry), progress)
+        return Prepared(key=found.reference, python=self.python, prefix="", image=found.reference)
