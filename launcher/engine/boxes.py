@@ -11,7 +11,7 @@ from launcher.engine.client import words
 from launcher.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 RUN: Final = "launcher.run"
 """Label: the run's id."""
@@ -19,6 +19,9 @@ OWNER: Final = "launcher.owner"
 """Label: the supervisor, as `record.owner` tells it."""
 TOKEN: Final = "launcher.supervisor"  # noqa: S105  # no secret
 """Label: what is alike on all that one supervisor has made."""
+
+PREFIX: Final = "launcher-"
+"""Of the names of all containers and networks that this package makes."""
 
 KEEPER: Final = "trap '' HUP INT TERM USR1 USR2; cat <\"$0\" >/dev/null & wait $!"
 """What a box runs itself, given a FIFO that only the agent holds open: with the agent it ends."""
@@ -176,23 +179,22 @@ def sweep(client: Any, mine: Callable[[Mapping[str, str]], bool]) -> tuple[list[
     from requests.exceptions import RequestException  # noqa: PLC0415
 
     try:
-        boxes = [(box["Id"], box["Names"][0].lstrip("/")) for box in _labelled(client.containers, mine)]
-        for place, _ in boxes:
-            _remove_container(client, place, NotFound)
-        networks = [str(network["Name"]) for network in _labelled(client.networks, mine)]
+        listed = client.containers(all=True, filters={"label": OWNER})
+        boxes = [name for one in listed if mine(one["Labels"]) for name in _names(one["Names"][0])]
+        for name in boxes:
+            _remove_container(client, name, NotFound)
+        listed = client.networks(filters={"label": OWNER})
+        networks = [name for one in listed if mine(one["Labels"]) for name in _names(one["Name"])]
         remove_networks(client, networks)
     except (DockerException, RequestException, OSError) as error:
         raise EngineError(words(error)) from error
-    return [name for _, name in boxes], networks
+    return boxes, networks
 
 
-def _labelled(
-    listing: Callable[..., list[dict[str, Any]]], mine: Callable[[Mapping[str, str]], bool]
-) -> Iterator[dict[str, Any]]:
-    every = {"all": True} if listing.__name__ == "containers" else {}
-    for each in listing(filters={"label": OWNER}, **every):
-        if mine(each.get("Labels") or {}):
-            yield each
+def _names(name: str) -> list[str]:
+    """Return a name if it is of this package: labels alone may come from an image."""
+    bare = name.lstrip("/")
+    return [bare] if bare.startswith(PREFIX) else []
 
 
 def abandoned(labels: Mapping[str, str]) -> bool:

@@ -6,7 +6,9 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
+from launcher.engine.boxes import OWNER, PREFIX
 from launcher.engine.client import words
 from launcher.errors import EngineError
 from launcher.spec import SCHEMA
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
 
 _PROGRAMS = ("apt-get", "conda", "mamba", "micromamba", "mpirun", "mpicxx", "g++", "cmake")
 
-# Any Python from 2.7 on answers.
-_PYTHON = """\
+QUERY = """\
 import json, platform, sys, sysconfig
 print(json.dumps({"path": sys.executable, "version": platform.python_version(),
 "implementation": getattr(getattr(sys, "implementation", None), "name", "cpython"),
@@ -74,8 +75,9 @@ def _ask(client: Any, image: str) -> str:
     made = None
     try:
         made = client.create_container(
-            image, entrypoint=["sh"], command=["-c", _SCRIPT, _PYTHON], labels=own_labels(), network_disabled=True
-        )
+            image, entrypoint=["sh"], command=["-c", _SCRIPT, QUERY], labels=own_labels(), name=own_name(),
+            network_disabled=True,
+        )  # fmt: skip
         client.start(made["Id"])
         client.wait(made["Id"], timeout=_WAIT_S)
         said: bytes = client.logs(made["Id"])
@@ -89,7 +91,12 @@ def _ask(client: Any, image: str) -> str:
 
 def own_labels() -> dict[str, str]:
     """Return the labels of what this process makes in the engine, by which it is swept if it is killed."""
-    return {"launcher.owner": json.dumps(records.owner())}
+    return {OWNER: json.dumps(records.owner())}
+
+
+def own_name() -> str:
+    """Return a name for such a container: what has another is never swept, whatever labels its image has."""
+    return f"{PREFIX}{uuid4().hex[:12]}"
 
 
 def parse(said: str) -> Inside:

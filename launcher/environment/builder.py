@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.agent import record
 from launcher.environment import conda, uv
 from launcher.environment.cached import KEY_LENGTH, CachedEnvironment, folder
-from launcher.environment.horovod_build import ensure_wheel
+from launcher.environment.horovod_build import Place, ensure_wheel
 from launcher.environment.interpreters import describe
 from launcher.environment.lease import Lease
 from launcher.environment.tools import Tools
@@ -20,6 +23,10 @@ from launcher.errors import BuildError
 from launcher.spec import Prepared
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launcher.environment.horovod_build import PlaceOf
+    from launcher.environment.interpreters import Interpreter
     from launcher.environment.recipe import Recipe
     from launcher.environment.tools import Listener
     from launcher.spec import Progress
@@ -61,40 +68,54 @@ def _build(recipe: Recipe, key: str, place: CachedEnvironment, cache: Path, prog
     for old in (place.ready, place.log):
         record.remove(str(old))
     prefix = place.root / uuid.uuid4().hex[:8]
-    build = _Build(recipe, prefix, Tools(log=place.log), cache, progress)
+    build = Build(recipe=recipe, folder=prefix, tools=Tools(log=place.log), cache=cache, progress=progress)
     try:
-        python = build.bare()
+        python = _bare(build)
         build.install(python)
         build.try_imports(python)
         packages = uv.frozen(python, build.tools)
     except BaseException:
         place.sweep()
         raise
-    env = {**recipe.env, **build.variables()}
+    env = {**recipe.env, **_variables(build)}
     prepared = Prepared(key=key, python=str(python), prefix=str(prefix), env=env, packages=packages)
     done = place.finish(prepared, {"build_s": round(time.monotonic() - begin, 1)})
     place.sweep(keep=Path(done.prefix).name)
     return done
 
 
-@dataclass(frozen=True, slots=True)
-class _Build:
-    """One attempt to make an environment, in a folder of its own."""
+def _bare(build: Build) -> Path:
+    """Make an environment with nothing of the index in it; return its interpreter."""
+    recipe = build.recipe
+    if recipe.conda is not None:
+        return conda.install(recipe.conda, build.folder, build.tools, build.cache, build.progress)
+    if recipe.interpreter is None:
+        raise BuildError("environment.python: nothing brings a Python")
+    build.progress.step(f"Creating an environment with Python {recipe.interpreter.version}", 0.02)
+    return uv.venv(recipe.interpreter.path, build.folder, build.tools)
+
+
+def _variables(build: Build) -> dict[str, str]:
+    """Return the variables that processes in an environment need."""
+    if build.recipe.conda is None:
+        return {"VIRTUAL_ENV": str(build.folder)}
+    return {"CONDA_PREFIX": str(build.folder), "PYTHONNOUSERSITE": "1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """Installs what a recipe wants into a Python, here or in a container."""
 
     recipe: Recipe
-    prefix: Path
+    folder: Path
+    """Where commands run and their files are written."""
     tools: Tools
     cache: Path
     progress: Progress
-
-    def bare(self) -> Path:
-        """Make the environment with nothing of the index in it; return its interpreter."""
-        if self.recipe.conda is not None:
-            return conda.install(self.recipe.conda, self.prefix, self.tools, self.cache, self.progress)
-        if self.recipe.interpreter is None:
-            raise BuildError("environment.python: nothing brings a Python")
-        self.progress.step(f"Creating an environment with Python {self.recipe.interpreter.version}", 0.02)
-        return uv.venv(self.recipe.interpreter.path, self.prefix, self.tools)
+    system: bool = False
+    """Whether the Python is that of a system, which is changed."""
+    horovod_place: PlaceOf | None = None
+    """Where Horovod is built, given a folder that has to be there; None: as everything else."""
 
     def install(self, python: Path) -> None:
         """Install what the framework brings and what the user named, in one resolution."""
@@ -102,7 +123,9 @@ class _Build:
         lines = list(recipe.requirements)
         overrides: tuple[str, ...] = ()
         if recipe.horovod is not None:
-            wheel = ensure_wheel(recipe.horovod, describe(str(python), self.cache), self.cache, self.progress)
+            known = recipe.interpreter or describe(str(python), self.cache)
+            place_of = self.horovod_place or partial(_here, known, self.tools)
+            wheel = ensure_wheel(recipe.horovod, recipe.machine, known, self.cache, self.progress, place_of)
             lines.append(f"horovod @ {wheel.as_uri()}")
             overrides = recipe.horovod.release.overrides(gpu=recipe.gpu)
         if recipe.conda is not None:
@@ -110,8 +133,9 @@ class _Build:
         if not lines and not recipe.files:
             return
         wanted = uv.Wanted(
-            lines=tuple(lines), files=recipe.files, overrides=overrides, torch_backend=recipe.torch_backend
-        )
+            lines=tuple(lines), files=recipe.files, overrides=overrides, torch_backend=recipe.torch_backend,
+            folder=self.folder, system=self.system,
+        )  # fmt: skip
         uv.install(wanted, python, self.tools, hear=self._listener(), hint=_HINT)
 
     def _listener(self) -> Listener:
@@ -142,11 +166,12 @@ class _Build:
         self.progress.step(f"Importing {names}", 0.9)
         code = "\n".join(_IMPORT.get(module, f"import {module}") for module in self.recipe.modules)
         hint = f"The packages were installed, but {names} could not be imported: one of them does not fit"
-        tools = Tools(log=self.tools.log, env=dict(self.recipe.env))
-        tools.run([str(python), "-I", "-c", code], f"Importing {names}", cwd=self.prefix, hint=hint)
+        tools = self.tools.beside(env=dict(self.recipe.env))
+        tools.run([str(python), "-I", "-c", code], f"Importing {names}", cwd=self.folder, hint=hint)
 
-    def variables(self) -> dict[str, str]:
-        """Return the variables that processes in this environment need."""
-        if self.recipe.conda is None:
-            return {"VIRTUAL_ENV": str(self.prefix)}
-        return {"CONDA_PREFIX": str(self.prefix), "PYTHONNOUSERSITE": "1"}
+
+@contextmanager
+def _here(interpreter: Interpreter, tools: Tools, folder: Path) -> Iterator[Place]:
+    """Give this machine as the place to build Horovod."""
+    del folder
+    yield Place(interpreter=interpreter, tools=tools, path=os.environ.get("PATH", os.defpath))

@@ -60,8 +60,14 @@ class HorovodWish:
             "gpu": self.gpu,
         }
 
-    def variables(self, prefix: Path, temporary: Path) -> dict[str, str]:
-        """Return the variables of the build (Horovod's docs/install.rst)."""
+    def variables(self, prefix: Path, temporary: Path, path: str) -> dict[str, str]:
+        """Return the variables of the build (Horovod's docs/install.rst).
+
+        Args:
+            prefix: of the environment that it is built in.
+            temporary: for files of pip.
+            path: by which programs are found there.
+        """
         chosen = {"tensorflow": "TENSORFLOW", "torch": "PYTORCH"}
         env = {f"HOROVOD_WITHOUT_{name}": "1" for name in ("TENSORFLOW", "PYTORCH", "MXNET")}
         del env[f"HOROVOD_WITHOUT_{chosen[self.library]}"]
@@ -71,9 +77,9 @@ class HorovodWish:
         env["MAKEFLAGS"] = f"-j{_compilers()}"
         env["CMAKE_POLICY_VERSION_MINIMUM"] = "3.5"  # CMake 4 refuses the age of its bundled projects
         env["TMPDIR"] = str(temporary)  # pip's copies go with the build when it is killed
-        path = [str(prefix / "bin"), os.environ.get("PATH", os.defpath)]
-        if self.mpi is not None and self.mpi.compiler is not None:
-            path.insert(1, str(Path(self.mpi.compiler).parent))
+        places = [str(prefix / "bin"), path]
+        if self.mpi is not None and self.mpi.compiler is not None and os.path.isabs(self.mpi.compiler):  # noqa: PTH117
+            places.insert(1, str(Path(self.mpi.compiler).parent))
         if self.cxx is not None:
             env["CXX"] = self.cxx
         index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
@@ -81,7 +87,7 @@ class HorovodWish:
             env["PIP_INDEX_URL"] = index  # its source is brought by pip
         if self.gpu:
             env |= {"HOROVOD_GPU_OPERATIONS": "NCCL", **_nccl(prefix)}
-        return {**env, "PATH": os.pathsep.join(path)}
+        return {**env, "PATH": os.pathsep.join(places)}
 
 
 def _nccl(prefix: Path) -> dict[str, str]:

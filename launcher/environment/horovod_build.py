@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import tarfile
 import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,17 +16,16 @@ from launcher.environment import uv
 from launcher.environment.horovod import DEBIAN
 from launcher.environment.interpreters import as_record
 from launcher.environment.lease import Lease
-from launcher.environment.recipe import digest, machine
-from launcher.environment.tools import Tools
+from launcher.environment.recipe import digest
 from launcher.environment.wheels import strip_wheel
 from launcher.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from launcher.environment.horovod import HorovodWish
     from launcher.environment.interpreters import Interpreter
-    from launcher.environment.tools import Listener
+    from launcher.environment.tools import Listener, Tools
     from launcher.spec import Progress
 
 _BUILD_NEEDS = ("pip", "setuptools>=65", "wheel", "packaging", "cffi")
@@ -56,14 +57,43 @@ PATCHES: Final[dict[tuple[str, str], tuple[Patch, ...]]] = {
 }
 
 
-def ensure_wheel(wish: HorovodWish, interpreter: Interpreter, cache: Path, progress: Progress) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where Horovod is built."""
+
+    interpreter: Interpreter
+    tools: Tools
+    path: str
+    """Programs are found by it."""
+
+
+PlaceOf = Callable[[Path], AbstractContextManager[Place]]
+"""Gives the place, with a folder that has to be there."""
+
+
+def ensure_wheel(  # noqa: PLR0913, PLR0917  # what it is for, and where it is made
+    wish: HorovodWish,
+    machine: Mapping[str, str],
+    interpreter: Interpreter,
+    cache: Path,
+    progress: Progress,
+    place_of: PlaceOf,
+) -> Path:
     """Return the wheel of Horovod for a framework and a Python, building it unless it is there.
+
+    Args:
+        wish: the framework, the MPI and the rest.
+        machine: that it is for, see `recipe.machine`.
+        interpreter: that it is for.
+        cache: of wheels.
+        progress: told how far it is.
+        place_of: gives the place to build it.
 
     Raises:
         BuildError: with the last lines of the compiler.
     """
     python = {**as_record(interpreter), "version": interpreter.version.rpartition(".")[0]}
-    key = digest({"wish": wish.as_record(), "python": python, "machine": machine()})[:20]
+    key = digest({"wish": wish.as_record(), "python": python, "machine": dict(machine)})[:20]
     place = cache / "wheels" / key
 
     def there() -> Path | None:
@@ -75,76 +105,66 @@ def ensure_wheel(wish: HorovodWish, interpreter: Interpreter, cache: Path, progr
     lease = Lease(cache / "leases", f"wheel-{key}")
     if lease.take(lambda: there() is not None, waiting):
         with lease:
-            return _build(wish, interpreter, place, progress)
+            return _build(wish, place, progress, place_of)
     wheel = there()
     if wheel is None:
         raise BuildError("The wheel of Horovod was removed while it was waited for. Launch again")
     return wheel
 
 
-def _build(wish: HorovodWish, interpreter: Interpreter, place: Path, progress: Progress) -> Path:
-    place.mkdir(parents=True, exist_ok=True)
-    unfinished = list(place.iterdir())
+def _build(wish: HorovodWish, folder: Path, progress: Progress, place_of: PlaceOf) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = list(folder.iterdir())
     if unfinished:
         progress.step("Clearing away what an unfinished build left", 0.02)  # seconds, where it was large
     for old in unfinished:
         old.unlink() if old.is_file() else shutil.rmtree(old, ignore_errors=True)
-    work = place / uuid.uuid4().hex[:8]
+    work = folder / uuid.uuid4().hex[:8]
     work.mkdir()
     try:
-        built = _compile(wish, interpreter, work, Tools(log=place / "build.log"), progress)
-        final = place / built.name
+        with place_of(folder) as place:
+            tools = place.tools.beside(log=folder / "build.log")
+            built = _compile(wish, replace(place, tools=tools), work, progress)
+        final = folder / built.name
         built.replace(final)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return final
 
 
-def _check_headers(interpreter: Interpreter) -> None:
+def _check_headers(place: Place) -> None:
     """Refuse at once what would fail after minutes: PyTorch's headers include Python's."""
-    query = "import sysconfig; print(sysconfig.get_path('include'))"
-    asked = subprocess.run(
-        [interpreter.path, "-I", "-c", query], capture_output=True, text=True, check=False, timeout=60
+    query = (
+        "import os, sysconfig; folder = sysconfig.get_path('include');"
+        "print(('' if os.path.isfile(folder + '/Python.h') else 'none ') + folder)"
     )
-    folder = Path(asked.stdout.strip())
-    if not (folder / "Python.h").is_file():
+    said = place.tools.run([place.interpreter.path, "-I", "-c", query], "Asking for Python's headers")[-1]
+    if said.startswith("none "):
         raise BuildError(
-            f"Horovod for PyTorch needs the headers of Python {interpreter.version}: there is no Python.h in "
-            f"{folder}. Install them, on Debian: apt-get install python3-dev"
+            f"Horovod for PyTorch needs the headers of Python {place.interpreter.version}: there is no "
+            f"Python.h in {said.removeprefix('none ')}. Install them, on Debian: apt-get install python3-dev"
         )
 
 
-def _compile(
-    wish: HorovodWish, interpreter: Interpreter, work: Path, tools: Tools, progress: Progress
-) -> Path:
-    release = wish.release
+def _compile(wish: HorovodWish, place: Place, work: Path, progress: Progress) -> Path:
+    release, tools = wish.release, place.tools
     if release.framework == "pytorch":
-        _check_headers(interpreter)
+        _check_headers(place)
     temporary = work / "tmp"
     temporary.mkdir()
     progress.step(
         f"Preparing to build Horovod {release.horovod} for {release.framework} {release.version}", 0.03
     )
-    python = uv.venv(interpreter.path, work / "venv", tools)
+    python = uv.venv(place.interpreter.path, work / "venv", tools)
     needs = [*release.brings(gpu=wish.gpu, horovod=True), *_BUILD_NEEDS]
-    if shutil.which("cmake") is None:
+    if tools.which("cmake") is None:
         needs.append("cmake<4")
     uv.install(uv.Wanted(lines=tuple(needs), overrides=release.overrides(gpu=wish.gpu)), python, tools)
-    compiling = Tools(log=tools.log, env=wish.variables(work / "venv", temporary))
+    compiling = tools.beside(env=wish.variables(work / "venv", temporary, place.path))
     source = _source(wish, python, work, compiling)
     progress.step(f"Compiling Horovod {release.horovod} (several minutes, once)", 0.05)
-    pip = [
-        str(python),
-        "-m",
-        "pip",
-        "wheel",
-        "-v",
-        "--no-build-isolation",
-        "--no-deps",
-        "-w",
-        str(work),
-        str(source),
-    ]
+    pip = [str(python), "-m", "pip", "wheel", "-v", "--no-build-isolation", "--no-deps"]
+    pip += ["-w", str(work), str(source)]
     hint = f"Look at the first error in the log. It needs a C++ compiler and make: {DEBIAN}"
     compiling.run(
         ["nice", "-n", "10", *pip], "Compiling Horovod", hear=_cmake_listener(progress), cwd=work, hint=hint
@@ -152,7 +172,7 @@ def _compile(
     wheel = strip_wheel(next(iter(work.glob("horovod-*.whl"))), work / "stripped", tools)
     progress.step("Importing Horovod", 0.5)
     uv.install(uv.Wanted(lines=(f"horovod @ {wheel.as_uri()}",)), python, tools)
-    trying = Tools(log=tools.log, env=dict(release.horovod_env))
+    trying = tools.beside(env=dict(release.horovod_env))
     for module in wish.modules:
         trying.run([str(python), "-I", "-c", f"import {module}"], f"Importing {module}", cwd=work)
     return wheel

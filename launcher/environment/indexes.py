@@ -110,6 +110,40 @@ def builder_variables(environ: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
+_INDEXES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+_LENT = re.compile(r"UV_.*|SSL_CERT_(FILE|DIR)|(HTTP|HTTPS|ALL|NO)_PROXY|(http|https|all|no)_proxy")
+_OWN = re.compile(r"UV_(CACHE_DIR|PYTHON.*|TARGET|SYSTEM_PYTHON|PROJECT|TOOL_.*|INSTALL.*)")
+
+
+def lent_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that make uv take packages from there in a container, which inherits nothing."""
+    set_here = {
+        name: value for name, value in environ.items() if _LENT.fullmatch(name) and not _OWN.fullmatch(name)
+    }
+    return {**set_here, **builder_variables(environ)}
+
+
+def pip_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that make pip itself take packages from there, where its files are not seen."""
+    return {
+        "PIP_" + option.upper().replace("-", "_"): value for option, value in _pip_options(environ).items()
+    }
+
+
+def local_places(variables: Mapping[str, str]) -> list[Path]:
+    """Return the files and folders of this machine that such variables name.
+
+    Of an index it is the folder above: its pages link to files beside it.
+    """
+    found: dict[Path, None] = {}
+    for name, value in variables.items():
+        for word in re.split(r"[\s,]+", value):
+            path = Path(word.removeprefix("file://"))
+            if path.is_absolute() and path.exists():
+                found[path.parent if name in _INDEXES and path.parent != Path("/") else path] = None
+    return list(found)
+
+
 def has_own_places(environ: Mapping[str, str]) -> bool:
     """Tell whether packages come from anywhere but PyPI alone."""
     names = {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"} | set(_OLDER.values())

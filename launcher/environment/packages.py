@@ -19,6 +19,7 @@ from launcher.environment.orders import order
 from launcher.environment.own_mpi import own_mpi
 from launcher.environment.problems import problems
 from launcher.environment.recipe import Recipe, included
+from launcher.environment.registry import Registry
 from launcher.errors import BuildError
 
 if TYPE_CHECKING:
@@ -54,6 +55,18 @@ class Packages:
     """Where it is built: `submit`, before the run is handed over, or `job`, on the run's first node."""
     stage: str = "shared"
     """Where nodes use it: `shared`, where it was built, or `node`, unpacked to a disk of their own."""
+    base_image: str | None = None
+    """With compute=docker, what the image begins with. null: Debian's Python of a version that the framework
+    was tested with; for Horovod on GPUs, CUDA's image for developers."""
+    apt_packages: list[str] = field(default_factory=list[str])
+    """With compute=docker, packages of Debian or Ubuntu, `libgl1`."""
+    dockerfile_lines: list[str] = field(default_factory=list[str])
+    """With compute=docker, lines of a Dockerfile after them, `RUN useradd me`. Nothing of this machine can
+    be copied by them."""
+    push: str | None = None
+    """With compute=docker, `registry/prefix`: where the image is pushed to, and pulled from by other hosts."""
+    registry: Registry = field(default_factory=Registry)
+    """With compute=docker, who pulls and pushes, where Docker's own configuration does not say so."""
 
     @property
     def conda(self) -> bool:
@@ -89,8 +102,14 @@ class Packages:
                 lines += [*listed.packages, *listed.pip]
         return own_mpi(lines)
 
-    def recipe(self, spec: RunSpec, facts: Facts, cache: Path) -> Recipe:
+    def recipe(self, spec: RunSpec, facts: Facts, cache: Path, *, on_host: bool = True) -> Recipe:
         """Return everything that decides what the environment holds.
+
+        Args:
+            spec: of the run.
+            facts: of this machine.
+            cache: where answers of interpreters are remembered.
+            on_host: whether a Python of this machine runs it; else that of an image will.
 
         Raises:
             BuildError: no interpreter on this machine serves.
@@ -106,7 +125,7 @@ class Packages:
         span = release.python_range(horovod=horovod is not None) if release else None
         modules = (*(release.modules if release else ()), *(horovod.modules if horovod else ()))
         return Recipe(
-            interpreter=None if self.conda else choose_interpreter(self.python, span, cache),
+            interpreter=choose_interpreter(self.python, span, cache) if on_host and not self.conda else None,
             requirements=(*brought, *(("mpi4py",) if mpi4py else ()), *self.pip_packages),
             files=(Path(self.requirements_file),) if self.requirements_file else (),
             conda=CondaWish.of(self, span) if self.conda else None,
@@ -127,6 +146,10 @@ class Packages:
             raise BuildError(f"The environment could not be built in {cache}: {error}. {hint}") from error
 
     def _prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
+        if spec.compute.kind == "docker":
+            from launcher.environment.image_build import prepare  # noqa: PLC0415  # imports the SDK
+
+            return prepare(self, spec, facts, cache, progress)
         recipe = self.recipe(spec, facts, cache)
         key = recipe.key()
         there = prepared(cache, key)

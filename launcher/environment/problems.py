@@ -11,6 +11,7 @@ from launcher.environment.conda import EnvironmentFile, solver
 from launcher.environment.frameworks import Release, check_framework, choose
 from launcher.environment.horovod import DEBIAN
 from launcher.environment.interpreters import Version, candidates, there, version_numbers, within
+from launcher.environment.registry import check_registry
 from launcher.errors import Problem, nearest
 
 if TYPE_CHECKING:
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
 
 def problems(options: Packages, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
     """Return everything that is wrong with `environment=packages` in this spec."""
+    in_image = spec.compute.kind == "docker"
     yield from check_framework(spec.framework)
-    yield from _python(options, spec)
+    yield from _python(options, spec, on_host=not in_image)
     yield from _files(options)
     yield from _requirements(options.pip_packages)
-    yield from _conda(options)
-    yield from _horovod(options, spec, facts)
+    yield from _conda(options, on_host=not in_image)
+    yield from _horovod(options, spec, facts, on_host=not in_image)
+    yield from _image(options, in_image=in_image)
     backend = options.torch_backend
     if backend is not None and re.fullmatch(r"auto|cpu|xpu|cu\d+|rocm[\d.]+", backend) is None:
         yield Problem("environment.torch_backend", backend, "cpu, auto, xpu, or a build as cu126 or rocm6.4")
@@ -46,7 +49,31 @@ def _span(release: Release | None, spec: RunSpec) -> tuple[Version, Version] | N
     return release.python_range(horovod=horovod) if release else None
 
 
-def _python(options: Packages, spec: RunSpec) -> Iterable[Problem]:
+def _image(options: Packages, *, in_image: bool) -> Iterable[Problem]:
+    """Return what is wrong with the options of images, which only compute=docker has a use for."""
+    if in_image:
+        for key, usual in (("build_on", "submit"), ("stage", "shared")):
+            if getattr(options, key) != usual:
+                given = getattr(options, key)
+                yield Problem(f"environment.{key}", given, f"{usual} with compute=docker, which builds an image")
+        for index, line in enumerate(options.dockerfile_lines):
+            if re.match(r"\s*(FROM|COPY|ADD)\b", line, re.IGNORECASE) and "--from=" not in line:
+                hint = "Choose environment.base_image; what is copied belongs into the source"
+                yield Problem(f"environment.dockerfile_lines[{index}]", line, "no FROM, COPY or ADD", hint)
+        for index, package in enumerate(options.apt_packages):
+            if not re.fullmatch(r"[a-z0-9][a-z0-9+.:=~_-]*", package):
+                yield Problem(f"environment.apt_packages[{index}]", package, "the name of a package, libgl1")
+        if options.push is not None and not re.fullmatch(r"[\w.:-]+/[a-z0-9._/-]*[a-z0-9]", options.push):
+            yield Problem("environment.push", options.push, "registry/prefix, such as localhost:5000/team")
+        yield from check_registry(options.registry)
+        return
+    for key in ("base_image", "apt_packages", "dockerfile_lines", "push"):
+        if getattr(options, key):
+            hint = "Choose compute=docker, or leave it out"
+            yield Problem(f"environment.{key}", getattr(options, key), "an image, which this target has not", hint)
+
+
+def _python(options: Packages, spec: RunSpec, *, on_host: bool) -> Iterable[Problem]:
     release = choose(spec.framework)
     span = _span(release, spec)
     wanted = options.python
@@ -60,7 +87,9 @@ def _python(options: Packages, spec: RunSpec) -> Iterable[Problem]:
         if span is not None and not within(numbers, span):
             yield Problem("environment.python", wanted, tested)
             return
-    if not options.conda and not candidates(wanted, span):
+    if not on_host and wanted is not None and "/" in wanted:
+        yield Problem("environment.python", wanted, "a version with compute=docker, whose image has it")
+    elif on_host and not options.conda and not candidates(wanted, span):
         hint = f"{there()}. Install it, or give the path of an interpreter"
         yield Problem("environment.python", wanted, f"{tested}, on this machine", hint)
 
@@ -94,7 +123,7 @@ def _requirements(lines: Sequence[str]) -> Iterable[Problem]:
             )
 
 
-def _conda(options: Packages) -> Iterable[Problem]:
+def _conda(options: Packages, *, on_host: bool) -> Iterable[Problem]:
     if not options.conda:
         return
     if options.conda_packages and options.environment_file:
@@ -112,21 +141,21 @@ def _conda(options: Packages) -> Iterable[Problem]:
                 "a conda environment file",
                 str(error),
             )
-    if solver() is None:
+    if on_host and solver() is None:
         expected = "py-rattler, or micromamba on PATH"
         yield Problem(
             "environment.conda_packages", options.conda_packages, expected, "Try: pip install py-rattler"
         )
 
 
-def _horovod(options: Packages, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+def _horovod(options: Packages, spec: RunSpec, facts: Facts, *, on_host: bool) -> Iterable[Problem]:
     if spec.distribution.kind != "horovod":
         return
     release = choose(spec.framework)
     if release is None or release.horovod is None:
         yield Problem("distribution", "horovod", "framework=tensorflow or pytorch in a version with Horovod")
         return
-    if options.build_on == "job":  # what this host has to build with tells nothing of the nodes
+    if options.build_on == "job" or not on_host:  # what this host has to build with tells nothing of the nodes
         return
     missing = [
         name for name, path in (("a C++ compiler", facts.cxx), ("make", shutil.which("make"))) if not path

@@ -8,7 +8,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launcher.environment.indexes import constraint_files, redact
 from launcher.environment.interpreters import Interpreter, as_record
@@ -102,6 +102,10 @@ class Recipe:
     torch_backend: str | None = None
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """Variables that processes in it need."""
+    machine: Mapping[str, str] = field(default_factory=machine)
+    """That it is for."""
+    image: Mapping[str, Any] | None = None
+    """Of an image, what its layers below are made of."""
 
     def key(self) -> str:
         """Return the content hash of the recipe and of this machine."""
@@ -110,10 +114,12 @@ class Recipe:
         if wish is not None:
             channels = [redact(channel) for channel in wish.channels]
             conda = {"packages": sorted(wish.packages), "channels": channels, "pip": sorted(wish.pip)}
+        image = {} if self.image is None else {"image": dict(self.image)}
         return digest(
             {
+                **image,
                 "layout": _LAYOUT,
-                "machine": machine(),
+                "machine": dict(self.machine),
                 "python": as_record(self.interpreter) if self.interpreter else None,
                 "requirements": sorted({normalised(line) for line in self.requirements}),
                 "local": contents(local_files(self.requirements)),

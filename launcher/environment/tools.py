@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from launcher.environment.indexes import builder_variables, redact
 from launcher.errors import BuildError
@@ -53,6 +55,18 @@ class Tools:
         }
         return {**kept, **builder_variables(os.environ), **self.env}
 
+    def beside(self, *, log: Path | None = None, env: Mapping[str, str] | None = None) -> Self:
+        """Return the same with another log, or another environment."""
+        return replace(self, log=log or self.log, env=self.env if env is None else env)
+
+    def which(self, name: str) -> str | None:
+        """Return the path of a program where these run."""
+        return shutil.which(name)
+
+    def there(self, text: str) -> str:
+        """Return a text with the paths in it as they are where these run."""
+        return text
+
     def run(
         self,
         argv: Sequence[str],
@@ -69,35 +83,42 @@ class Tools:
         Raises:
             BuildError: it failed; with its last lines.
         """
-        guarded = [sys.executable, "-I", "-S", str(_GUARD), *argv]
         lines: deque[str] = deque(maxlen=400)
         with self.log.open("a", encoding="utf-8") as log:
             log.write(redact(f"$ {' '.join(argv)}\n"))
-            process = subprocess.Popen(
-                guarded,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=cwd,
-                env=self._surroundings(),
-                start_new_session=True,  # Ctrl-C is for the launcher, which then closes the pipe
-            )
-            try:
-                for raw in process.stdout or ():
-                    line = redact(raw.decode("utf-8", "replace").rstrip())
-                    log.write(line + "\n")
-                    log.flush()
-                    lines.append(line)
-                    hear(line)
-                code = process.wait()
-            finally:
-                for pipe in (process.stdin, process.stdout):  # the end of stdin ends the guard
-                    if pipe is not None:
-                        pipe.close()
-                process.wait()
+
+            def take(line: str) -> None:
+                line = redact(line)
+                log.write(line + "\n")
+                log.flush()
+                lines.append(line)
+                hear(line)
+
+            code = self._call(argv, cwd, take)
         if code != 0:
             raise BuildError(self._failure(task, code, list(lines), hint))
         return list(lines)
+
+    def _call(self, argv: Sequence[str], cwd: Path | None, take: Listener) -> int:
+        """Run a command, pass on its lines, and return its exit code, or 128 and its signal."""
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_GUARD), *argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=self._surroundings(),
+            start_new_session=True,  # Ctrl-C is for the launcher, which then closes the pipe
+        )
+        try:
+            for raw in process.stdout or ():
+                take(raw.decode("utf-8", "replace").rstrip())
+            return process.wait()
+        finally:
+            for pipe in (process.stdin, process.stdout):  # the end of stdin ends the guard
+                if pipe is not None:
+                    pipe.close()
+            process.wait()
 
     def _failure(self, task: str, code: int, lines: list[str], hint: str) -> str:
         how = f"exit code {code}" if code < _SIGNALLED else f"signal {code - _SIGNALLED}"

@@ -27,6 +27,10 @@ class Wanted:
     overrides: tuple[str, ...] = ()
     """Requirements that replace those of any package."""
     torch_backend: str | None = None
+    folder: Path | None = None
+    """Where their files are written; None: into the environment."""
+    system: bool = False
+    """Whether the interpreter is that of a system, which is changed."""
 
 
 def binary() -> str:
@@ -55,8 +59,10 @@ def install(wanted: Wanted, python: Path, tools: Tools, *, hear: Listener = sile
 
     The requirements travel in a file, for that one may hold credentials and others see command lines.
     """
-    prefix = python.parent.parent
+    folder = wanted.folder or python.parent.parent
     argv = [binary(), "pip", "install", "--no-python-downloads", "--python", str(python)]
+    if wanted.system:
+        argv.append("--break-system-packages")
     if wanted.torch_backend is not None:
         argv += ["--torch-backend", wanted.torch_backend]
     given = {"-r": wanted.lines, "--overrides": wanted.overrides}
@@ -64,14 +70,14 @@ def install(wanted: Wanted, python: Path, tools: Tools, *, hear: Listener = sile
     try:
         for option, lines in given.items():
             if lines:
-                path = prefix / f"{option.strip('-')}.in"
+                path = folder / f"{option.strip('-')}.in"
                 written.append(path)
                 path.touch(mode=0o600)
-                path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+                path.write_text("".join(f"{tools.there(line)}\n" for line in lines), encoding="utf-8")
                 argv += [option, str(path)]
         for path in wanted.files:
             argv += ["-r", str(path.absolute())]
-        tools.run(argv, "Installing packages", hear=hear, cwd=prefix, hint=hint)
+        tools.run(argv, "Installing packages", hear=hear, cwd=folder, hint=hint)
     finally:
         for path in written:
             path.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ def strip_wheel(wheel: Path, into: Path, tools: Tools) -> Path:
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
         modes = {info.filename: info.external_attr for info in archive.infolist()}
     libraries = [str(tree / name) for name in names if name.endswith(".so")]
-    if libraries and shutil.which("strip"):
+    if libraries and tools.which("strip"):
         tools.run(["strip", *libraries], "Stripping the libraries")
     rows: list[tuple[str, str, str]] = []
     result = into / wheel.name

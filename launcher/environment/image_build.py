@@ -1,0 +1,376 @@
+"""`environment=packages` with compute=docker: an image of the same packages, built once, kept by content.
+
+Layers, so that what changes often comes last: the base, Debian packages, the user's own lines, then what
+conda, uv and Horovod bring, installed by the same code as on this machine, in a container that becomes the
+image. Caches, indexes and their credentials are lent to that container and are in no layer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.engine import images
+from launcher.engine.client import connect
+from launcher.engine.look import Inside, look
+from launcher.engine.workbench import PLACE, build, workbench
+from launcher.environment import uv
+from launcher.environment.builder import Build
+from launcher.environment.cached import KEY_LENGTH, folder
+from launcher.environment.frameworks import choose
+from launcher.environment.horovod import HorovodWish
+from launcher.environment.horovod_build import Place
+from launcher.environment.indexes import lent_variables, local_places, pip_variables
+from launcher.environment.interpreters import Interpreter, version_numbers, within
+from launcher.environment.lease import Lease
+from launcher.environment.recipe import Recipe, digest, included, local_files, machine
+from launcher.environment.registry import login_of
+from launcher.environment.tools import Tools
+from launcher.errors import BuildError, EngineError
+from launcher.spec import Prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from launcher.engine.images import Login
+    from launcher.engine.workbench import Workbench
+    from launcher.environment.packages import Packages
+    from launcher.environment.tools import Listener
+    from launcher.spec import Facts, Progress, RunSpec
+
+REPOSITORY = "launcher/environment"
+LAYERS = "launcher/layers"
+LABEL = "launcher.environment"
+"""Holds what a `Prepared` does, for hosts that pull the image."""
+
+DEFAULT_BASE = "python:3.11-slim-bookworm"
+GPU_HOROVOD_BASE = "nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04"
+"""Where Horovod is compiled for GPUs: that takes nvcc. Its Python is 3.10."""
+
+MPI_PACKAGES = ("openmpi-bin",)
+HOROVOD_PACKAGES = ("cmake", "g++", "libopenmpi-dev", "make", "python3-dev")
+"""Debian's, to compile Horovod; they are not in the image that runs."""
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchTools(Tools):
+    """Tools that run in a container."""
+
+    bench: Workbench
+    user: str = "0:0"
+    programs: Mapping[str, str] = field(default_factory=dict[str, str])
+    places: tuple[tuple[str, str], ...] = ()
+    """Paths of this machine, each with where it is in the container; the longest first."""
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def which(self, name: str) -> str | None:
+        """See `Tools.which`."""
+        return self.programs.get(name)
+
+    def there(self, text: str) -> str:
+        """See `Tools.there`."""
+        for here, place in self.places:
+            text = text.replace(here, place)
+        return text
+
+    def _call(self, argv: Sequence[str], cwd: Path | None, take: Listener) -> int:
+        env = {name: self.there(value) for name, value in {**self.variables, **self.env}.items()}
+        words = [self.there(word) for word in argv]
+        try:
+            return self.bench.run(words, env, self.user, self.there(str(cwd)) if cwd else None, take)
+        except EngineError as error:
+            raise BuildError(f"The container to build in was lost: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What an image is made of."""
+
+    base: images.Image
+    apt: tuple[str, ...]
+    lines: tuple[str, ...]
+    recipe: Recipe
+    """Its interpreter is found once the layers below are there."""
+
+    @property
+    def key(self) -> str:
+        """Content hash of everything that decides what is in it."""
+        return self.recipe.key()
+
+    def dockerfile(self, more: Sequence[str] = ()) -> str:
+        """Return the layers below the packages, with further Debian packages on top."""
+        text = [f"FROM {self.base.id}", "USER root"]
+        text += [_apt(self.apt)] if self.apt else []
+        text += [*self.lines, *([_apt(more)] if more else [])]
+        return "\n".join(text) + "\n"
+
+
+def _apt(packages: Sequence[str]) -> str:
+    names = " ".join(sorted(packages))
+    install = f"apt-get install -y --no-install-recommends {names}"
+    return f"RUN apt-get update && DEBIAN_FRONTEND=noninteractive {install} && rm -rf /var/lib/apt/lists/*"
+
+
+def prepare(options: Packages, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
+    """Build the image of a spec's packages, or find it built.
+
+    Raises:
+        BuildError: with the last lines of what failed.
+        EngineError: the engine cannot be reached, or a registry refuses.
+    """
+    login = login_of(options.registry)
+    policy = str(getattr(spec.compute, "pull", "missing"))
+    base = images.ensure(_base(options, spec), policy, login, progress)
+    client = connect(timeout_s=600)
+    try:
+        maker = _Maker(client, options, _plan(options, spec, facts, base, client, cache), spec, cache, progress)
+        return maker.once(login)
+    finally:
+        client.close()
+
+
+def _base(options: Packages, spec: RunSpec) -> str:
+    if options.base_image is not None:
+        return options.base_image
+    if spec.distribution.kind == "horovod" and spec.resources.gpus_per_node > 0:
+        return GPU_HOROVOD_BASE
+    if options.python is None:
+        return DEFAULT_BASE
+    return f"python:{options.python}-slim-bookworm"
+
+
+def _plan(
+    options: Packages, spec: RunSpec, facts: Facts, base: images.Image, client: Any, cache: Path
+) -> Plan:
+    uses_mpi = facts.mpi is not None and spec.distribution.kind in {"mpi", "horovod"}
+    apt = set(options.apt_packages)
+    if uses_mpi and "mpirun" not in look(client, base.id, cache).programs:
+        apt |= set(MPI_PACKAGES)
+    below = {
+        "base": base.reference,
+        "apt": sorted(apt),
+        "lines": list(options.dockerfile_lines),
+        "python": options.python,
+    }
+    here = machine()
+    recipe = options.recipe(spec, replace(facts, cxx=None), cache, on_host=False)
+    recipe = replace(recipe, machine={"machine": here["machine"]}, image=below)
+    return Plan(base=base, apt=tuple(sorted(apt)), lines=tuple(options.dockerfile_lines), recipe=recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """One image on its way."""
+
+    client: Any
+    options: Packages
+    plan: Plan
+    spec: RunSpec
+    cache: Path
+    progress: Progress
+
+    @property
+    def tag(self) -> str:
+        return f"{self.options.push or REPOSITORY}:{self.plan.key[:KEY_LENGTH]}"
+
+    @property
+    def log(self) -> Path:
+        return folder(self.cache, self.plan.key).log
+
+    def once(self, login: Login | None) -> Prepared:
+        """Find the image, or build it unless another launch does."""
+        key = self.plan.key[:KEY_LENGTH]
+        there = self._there()
+        if there is not None:
+            return there
+
+        def waiting(seconds: float) -> None:
+            self.progress.step(f"Waiting for another launch that builds this image ({seconds:.0f} s)")
+
+        lease = Lease(self.cache / "leases", f"image-{key}")
+        if lease.take(lambda: self._there() is not None, waiting):
+            with lease:
+                if not (self.options.push and self._pulled(login)):
+                    self._build()
+                    if self.options.push:
+                        images.push(self.client, self.tag, login, self.progress)
+        there = self._there()
+        if there is None:
+            raise BuildError(f"The image {self.tag} was removed while it was waited for. Launch again")
+        return there
+
+    def _there(self) -> Prepared | None:
+        found = images.find(self.client, self.tag)
+        if found is None:
+            return None
+        labels: Mapping[str, str] = self.client.inspect_image(found.id)["Config"].get("Labels") or {}
+        known: dict[str, Any] = json.loads(labels[LABEL])
+        return Prepared(
+            key=self.plan.key, python=known["python"], prefix="", env=known["env"],
+            packages=tuple(known["packages"]), image=found.reference,
+        )  # fmt: skip
+
+    def _pulled(self, login: Login | None) -> bool:
+        """Tell whether another host has pushed it."""
+        try:
+            images.pull(self.client, self.tag, login, self.progress)
+        except EngineError as error:
+            if "manifest unknown" in str(error) or "not found" in str(error):
+                return False
+            raise
+        return True
+
+    def _build(self) -> None:
+        begin = time.monotonic()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.write_text("", encoding="utf-8")
+        below = self._layers(())
+        inside = look(self.client, below, self.cache)
+        with self._bench(below, inside) as (tools, work):
+            recipe = self._conda(tools, inside)
+            built = Build(
+                recipe=recipe, folder=work, tools=tools, cache=self.cache, progress=self.progress, system=True,
+                horovod_place=self._horovod_place,
+            )  # fmt: skip
+            python = Path(recipe.interpreter.path) if recipe.interpreter else Path("python3")
+            built.install(python)
+            built.try_imports(python)
+            packages = uv.frozen(python, tools) if recipe.interpreter else ()
+            known = {"python": str(python), "env": dict(recipe.env), "packages": list(packages),
+                     "build_s": round(time.monotonic() - begin, 1)}  # fmt: skip
+            self.progress.step("Keeping the image", 0.95)
+            config: dict[str, Any] = self.client.inspect_image(self.plan.base.id)["Config"]
+            tools.bench.commit(self.tag, {LABEL: json.dumps(known)}, config)
+
+    def _layers(self, more: Sequence[str]) -> str:
+        """Build the layers below the packages; return the id of the image."""
+        if not (self.plan.apt or self.plan.lines or more):
+            return self.plan.base.id
+        text = self.plan.dockerfile(more)
+        step = self.progress.step
+        with self.log.open("a", encoding="utf-8") as log:
+
+            def hear(line: str) -> None:
+                log.write(line + "\n")
+                log.flush()
+                if line.startswith("Step "):
+                    step(line[:100], 0.1)
+
+            log.write(text)
+            try:
+                return build(self.client, text, f"{LAYERS}:{digest(text)[:KEY_LENGTH]}", hear)
+            except EngineError as error:
+                log.write(f"{error}\n")
+                raise BuildError(f"The image could not be built: {error}{_tail(self.log)}") from error
+
+    @contextmanager
+    def _bench(self, image: str, inside: Inside) -> Generator[tuple[BenchTools, Path]]:
+        """Give tools that install into a container as root, and a folder for their files."""
+        work = folder(self.cache, self.plan.key).root / "work"
+        work.mkdir(exist_ok=True)
+        variables = {**lent_variables(os.environ), "UV_LINK_MODE": "copy", "UV_CACHE_DIR": f"{PLACE}/cache"}
+        wheels = self.cache / "wheels"
+        wheels.mkdir(exist_ok=True)
+        recipe = self.plan.recipe
+        lent = [Path(uv.binary()), work, wheels, *local_places(variables)]
+        lent += [path.parent for path in included(recipe.files)]
+        lent += [path for path in local_files(recipe.requirements)]
+        lent += local_places(dict.fromkeys("c", " ".join(recipe.conda.channels))) if recipe.conda else []
+        places = {str(path): f"{PLACE}/{number}/{path.name}" for number, path in enumerate(dict.fromkeys(lent))}
+        mounts = [(here, there, here not in {str(work)}) for here, there in places.items()]
+        mounts.append((_uv_cache(), f"{PLACE}/cache", False))
+        with workbench(self.client, image, mounts) as bench:
+            longest = sorted(places.items(), key=lambda pair: -len(pair[0]))
+            yield BenchTools(
+                log=self.log, bench=bench, programs=inside.programs, places=tuple(longest), variables=variables
+            ), work
+
+    def _conda(self, tools: BenchTools, inside: Inside) -> Recipe:
+        """Install what conda is asked for; return the recipe with the Python that is there now."""
+        recipe = self.plan.recipe
+        if recipe.conda is not None:
+            tool = next((inside.programs[name] for name in ("micromamba", "mamba", "conda") if name in inside.programs), None)
+            if tool is None:
+                raise BuildError(
+                    f"environment.conda_packages: the image {self.plan.base.reference} has neither conda nor "
+                    "micromamba. Give environment.base_image one that has"
+                )
+            self.progress.step("Installing conda packages", 0.2)
+            channels = [word for channel in recipe.conda.channels for word in ("--channel", channel)]
+            argv = [tool, "install", "--yes", "--name", "base", "--override-channels", *channels]
+            tools.run([*argv, *recipe.conda.packages], "Installing conda packages")
+            inside = replace(inside, python=_python_of(tools))
+        needs = recipe.requirements or recipe.files or recipe.horovod or (recipe.conda and recipe.conda.pip)
+        if inside.python is None:
+            if not needs:
+                return recipe
+            raise BuildError(
+                f"environment: the image {self.plan.base.reference} has no python3 to install packages into. "
+                "Try environment.apt_packages=[python3]"
+            )
+        known = inside.python
+        interpreter = Interpreter(**{name: known[name] for name in ("path", "version", "implementation", "abi")})
+        self._check_version(interpreter)
+        return replace(recipe, interpreter=interpreter, machine={**machine(), "libc": known["libc"]})
+
+    def _check_version(self, interpreter: Interpreter) -> None:
+        release = choose(self.spec.framework)
+        if release is None:
+            return
+        span = release.python_range(horovod=self.plan.recipe.horovod is not None)
+        if not within(version_numbers(interpreter.version), span):
+            low, high = (".".join(map(str, version)) for version in span)
+            raise BuildError(
+                f"environment.base_image: {self.plan.base.reference} has Python {interpreter.version}; "
+                f"{release.framework} {release.version} was tested with {low} to {high}"
+            )
+
+    @contextmanager
+    def _horovod_place(self, wheels: Path) -> Generator[Place]:
+        """Give a container with compilers, in which the user of this process writes to the cache."""
+        below = self._layers([] if self.plan.recipe.gpu else HOROVOD_PACKAGES)
+        inside = look(self.client, below, self.cache)
+        assert inside.python is not None, "looked at before"  # noqa: S101
+        known = inside.python
+        interpreter = Interpreter(**{name: known[name] for name in ("path", "version", "implementation", "abi")})
+        variables = {**lent_variables(os.environ), **pip_variables(os.environ), "UV_LINK_MODE": "copy"}
+        variables |= {"UV_CACHE_DIR": f"{PLACE}/uv", "HOME": PLACE + "/home"}
+        binary = Path(uv.binary())
+        lent = dict.fromkeys([binary, *local_places(variables)])
+        mounts = [(str(path), str(path), True) for path in lent] + [(str(wheels), str(wheels), False)]
+        with workbench(self.client, below, mounts) as bench:
+            user = f"{os.getuid()}:{os.getgid()}"
+            bench.run(["sh", "-c", f"mkdir -p -m 777 {PLACE}/uv {PLACE}/home"], {}, "0:0", "/", print)
+            tools = BenchTools(
+                log=self.log, bench=bench, user=user, programs=inside.programs, variables=variables
+            )  # fmt: skip
+            yield Place(interpreter=interpreter, tools=tools, path=_PATH)
+
+
+def _python_of(tools: BenchTools) -> Mapping[str, str] | None:
+    from launcher.engine.look import QUERY  # noqa: PLC0415
+
+    lines = tools.run(["python3", "-c", QUERY], "Asking for the Python that conda brought")
+    return json.loads(lines[-1])
+
+
+def _uv_cache() -> str:
+    """Return the cache that uv has on this machine; for others than root, whose files root would own, a volume."""
+    if os.getuid():
+        return f"launcher-uv-{os.getuid()}"
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    path = Path(os.environ.get("UV_CACHE_DIR") or f"{base}/uv").expanduser().absolute()
+    path.mkdir(parents=True, exist_ok=True)
+    return str(path)
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8").splitlines()[-15:]
+    return "\n" + "\n".join(f"  | {line[:300]}" for line in lines) + f"\nThe whole log: {log}"
