@@ -75,7 +75,9 @@ def _in_engine(spec: RunSpec, options: Docker, facts: Facts) -> Facts:
         there = find(client, spec.environment.image)
         if there is not None:
             inside = look(client, there.id, cache_root())
-            mpi = _parse_mpi("mpirun", inside.mpirun, inside.programs.get("mpicxx")) if inside.mpirun else None
+            mpi = (
+                _parse_mpi("mpirun", inside.mpirun, inside.programs.get("mpicxx")) if inside.mpirun else None
+            )
     return replace(facts, mpi=mpi)
 
 

@@ -376,7 +376,10 @@ class Attempt:
         if self._verdict is None or self._alive or self.outcome is not None:
             return
         mine = list(self._nodes.values())
-        if not all(node.idle for node in mine) or not all([node.leave() for node in mine]):
+        if not all(node.idle for node in mine):
+            return
+        left = [node.leave() for node in mine]  # all at once
+        if not all(left):
             return
         if self._peers is not None:
             self._peers.close()

@@ -5,6 +5,7 @@ See launcher/engine/serve.py for what is asked and answered.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -27,8 +28,8 @@ class Engine:
         """Start the process.
 
         Args:
-            orders: `python`, `code` (where the launcher is imported from), `token` (of the supervisor), `user`
-                (in containers) and `remapped` (whether the engine gives users other numbers).
+            orders: `python`, `code` (where the launcher is imported from), `token` (of the supervisor),
+                `user` (in containers) and `remapped` (whether the engine gives users other numbers).
             selector: of the loop.
         """
         self.token: str = orders["token"]
@@ -120,10 +121,8 @@ class Engine:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
         self._selector.unregister(process.stdout)
         process.stdout.close()
-        try:
+        with contextlib.suppress(OSError):  # what was left to be written
             process.stdin.close()
-        except OSError:  # what was left to be written
-            pass
 
 
 def clean(orders: dict[str, Any]) -> None:

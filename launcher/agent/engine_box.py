@@ -111,12 +111,14 @@ class EngineBox(Box):
         for name, (code, number) in list(self._left.items()):
             if self._runs(name):
                 continue
-            if not self._told(name) and self._why() is None and not self._leave_by:
-                if now < self._killed_at.setdefault(name, now + HOLD_S):
-                    continue
+            if self._unexplained(name) and now < self._killed_at.setdefault(name, now + HOLD_S):
+                continue
             del self._left[name]
             found.append((name, *self._outcome(name, code, number)))
         return found
+
+    def _unexplained(self, name: str) -> bool:
+        return not self._told(name) and self._why() is None and self._leave_by is None
 
     def _outcome(self, name: str, code: int | None, number: int | None) -> tuple[int | None, int | None]:
         if self._told(name) is None and code is None:

@@ -280,7 +280,7 @@ class Node:
             return
         # The network is its own and empty: numbers that differ are free.
         ports = spread(self._wanted["range"], len(self._wanted["names"]))
-        self._report({"event": "ports", "ports": dict(zip(self._wanted["names"], ports)), "place": place})
+        self._report({"event": "ports", "ports": dict(zip(names, ports))  # noqa: B905  # Python 3.8, "place": place})
 
     def _hear(self, event: dict[str, Any]) -> None:
         """Take what the engine tells of the box."""

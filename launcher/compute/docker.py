@@ -109,7 +109,9 @@ def _engine(spec: RunSpec, engine: Engine) -> Iterator[Problem]:
     wanted = resources.processes_per_node * (resources.cpus_per_process or 0)
     if wanted > engine.cpus:
         given = resources.cpus_per_process
-        yield Problem("cpus_per_process", given, f"at most {engine.cpus} CPUs for a node, which the engine has")
+        yield Problem(
+            "cpus_per_process", given, f"at most {engine.cpus} CPUs for a node, which the engine has"
+        )
     if resources.memory_gib is not None:
         memory = resources.memory_gib * 1024
         most = engine.memory_mib or memory

@@ -66,7 +66,9 @@ def _create(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
     limits = [
         Ulimit(name=name, soft=value, hard=value) for name, value in (options.get("ulimits") or {}).items()
     ]
-    gpus = [DeviceRequest(device_ids=list(wanted["gpus"]), capabilities=[["gpu"]])] if wanted["gpus"] else None
+    gpus = (
+        [DeviceRequest(device_ids=list(wanted["gpus"]), capabilities=[["gpu"]])] if wanted["gpus"] else None
+    )
     host = client.create_host_config(
         auto_remove=True,
         init=True,

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import EngineError
@@ -91,10 +92,8 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _one_line(text: str) -> str:
-    try:  # of a registry: JSON in a text
+    with suppress(ValueError, KeyError, TypeError):  # of a registry: JSON in a text
         text = json.loads(text)["message"]
-    except (ValueError, KeyError, TypeError):
-        pass
     return " ".join(str(text).split())
 
 

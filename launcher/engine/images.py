@@ -59,7 +59,9 @@ def find(client: Any, name: str) -> Image | None:
         raise EngineError(f"{name}: {words(error)}") from error
     bare = repository(name)
     digests: list[str] = about.get("RepoDigests") or []
-    mine = [digest for digest in digests if digest.partition("@")[0] in {bare, bare.rpartition("docker.io/")[2]}]
+    mine = [
+        digest for digest in digests if digest.partition("@")[0] in {bare, bare.rpartition("docker.io/")[2]}
+    ]
     return Image(id=str(about["Id"]), reference=next(iter(mine or digests), str(about["Id"])))
 
 
@@ -98,7 +100,9 @@ def pull(client: Any, name: str, login: Login | None, progress: Progress) -> Non
     where, tag = parse_repository_tag(name)
     progress.step(f"Pulling {name}")
     try:
-        stream = client.pull(where, tag or "latest", stream=True, decode=True, auth_config=_auth(login, where))
+        stream = client.pull(
+            where, tag or "latest", stream=True, decode=True, auth_config=_auth(login, where)
+        )
         _follow(stream, f"Pulling {name}", progress)
     except (DockerException, RequestException, OSError) as error:
         raise EngineError(f"{name} cannot be pulled: {words(error)}{_hint(error)}") from error

@@ -27,11 +27,11 @@ print(json.dumps({"path": sys.executable, "version": platform.python_version(),
 "abi": sysconfig.get_config_var("SOABI") or "", "libc": " ".join(platform.libc_ver())}))
 """
 
-_SCRIPT = """\
-for name in %s; do command -v $name >/dev/null && echo "$name=$(command -v $name)"; done
+_SCRIPT = f"""\
+for name in {" ".join(_PROGRAMS)}; do command -v $name >/dev/null && echo "$name=$(command -v $name)"; done
 echo "@mpirun"; mpirun --version 2>&1
 echo "@python"; python3 -c "$0" 2>&1
-""" % " ".join(_PROGRAMS)
+"""
 
 _WAIT_S = 120
 

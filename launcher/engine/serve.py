@@ -1,4 +1,4 @@
-"""`python -m launcher.engine.serve TOKEN`: what speaks to the engine for a supervisor, whose agents have no SDK.
+"""`python -m launcher.engine.serve TOKEN`: speaks to the engine for a supervisor, whose agents have no SDK.
 
 Lines of JSON. A request has `id` and `do`; its answer has that `id` and `ok` or `error`:
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     Hear = Callable[[str], None]
 
-PLACE = "/tmp/launcher"  # noqa: S108  # in the container, on a file system of its own that is not committed
+_TMP = "/tmp"  # noqa: S108  # in the container, a file system of its own that is not committed
+PLACE = f"{_TMP}/launcher"
 """Below it everything that is lent to a build is mounted."""
 
 
@@ -79,9 +80,7 @@ class Workbench:
         self._client = client
         self._container = container
 
-    def run(
-        self, argv: Sequence[str], env: Mapping[str, str], user: str, cwd: str | None, hear: Hear
-    ) -> int:
+    def run(self, argv: Sequence[str], env: Mapping[str, str], user: str, cwd: str | None, hear: Hear) -> int:
         """Run a command to its end; return its exit code.
 
         Raises:
@@ -133,6 +132,7 @@ class Workbench:
             raise EngineError(words(error)) from error
         build(self._client, "\n".join([f"FROM {made}", *text]) + "\n", tag, lambda _line: None)
 
+
 @contextmanager
 def workbench(client: Any, image: str, mounts: Sequence[tuple[str, str, bool]]) -> Generator[Workbench]:
     """Give a container of an image, as root, with a network.
@@ -158,7 +158,11 @@ def workbench(client: Any, image: str, mounts: Sequence[tuple[str, str, bool]]) 
     container = None
     try:
         host = client.create_host_config(
-            init=True, auto_remove=True, mounts=binds, tmpfs={"/tmp": "exec"}, security_opt=["label=disable"]  # noqa: S108
+            init=True,
+            auto_remove=True,
+            mounts=binds,
+            tmpfs={_TMP: "exec"},
+            security_opt=["label=disable"],
         )
         made = client.create_container(
             image, entrypoint=["sh"], command=["-c", boxes.KEEPER, f"{PLACE}/bench/alive"], user="0:0",

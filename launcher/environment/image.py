@@ -37,7 +37,9 @@ class Image:
         del facts
         if spec.compute.kind != "docker":
             hint = "Choose compute=docker" + (
-                ", or compute.container.image with environment=current" if spec.compute.kind == "slurm" else ""
+                ", or compute.container.image with environment=current"
+                if spec.compute.kind == "slurm"
+                else ""
             )
             yield Problem("environment", self.kind, f"another with compute={spec.compute.kind}", hint)
         if self.image is None:

@@ -8,39 +8,37 @@ image. Caches, indexes and their credentials are lent to that container and are 
 from __future__ import annotations
 
 import json
-import os
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.engine import images
 from launcher.engine.client import connect
-from launcher.engine.look import Inside, look
-from launcher.engine.workbench import PLACE, build, workbench
+from launcher.engine.look import look
+from launcher.engine.workbench import build
 from launcher.environment import uv
+from launcher.environment.bench import compile_bench, install_bench, install_places, interpreter_of, python_of
 from launcher.environment.builder import Build
 from launcher.environment.cached import KEY_LENGTH, folder
 from launcher.environment.frameworks import choose
-from launcher.environment.horovod import HorovodWish
-from launcher.environment.horovod_build import Place
-from launcher.environment.indexes import lent_variables, local_places, pip_variables
-from launcher.environment.interpreters import Interpreter, version_numbers, within
+from launcher.environment.interpreters import version_numbers, within
 from launcher.environment.lease import Lease
-from launcher.environment.recipe import Recipe, digest, included, local_files, machine
+from launcher.environment.recipe import Recipe, digest, machine
 from launcher.environment.registry import login_of
-from launcher.environment.tools import Tools
 from launcher.errors import BuildError, EngineError
 from launcher.spec import Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from launcher.engine.images import Login
-    from launcher.engine.workbench import Workbench
+    from launcher.engine.look import Inside
+    from launcher.environment.bench import BenchTools
+    from launcher.environment.horovod_build import Place
+    from launcher.environment.interpreters import Interpreter
     from launcher.environment.packages import Packages
-    from launcher.environment.tools import Listener
     from launcher.spec import Facts, Progress, RunSpec
 
 REPOSITORY = "launcher/environment"
@@ -55,38 +53,6 @@ GPU_HOROVOD_BASE = "nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04"
 MPI_PACKAGES = ("openmpi-bin",)
 HOROVOD_PACKAGES = ("cmake", "g++", "libopenmpi-dev", "make", "python3-dev")
 """Debian's, to compile Horovod; they are not in the image that runs."""
-
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchTools(Tools):
-    """Tools that run in a container."""
-
-    bench: Workbench
-    user: str = "0:0"
-    programs: Mapping[str, str] = field(default_factory=dict[str, str])
-    places: tuple[tuple[str, str], ...] = ()
-    """Paths of this machine, each with where it is in the container; the longest first."""
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    def which(self, name: str) -> str | None:
-        """See `Tools.which`."""
-        return self.programs.get(name)
-
-    def there(self, text: str) -> str:
-        """See `Tools.there`."""
-        for here, place in self.places:
-            text = text.replace(here, place)
-        return text
-
-    def _call(self, argv: Sequence[str], cwd: Path | None, take: Listener) -> int:
-        env = {name: self.there(value) for name, value in {**self.variables, **self.env}.items()}
-        words = [self.there(word) for word in argv]
-        try:
-            return self.bench.run(words, env, self.user, self.there(str(cwd)) if cwd else None, take)
-        except EngineError as error:
-            raise BuildError(f"The container to build in was lost: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +96,9 @@ def prepare(options: Packages, spec: RunSpec, facts: Facts, cache: Path, progres
     base = images.ensure(_base(options, spec), policy, login, progress)
     client = connect(timeout_s=600)
     try:
-        maker = _Maker(client, options, _plan(options, spec, facts, base, client, cache), spec, cache, progress)
+        maker = _Maker(
+            client, options, _plan(options, spec, facts, base, client, cache), spec, cache, progress
+        )
         return maker.once(login)
     finally:
         client.close()
@@ -146,7 +114,7 @@ def _base(options: Packages, spec: RunSpec) -> str:
     return f"python:{options.python}-slim-bookworm"
 
 
-def _plan(
+def _plan(  # noqa: PLR0913, PLR0917  # all that decides
     options: Packages, spec: RunSpec, facts: Facts, base: images.Image, client: Any, cache: Path
 ) -> Plan:
     uses_mpi = facts.mpi is not None and spec.distribution.kind in {"mpi", "horovod"}
@@ -233,7 +201,10 @@ class _Maker:
         self.log.write_text("", encoding="utf-8")
         below = self._layers(())
         inside = look(self.client, below, self.cache)
-        with self._bench(below, inside) as (tools, work):
+        work = folder(self.cache, self.plan.key).root / "work"
+        work.mkdir(exist_ok=True)
+        lent = install_places(self.plan.recipe, self.cache)
+        with install_bench(self.client, below, inside, work, lent, self.log) as tools:
             recipe = self._conda(tools, inside)
             built = Build(
                 recipe=recipe, folder=work, tools=tools, cache=self.cache, progress=self.progress, system=True,
@@ -270,33 +241,12 @@ class _Maker:
                 log.write(f"{error}\n")
                 raise BuildError(f"The image could not be built: {error}{_tail(self.log)}") from error
 
-    @contextmanager
-    def _bench(self, image: str, inside: Inside) -> Generator[tuple[BenchTools, Path]]:
-        """Give tools that install into a container as root, and a folder for their files."""
-        work = folder(self.cache, self.plan.key).root / "work"
-        work.mkdir(exist_ok=True)
-        variables = {**lent_variables(os.environ), "UV_LINK_MODE": "copy", "UV_CACHE_DIR": f"{PLACE}/cache"}
-        wheels = self.cache / "wheels"
-        wheels.mkdir(exist_ok=True)
-        recipe = self.plan.recipe
-        lent = [Path(uv.binary()), work, wheels, *local_places(variables)]
-        lent += [path.parent for path in included(recipe.files)]
-        lent += [path for path in local_files(recipe.requirements)]
-        lent += local_places(dict.fromkeys("c", " ".join(recipe.conda.channels))) if recipe.conda else []
-        places = {str(path): f"{PLACE}/{number}/{path.name}" for number, path in enumerate(dict.fromkeys(lent))}
-        mounts = [(here, there, here not in {str(work)}) for here, there in places.items()]
-        mounts.append((_uv_cache(), f"{PLACE}/cache", False))
-        with workbench(self.client, image, mounts) as bench:
-            longest = sorted(places.items(), key=lambda pair: -len(pair[0]))
-            yield BenchTools(
-                log=self.log, bench=bench, programs=inside.programs, places=tuple(longest), variables=variables
-            ), work
-
     def _conda(self, tools: BenchTools, inside: Inside) -> Recipe:
         """Install what conda is asked for; return the recipe with the Python that is there now."""
         recipe = self.plan.recipe
         if recipe.conda is not None:
-            tool = next((inside.programs[name] for name in ("micromamba", "mamba", "conda") if name in inside.programs), None)
+            tools_there = [name for name in ("micromamba", "mamba", "conda") if name in inside.programs]
+            tool = inside.programs[tools_there[0]] if tools_there else None
             if tool is None:
                 raise BuildError(
                     f"environment.conda_packages: the image {self.plan.base.reference} has neither conda nor "
@@ -306,7 +256,7 @@ class _Maker:
             channels = [word for channel in recipe.conda.channels for word in ("--channel", channel)]
             argv = [tool, "install", "--yes", "--name", "base", "--override-channels", *channels]
             tools.run([*argv, *recipe.conda.packages], "Installing conda packages")
-            inside = replace(inside, python=_python_of(tools))
+            inside = replace(inside, python=python_of(tools))
         needs = recipe.requirements or recipe.files or recipe.horovod or (recipe.conda and recipe.conda.pip)
         if inside.python is None:
             if not needs:
@@ -315,10 +265,9 @@ class _Maker:
                 f"environment: the image {self.plan.base.reference} has no python3 to install packages into. "
                 "Try environment.apt_packages=[python3]"
             )
-        known = inside.python
-        interpreter = Interpreter(**{name: known[name] for name in ("path", "version", "implementation", "abi")})
+        interpreter = interpreter_of(inside.python)
         self._check_version(interpreter)
-        return replace(recipe, interpreter=interpreter, machine={**machine(), "libc": known["libc"]})
+        return replace(recipe, interpreter=interpreter, machine={**machine(), "libc": inside.python["libc"]})
 
     def _check_version(self, interpreter: Interpreter) -> None:
         release = choose(self.spec.framework)
@@ -332,43 +281,12 @@ class _Maker:
                 f"{release.framework} {release.version} was tested with {low} to {high}"
             )
 
-    @contextmanager
-    def _horovod_place(self, wheels: Path) -> Generator[Place]:
+    def _horovod_place(self, wheels: Path) -> AbstractContextManager[Place]:
         """Give a container with compilers, in which the user of this process writes to the cache."""
         below = self._layers([] if self.plan.recipe.gpu else HOROVOD_PACKAGES)
         inside = look(self.client, below, self.cache)
         assert inside.python is not None, "looked at before"  # noqa: S101
-        known = inside.python
-        interpreter = Interpreter(**{name: known[name] for name in ("path", "version", "implementation", "abi")})
-        variables = {**lent_variables(os.environ), **pip_variables(os.environ), "UV_LINK_MODE": "copy"}
-        variables |= {"UV_CACHE_DIR": f"{PLACE}/uv", "HOME": PLACE + "/home"}
-        binary = Path(uv.binary())
-        lent = dict.fromkeys([binary, *local_places(variables)])
-        mounts = [(str(path), str(path), True) for path in lent] + [(str(wheels), str(wheels), False)]
-        with workbench(self.client, below, mounts) as bench:
-            user = f"{os.getuid()}:{os.getgid()}"
-            bench.run(["sh", "-c", f"mkdir -p -m 777 {PLACE}/uv {PLACE}/home"], {}, "0:0", "/", print)
-            tools = BenchTools(
-                log=self.log, bench=bench, user=user, programs=inside.programs, variables=variables
-            )  # fmt: skip
-            yield Place(interpreter=interpreter, tools=tools, path=_PATH)
-
-
-def _python_of(tools: BenchTools) -> Mapping[str, str] | None:
-    from launcher.engine.look import QUERY  # noqa: PLC0415
-
-    lines = tools.run(["python3", "-c", QUERY], "Asking for the Python that conda brought")
-    return json.loads(lines[-1])
-
-
-def _uv_cache() -> str:
-    """Return the cache that uv has on this machine; for others than root, whose files root would own, a volume."""
-    if os.getuid():
-        return f"launcher-uv-{os.getuid()}"
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    path = Path(os.environ.get("UV_CACHE_DIR") or f"{base}/uv").expanduser().absolute()
-    path.mkdir(parents=True, exist_ok=True)
-    return str(path)
+        return compile_bench(self.client, below, inside, wheels)
 
 
 def _tail(log: Path) -> str:

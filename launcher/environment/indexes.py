@@ -110,7 +110,14 @@ def builder_variables(environ: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
-_INDEXES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+_INDEXES = (
+    "UV_INDEX",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+)
 _LENT = re.compile(r"UV_.*|SSL_CERT_(FILE|DIR)|(HTTP|HTTPS|ALL|NO)_PROXY|(http|https|all|no)_proxy")
 _OWN = re.compile(r"UV_(CACHE_DIR|PYTHON.*|TARGET|SYSTEM_PYTHON|PROJECT|TOOL_.*|INSTALL.*)")
 

@@ -56,8 +56,8 @@ class Packages:
     stage: str = "shared"
     """Where nodes use it: `shared`, where it was built, or `node`, unpacked to a disk of their own."""
     base_image: str | None = None
-    """With compute=docker, what the image begins with. null: Debian's Python of a version that the framework
-    was tested with; for Horovod on GPUs, CUDA's image for developers."""
+    """With compute=docker, what the image begins with. null: the official image of a Python that the
+    framework was tested with; for Horovod on GPUs, CUDA's image for developers."""
     apt_packages: list[str] = field(default_factory=list[str])
     """With compute=docker, packages of Debian or Ubuntu, `libgl1`."""
     dockerfile_lines: list[str] = field(default_factory=list[str])

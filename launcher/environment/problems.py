@@ -52,25 +52,31 @@ def _span(release: Release | None, spec: RunSpec) -> tuple[Version, Version] | N
 def _image(options: Packages, *, in_image: bool) -> Iterable[Problem]:
     """Return what is wrong with the options of images, which only compute=docker has a use for."""
     if in_image:
-        for key, usual in (("build_on", "submit"), ("stage", "shared")):
-            if getattr(options, key) != usual:
-                given = getattr(options, key)
-                yield Problem(f"environment.{key}", given, f"{usual} with compute=docker, which builds an image")
-        for index, line in enumerate(options.dockerfile_lines):
-            if re.match(r"\s*(FROM|COPY|ADD)\b", line, re.IGNORECASE) and "--from=" not in line:
-                hint = "Choose environment.base_image; what is copied belongs into the source"
-                yield Problem(f"environment.dockerfile_lines[{index}]", line, "no FROM, COPY or ADD", hint)
-        for index, package in enumerate(options.apt_packages):
-            if not re.fullmatch(r"[a-z0-9][a-z0-9+.:=~_-]*", package):
-                yield Problem(f"environment.apt_packages[{index}]", package, "the name of a package, libgl1")
-        if options.push is not None and not re.fullmatch(r"[\w.:-]+/[a-z0-9._/-]*[a-z0-9]", options.push):
-            yield Problem("environment.push", options.push, "registry/prefix, such as localhost:5000/team")
-        yield from check_registry(options.registry)
+        yield from _in_image(options)
         return
     for key in ("base_image", "apt_packages", "dockerfile_lines", "push"):
         if getattr(options, key):
             hint = "Choose compute=docker, or leave it out"
-            yield Problem(f"environment.{key}", getattr(options, key), "an image, which this target has not", hint)
+            yield Problem(
+                f"environment.{key}", getattr(options, key), "an image, which is not built here", hint
+            )
+
+
+def _in_image(options: Packages) -> Iterable[Problem]:
+    for key, usual in (("build_on", "submit"), ("stage", "shared")):
+        if getattr(options, key) != usual:
+            given = getattr(options, key)
+            yield Problem(f"environment.{key}", given, f"{usual} with compute=docker, which builds an image")
+    for index, line in enumerate(options.dockerfile_lines):
+        if re.match(r"\s*(FROM|COPY|ADD)\b", line, re.IGNORECASE) and "--from=" not in line:
+            hint = "Choose environment.base_image; what is copied belongs into the source"
+            yield Problem(f"environment.dockerfile_lines[{index}]", line, "no FROM, COPY or ADD", hint)
+    for index, package in enumerate(options.apt_packages):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9+.:=~_-]*", package):
+            yield Problem(f"environment.apt_packages[{index}]", package, "the name of a package, libgl1")
+    if options.push is not None and not re.fullmatch(r"[\w.:-]+/[a-z0-9._/-]*[a-z0-9]", options.push):
+        yield Problem("environment.push", options.push, "registry/prefix, such as localhost:5000/team")
+    yield from check_registry(options.registry)
 
 
 def _python(options: Packages, spec: RunSpec, *, on_host: bool) -> Iterable[Problem]:
@@ -155,7 +161,9 @@ def _horovod(options: Packages, spec: RunSpec, facts: Facts, *, on_host: bool) -
     if release is None or release.horovod is None:
         yield Problem("distribution", "horovod", "framework=tensorflow or pytorch in a version with Horovod")
         return
-    if options.build_on == "job" or not on_host:  # what this host has to build with tells nothing of the nodes
+    if (
+        options.build_on == "job" or not on_host
+    ):  # what this host has to build with tells nothing of the nodes
         return
     missing = [
         name for name, path in (("a C++ compiler", facts.cxx), ("make", shutil.which("make"))) if not path

@@ -34,7 +34,9 @@ def check_registry(options: Registry) -> Iterator[Problem]:
         return
     for name, value in given.items():
         if not value:
-            yield Problem(f"environment.registry.{name}", value, "a value, since others of the login are given")
+            yield Problem(
+                f"environment.registry.{name}", value, "a value, since others of the login are given"
+            )
     if options.address and ("/" in options.address or "\n" in options.address):
         yield Problem("environment.registry.address", options.address, "host or host:port, without https://")
     if options.password and not SECRET.fullmatch(options.password):
