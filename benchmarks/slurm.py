@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks.launches import PROGRAMS, hydra_app, project
 from benchmarks.paired import Bound, By, Comparison, in_turn, main
-from tests.cluster.fixtures import claimed_root
-from tests.cluster.layout import Layout
+from tests.cluster.layout import DEFAULT_ROOT, Layout
 from tests.cluster.machine import up
+from tests.sessions import claimed_root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ exec mpirun --bind-to none -np {nodes} {program}
 
 def measure(pairs: int | None) -> list[Comparison]:
     """Start a cluster for all of them."""
-    with claimed_root() as root:
+    with claimed_root(DEFAULT_ROOT) as root:
         cluster = up(Layout(root=root))
         try:
             with project(within=cluster.shared, more=cluster.variables) as here:

@@ -9,13 +9,13 @@ import stat
 from typing import TYPE_CHECKING, Literal
 
 from tests.cluster.layout import GPUS_PER_NODE
-from tests.cluster.processes import run, wait_for
+from tests.processes import run, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cluster.layout import Layout
-    from tests.cluster.processes import Processes
+    from tests.processes import Processes
 
 Name = Literal["munged", "mariadbd", "slurmdbd", "slurmctld"]
 

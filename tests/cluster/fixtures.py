@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +16,7 @@ from launcher.paths import cache_root
 from tests.cluster.layout import DEFAULT_ROOT, Layout
 from tests.cluster.machine import Cluster, up
 from tests.cluster.requirements import missing
+from tests.sessions import claimed_root, leave_out
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -56,29 +54,11 @@ def _shared(factory: pytest.TempPathFactory) -> tuple[Path, ...]:
 
 @contextmanager
 def _session(wanted: Layout) -> Generator[Cluster]:
-    if problems := missing(cgroup=wanted.cgroup):
-        reason = "; ".join(problems)
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI runs the tests of Slurm, none is left out: {reason}", pytrace=False)
-        pytest.skip(reason)
-    with claimed_root() as root:
+    leave_out("Slurm", missing(cgroup=wanted.cgroup))
+    with claimed_root(DEFAULT_ROOT) as root:
         made = up(replace(wanted, root=root))
         try:
             yield made
         finally:
             made.down()
             shutil.rmtree(root)
-
-
-@contextmanager
-def claimed_root() -> Generator[Path]:
-    """Give a folder that no live process uses; what a killed session left in it, `up` clears."""
-    for number in count():
-        root = DEFAULT_ROOT.with_name(f"{DEFAULT_ROOT.name}-test{number}")
-        with Path(f"{root}.lock").open("w", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield root
-            return

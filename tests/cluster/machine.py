@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests.cluster import config, daemons, node
 from tests.cluster.layout import DEFAULT_ROOT, Layout, load
-from tests.cluster.processes import Processes, run, wait_for
+from tests.processes import Processes, run, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

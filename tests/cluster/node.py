@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster import init
-from tests.cluster.processes import run, wait_for
+from tests.processes import run, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.cluster.layout import Layout
-    from tests.cluster.processes import Processes
+    from tests.processes import Processes
 
 NAMESPACES = ("--net", "--uts", "--mount", "--ipc", "--pid")
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.fixtures import claimed_root
-from tests.cluster.layout import SLURMD_PORT
+from tests.cluster.layout import DEFAULT_ROOT, SLURMD_PORT
 from tests.cluster.machine import attach
-from tests.cluster.processes import Processes, wait_for
+from tests.processes import Processes, wait_for
+from tests.sessions import claimed_root
 
 if TYPE_CHECKING:
     from tests.cluster.machine import Cluster
@@ -132,7 +132,7 @@ def test_pulled_plug(cluster: Cluster) -> None:
 
 
 def test_up_clears_what_a_killed_cluster_left(cluster: Cluster) -> None:
-    with claimed_root() as root:
+    with claimed_root(DEFAULT_ROOT) as root:
         line = [sys.executable, "-m", "tests.cluster", "--state", str(root)]
 
         def command(*words: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.processes import wait_for
+from tests.processes import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -54,7 +54,7 @@ def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 20) -> N
 
 
 class Processes:
-    """The long-lived processes of a cluster, each with a record in one folder."""
+    """Long-lived processes, each with a record in one folder."""
 
     def __init__(self, records: Path, logs: Path) -> None:
         self._records = records

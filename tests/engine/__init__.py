@@ -1,0 +1,1 @@
+"""A Docker engine of its own for tests: Debian's real dockerd, in namespaces of its own."""
