@@ -138,4 +138,5 @@ def _helper(orders: dict[str, Any], words: list[str], **pipes: int) -> subproces
     env = dict(os.environ, PYTHONPATH=orders["code"], PYTHONDONTWRITEBYTECODE="1")
     argv = [orders["python"], "-m", "launcher.engine.serve", *words]
     more: dict[str, Any] = {"stdin": subprocess.DEVNULL, **pipes}
-    return subprocess.Popen(argv, env=env, cwd="/", start_new_session=True, **more)
+    popen: subprocess.Popen[bytes] = subprocess.Popen(argv, env=env, cwd="/", start_new_session=True, **more)
+    return popen

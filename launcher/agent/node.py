@@ -279,8 +279,9 @@ class Node:
             self._refuse(problem)
             return
         # The network is its own and empty: numbers that differ are free.
-        ports = spread(self._wanted["range"], len(self._wanted["names"]))
-        self._report({"event": "ports", "ports": dict(zip(names, ports))  # noqa: B905  # Python 3.8, "place": place})
+        names = self._wanted["names"]
+        ports = dict(zip(names, spread(self._wanted["range"], len(names))))  # noqa: B905  # Python 3.8
+        self._report({"event": "ports", "ports": ports, "place": place})
 
     def _hear(self, event: dict[str, Any]) -> None:
         """Take what the engine tells of the box."""

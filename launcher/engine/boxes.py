@@ -63,9 +63,8 @@ def _create(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
     from docker.types import DeviceRequest, LogConfig, Mount, Ulimit  # noqa: PLC0415  # see `connect`
 
     options: Mapping[str, Any] = wanted["options"]
-    limits = [
-        Ulimit(name=name, soft=value, hard=value) for name, value in (options.get("ulimits") or {}).items()
-    ]
+    ulimits: Mapping[str, int] = options["ulimits"]
+    limits = [Ulimit(name=name, soft=value, hard=value) for name, value in ulimits.items()]
     gpus = (
         [DeviceRequest(device_ids=list(wanted["gpus"]), capabilities=[["gpu"]])] if wanted["gpus"] else None
     )

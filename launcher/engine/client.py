@@ -24,7 +24,7 @@ _POOL = 32
 """Connections at once: one for each process that is started, and for streams."""
 
 
-def connect(timeout_s: float = _TIMEOUT_S) -> Any:
+def connect(timeout_s: int = _TIMEOUT_S) -> Any:
     """Return a client of the SDK (`docker.APIClient`), by DOCKER_HOST, DOCKER_CONTEXT or the current context.
 
     Raises:
@@ -44,20 +44,25 @@ def connect(timeout_s: float = _TIMEOUT_S) -> Any:
 
 def _where(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return address and TLS of the engine, as the docker command finds them."""
-    from docker.context import ContextAPI  # noqa: PLC0415  # see `connect`
+    import docker.context  # noqa: PLC0415  # see `connect`
     from docker.errors import DockerException  # noqa: PLC0415
     from docker.utils import kwargs_from_env  # noqa: PLC0415
 
     try:
-        found: dict[str, Any] = kwargs_from_env(dict(environ))
+        found: dict[str, Any] = {**kwargs_from_env(dict(environ))}
         if "base_url" in found:
             return found
-        name = environ.get("DOCKER_CONTEXT")
-        if name and ContextAPI.get_context(name) is None:  # the SDK would take the default in its place
+        name, contexts = environ.get("DOCKER_CONTEXT"), _untyped(docker.context.ContextAPI)
+        if name and contexts.get_context(name) is None:  # the SDK would take the default in its place
             raise EngineError(f"DOCKER_CONTEXT={name}: there is no such context. See: docker context ls")
-        return {**ContextAPI.kwargs_from_context(environment=dict(environ)), **found}
+        return {**contexts.kwargs_from_context(environment=dict(environ)), **found}
     except (DockerException, OSError, ValueError) as error:
         raise EngineError(f"the engine's address cannot be read: {words(error)}") from error
+
+
+def _untyped(value: Any) -> Any:
+    """Return what the stubs of the SDK do not know in full."""
+    return value
 
 
 def words(error: BaseException) -> str:
@@ -70,12 +75,12 @@ def words(error: BaseException) -> str:
     system = next((cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror), None)
     if system is None:
         return _one_line(str(error)) or type(error).__name__
-    hint = {
+    hints: dict[type[OSError], str] = {
         PermissionError: ". Your user may not speak to it: see the group docker",
         FileNotFoundError: ". Is an engine running, and does DOCKER_HOST name it?",
         ConnectionRefusedError: ". The engine does not run",
-    }.get(type(system), "")
-    return f"{system.strerror}{hint}"
+    }
+    return f"{system.strerror}{hints.get(type(system), '')}"
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -59,7 +59,8 @@ def build(client: Any, dockerfile: str, tag: str, hear: Hear) -> str:
                 raise EngineError(" ".join(str(item["error"]).split()))
             for line in _lines(str(item.get("stream") or item.get("status") or "")):
                 hear(line)
-            found = str((item.get("aux") or {}).get("ID") or found)
+            about: Mapping[str, Any] = item.get("aux") or {}
+            found = str(about.get("ID") or found)
     except (DockerException, RequestException, OSError) as error:
         raise EngineError(words(error)) from error
     return found
@@ -154,7 +155,10 @@ def workbench(client: Any, image: str, mounts: Sequence[tuple[str, str, bool]]) 
     os.mkfifo(fifo, 0o600)
     held = os.open(fifo, os.O_RDWR | os.O_CLOEXEC)
     lent = [*mounts, (folder, f"{PLACE}/bench", False)]
-    binds = [Mount(dst, src, type=_type(src), read_only=locked) for src, dst, locked in lent]
+    binds = [
+        Mount(dst, src, type="bind" if src.startswith("/") else "volume", read_only=locked)
+        for src, dst, locked in lent
+    ]
     container = None
     try:
         host = client.create_host_config(
@@ -178,7 +182,3 @@ def workbench(client: Any, image: str, mounts: Sequence[tuple[str, str, bool]]) 
         if container is not None:
             boxes.remove(client, container, None)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _type(source: str) -> str:
-    return "bind" if source.startswith("/") else "volume"

@@ -16,7 +16,7 @@ from launcher.environment.horovod_build import Place
 from launcher.environment.indexes import lent_variables, local_places, pip_variables
 from launcher.environment.interpreters import Interpreter
 from launcher.environment.recipe import included, local_files
-from launcher.environment.tools import Tools
+from launcher.environment.tools import Tools, silent
 from launcher.errors import BuildError, EngineError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def compile_bench(client: Any, image: str, inside: Inside, wheels: Path) -> Gene
     lent = dict.fromkeys([Path(uv.binary()), *local_places(variables)])
     mounts = [*((str(path), str(path), True) for path in lent), (str(wheels), str(wheels), False)]
     with workbench(client, image, mounts) as bench:
-        bench.run(["mkdir", "-p", "-m", "777", own["UV_CACHE_DIR"], own["HOME"]], {}, "0:0", "/", str)
+        bench.run(["mkdir", "-p", "-m", "777", own["UV_CACHE_DIR"], own["HOME"]], {}, "0:0", "/", silent)
         tools = BenchTools(
             log=wheels / "build.log", bench=bench, user=f"{os.getuid()}:{os.getgid()}",
             programs=inside.programs, variables=variables,
@@ -125,7 +125,7 @@ def compile_bench(client: Any, image: str, inside: Inside, wheels: Path) -> Gene
 
 
 def _uv_cache() -> str:
-    """Return the cache that uv has on this machine; for others than root, whose files root would own, a volume."""
+    """Return the cache that uv has here; for others than root, whose files root would own, a volume."""
     if os.getuid():
         return f"launcher-uv-{os.getuid()}"
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

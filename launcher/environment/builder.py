@@ -23,7 +23,7 @@ from launcher.errors import BuildError
 from launcher.spec import Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from launcher.environment.horovod_build import PlaceOf
     from launcher.environment.interpreters import Interpreter
@@ -171,7 +171,7 @@ class Build:
 
 
 @contextmanager
-def _here(interpreter: Interpreter, tools: Tools, folder: Path) -> Iterator[Place]:
+def _here(interpreter: Interpreter, tools: Tools, folder: Path) -> Generator[Place]:
     """Give this machine as the place to build Horovod."""
     del folder
     yield Place(interpreter=interpreter, tools=tools, path=os.environ.get("PATH", os.defpath))

@@ -207,8 +207,8 @@ class _Maker:
         with install_bench(self.client, below, inside, work, lent, self.log) as tools:
             recipe = self._conda(tools, inside)
             built = Build(
-                recipe=recipe, folder=work, tools=tools, cache=self.cache, progress=self.progress, system=True,
-                horovod_place=self._horovod_place,
+                recipe=recipe, folder=work, tools=tools, cache=self.cache, progress=self.progress,
+                system=True, horovod_place=self._horovod_place,
             )  # fmt: skip
             python = Path(recipe.interpreter.path) if recipe.interpreter else Path("python3")
             built.install(python)

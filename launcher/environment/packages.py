@@ -64,7 +64,7 @@ class Packages:
     """With compute=docker, lines of a Dockerfile after them, `RUN useradd me`. Nothing of this machine can
     be copied by them."""
     push: str | None = None
-    """With compute=docker, `registry/prefix`: where the image is pushed to, and pulled from by other hosts."""
+    """With compute=docker, `registry/prefix`, where the image is pushed to, for other hosts to pull."""
     registry: Registry = field(default_factory=Registry)
     """With compute=docker, who pulls and pushes, where Docker's own configuration does not say so."""
 

@@ -86,6 +86,18 @@ class Lab:
         out, err = process.communicate(timeout=240)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the launcher, such as `runs list`."""
+        return subprocess.run(
+            [sys.executable, "-m", "launcher", *words],
+            cwd=REPOSITORY,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     def run(self, number: int = 1) -> RunFolder:
         """Return the folder of a run."""
         return self.store.run("mnist", number)

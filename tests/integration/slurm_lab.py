@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 from launcher.compute.slurm_queue import job_folder, job_id
 from launcher.store.runs import read_run
-from tests.integration.conftest import REPOSITORY, Lab, until
+from tests.integration.conftest import Lab, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,18 +39,6 @@ class SlurmLab(Lab):
         """Submit and do not wait for the end."""
         done = self.launch(*words, "wait=false")
         assert done.returncode == 0, done.stderr
-
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the launcher, such as `runs list`."""
-        return subprocess.run(
-            [sys.executable, "-m", "launcher", *words],
-            cwd=REPOSITORY,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
 
     def slurm(self, *argv: str) -> str:
         """Return what a program of Slurm prints."""

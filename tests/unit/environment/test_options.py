@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import pytest
 from omegaconf import OmegaConf
 
+from launcher.compute.local import Local
 from launcher.environment import CHOICES, Current, Packages, problems
 from launcher.environment.recipe import digest
 from launcher.spec import Facts, Framework, Mpi, Resources, RunSpec, plain
@@ -54,7 +55,7 @@ def spec(
         distribution=cast("Any", kind or Kind()),
         environment=environment,
         data=cast("Any", None),
-        compute=cast("Any", None),
+        compute=Local(),
         resources=Resources(gpus_per_node=gpus),
     )
 
@@ -211,13 +212,13 @@ def test_what_a_framework_and_a_distribution_bring(tmp_path: Path) -> None:
     assert horovod.requirements[0] == "tensorflow-cpu==2.15.1"
     assert horovod.modules == ("tensorflow", "horovod.tensorflow")
     assert horovod.horovod is not None
-    variables = horovod.horovod.variables(tmp_path / "venv", tmp_path / "tmp")
+    variables = horovod.horovod.variables(tmp_path / "venv", tmp_path / "tmp", "/usr/bin")
     assert variables["HOROVOD_WITH_MPI"] == "1"
     assert variables["HOROVOD_WITH_TENSORFLOW"] == "1"
     assert variables["PATH"].startswith(f"{tmp_path}/venv/bin:/usr/bin:")
     gpu = packages.recipe(spec(packages, framework="pytorch", kind=Horovod(), gpus=2), Facts(), tmp_path)
     assert gpu.horovod is not None
-    variables = gpu.horovod.variables(tmp_path / "venv", tmp_path / "tmp")
+    variables = gpu.horovod.variables(tmp_path / "venv", tmp_path / "tmp", "/usr/bin")
     assert variables["HOROVOD_GPU_OPERATIONS"] == "NCCL"
     assert variables["HOROVOD_WITHOUT_MPI"] == "1"
     assert "HOROVOD_WITHOUT_PYTORCH" not in variables

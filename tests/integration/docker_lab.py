@@ -1,0 +1,79 @@
+"""Launches into containers of a test's engine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tests.engine.images import TINY
+from tests.integration.conftest import Lab, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from launcher.paths import RunFolder
+    from tests.engine.machine import Engine
+
+TELLS = """\
+echo "rank $RANK of $WORLD_SIZE on $(hostname), $SECRET_TEXT, uid $(id -u)"
+cat input.txt
+echo new >outputs/out-$RANK
+[ $RANK = 0 ] || sleep 0.3
+exit ${1-0}
+"""
+
+SLEEPS = "echo up; sleep 300"
+
+HANDLES = """\
+trap 'echo told; exit 0' TERM
+echo up
+while :; do sleep 1000 & wait $!; done
+"""
+
+
+class Boxed(Lab):
+    """A `Lab` whose nodes are containers."""
+
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        super().__init__(folder)
+        self.engine = engine
+        self.env = {name: value for name, value in self.env.items() if not name.startswith("DOCKER_")}
+        self.env |= engine.variables
+        self.image = engine.image(TINY)
+        self.before = engine.containers()
+
+    def line(self, *words: str) -> list[str]:
+        """See `Lab.line`; a later word wins."""
+        fixed = ["compute=docker"]
+        if not any(word.startswith("environment=") for word in words):
+            fixed += ["environment=image"]
+            if not any(word.startswith("environment.image=") for word in words):
+                fixed.append(f"environment.image={self.image}")
+        fixed += ["script=null"] if any(word.startswith("command=") for word in words) else []
+        line = super().line(*fixed, *words)
+        return [word for word in line if word != "environment=current"]
+
+    def shell(self, text: str) -> str:
+        """Write a script of the shell; return the word that runs it."""
+        self.script(text, "script.sh")
+        return "command=[sh,script.sh]"
+
+    def log(self, rank: int = 0, number: int = 1) -> str:
+        """Return what a rank wrote."""
+        return (self.run(number).logs / f"worker-{rank}.log").read_text()
+
+    def boxes(self) -> list[dict[str, Any]]:
+        """Return what the engine tells of the containers of runs."""
+        api: Any = self.engine.client().api
+        listed = api.containers(all=True, filters={"label": "launcher.run"})
+        return [api.inspect_container(one["Id"]) for one in listed]
+
+    def nothing_left(self, limit_s: float = 30) -> None:
+        """Wait until the engine has no container and no network of a run any more."""
+        until(lambda: self.engine.containers() == self.before, "no container left", limit_s)
+        until(lambda: not self.engine.networks(), "no network left", limit_s)
+
+    def cause(self, folder: RunFolder) -> str:
+        """Return why a run ended, in one line."""
+        end = json.loads(folder.end.read_text())
+        return f"{end['state']} {end['cause']['kind']}: {end['cause']['message']}"

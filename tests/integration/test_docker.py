@@ -1,0 +1,320 @@
+"""Runs in containers of a real engine: as without, and nothing is left of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from launcher.spec import State
+from launcher.store.runs import read_run
+from tests.engine.images import BASE, MPI
+from tests.integration.conftest import until
+from tests.integration.docker_lab import HANDLES, SLEEPS, TELLS, Boxed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tests.engine.machine import Engine
+
+TWO = ("distribution=torch", "nodes=2")
+
+
+@pytest.fixture
+def lab(tmp_path: Path, engine: Engine) -> Iterator[Boxed]:
+    """Launches into containers."""
+    made = Boxed(tmp_path, engine)
+    yield made
+    made.clean_up()
+
+
+def test_a_shell_script_on_two_nodes(lab: Boxed, tmp_path: Path) -> None:
+    command = lab.shell(TELLS)
+    lab.script("frozen", "input.txt")
+    (tmp_path / "mine").mkdir()
+    mount = f"compute.mounts=[{tmp_path}/mine:/mine:ro]"
+    done = lab.launch(command, *TWO, 'env.SECRET_TEXT="a\'b $c"', mount)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for rank in range(2):
+        assert lab.log(rank) == f"rank {rank} of 2 on node{rank}, a'b $c, uid {os.getuid()}\nfrozen"
+        assert (lab.run().outputs / f"out-{rank}").read_text() == "new\n"
+        assert (lab.run().outputs / f"out-{rank}").stat().st_uid == os.getuid()
+    lab.nothing_left()
+    environment = read_run(lab.run()).submit["environment"]
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", environment["image"])
+
+
+def test_nodes_know_each_other_by_name(lab: Boxed) -> None:
+    lab.script(
+        "import os, socket, sys\n"
+        "address = 'node0', int(os.environ['MASTER_PORT'])\n"
+        "if os.environ['RANK'] == '0':\n"
+        "    with socket.create_server(('', address[1])) as server:\n"
+        "        print(server.accept()[0].recv(99).decode(), sys.executable)\n"
+        "else:\n"
+        "    import time\n"
+        "    while True:\n"
+        "        try:\n"
+        "            socket.create_connection(address, 5).send(socket.gethostname().encode())\n"
+        "            break\n"
+        "        except ConnectionRefusedError:\n"
+        "            time.sleep(0.05)\n"
+    )
+    done = lab.launch(*TWO, f"environment.image={lab.engine.image(BASE)}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lab.log(0) == "node1 /usr/bin/python3\n"
+    nodes = read_run(lab.run()).nodes
+    assert len({node["address"] for node in nodes}) == 2
+    lab.nothing_left()
+
+
+def test_what_a_box_is_given(lab: Boxed, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    options = ("cpus_per_process=1", "memory_gib=0.25", "compute.shm_size_gib=0.5", "tags={team: a}",
+               "compute.capabilities=[SYS_PTRACE]", "compute.ulimits={core: 0}",
+               f"compute.mounts=[{tmp_path}/mine:/mine]")  # fmt: skip
+    lab.start(lab.shell(SLEEPS), *options)
+    lab.running(lab.run(), "up")
+    [box] = lab.boxes()
+    host, config = box["HostConfig"], box["Config"]
+    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (2**28, 2**28, 10**9)
+    assert (host["ShmSize"], host["Init"], host["AutoRemove"]) == (2**29, True, True)
+    assert "SYS_PTRACE" in " ".join(host["CapAdd"])
+    assert {"Name": "core", "Soft": 0, "Hard": 0} in host["Ulimits"]
+    assert config["User"] == f"{os.getuid()}:{os.getgid()}"
+    assert config["Labels"]["launcher.run"] == "mnist/1"
+    assert config["Hostname"] == "node0"
+    mounts = {mount["Target"]: mount for mount in host["Mounts"]}
+    assert mounts["/mine"]["Source"] == f"{tmp_path}/mine"
+    assert mounts[str(lab.run().root)].get("ReadOnly", False) is False
+    assert mounts[str(lab.run().source.resolve())]["ReadOnly"] is True
+    assert lab.engine.networks() == []  # one node needs none
+    cancel(lab)
+
+
+def cancel(lab: Boxed, number: int = 1) -> None:
+    """Cancel a run and wait for its end."""
+    assert lab.command("runs", "cancel", f"mnist/{number}").returncode == 0
+    assert lab.over(lab.run(number)).state is State.CANCELED
+    lab.nothing_left()
+
+
+def test_gpus_are_requested_and_renumbered(lab: Boxed, tmp_path: Path) -> None:
+    """With the hook of the engine's nvidia runtime in a stub: there is no GPU here."""
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\nprintf '0\\n1\\n2\\n3\\n'\n")
+    tool.chmod(0o755)
+    lab.env["PATH"] = f"{tool.parent}:{lab.env['PATH']}"
+    lab.start(
+        lab.shell('echo "$NVIDIA_VISIBLE_DEVICES $CUDA_VISIBLE_DEVICES"; sleep 300'), *TWO, "gpus_per_node=2"
+    )
+    for rank in range(2):
+        until(
+            lambda rank=rank: (lab.run().logs / f"worker-{rank}.log").exists() and "\n" in lab.log(rank),
+            "logs",
+        )
+        assert lab.log(rank).split()[-1] == "0,1"
+    requests = {box["Config"]["Hostname"]: box["HostConfig"]["DeviceRequests"] for box in lab.boxes()}
+    assert [requests[f"node{node}"][0]["DeviceIDs"] for node in range(2)] == [["0", "1"], ["2", "3"]]
+    assert requests["node0"][0]["Capabilities"] == [["gpu"]]
+    cancel(lab)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("kill -9 $$", "signal: rank 1 on node1 was killed by signal 9"),
+        ("exit 7", "exit: rank 1 on node1 exited with 7"),
+        ("no-such", "exit: rank 1 on node1 exited with 127"),
+    ],
+)
+def test_failures_are_told_as_without(lab: Boxed, code: str, told: str) -> None:
+    command = lab.shell(f"echo last; [ $RANK = 0 ] && sleep 300\n{code}\n")
+    assert lab.launch(command, *TWO).returncode == 1
+    assert lab.cause(lab.run()) == f"Failed {told}"
+    cause = read_run(lab.run()).cause
+    assert cause is not None
+    assert cause.last_lines[0] == "last"
+    lab.nothing_left()
+
+
+def test_memory_that_is_used_up(lab: Boxed) -> None:
+    greedy = "x = b''\nwhile True: x += bytes(2**22)\n"
+    lab.script(greedy)
+    done = lab.launch("memory_gib=0.0625", f"environment.image={lab.engine.image(BASE)}")
+    assert done.returncode == 1
+    assert lab.cause(lab.run()).startswith("Failed out_of_memory: worker on node0 was killed by signal 9")
+    lab.nothing_left()
+
+
+def test_a_container_that_is_killed_from_outside(lab: Boxed) -> None:
+    lab.start(lab.shell(SLEEPS), *TWO)
+    lab.running(lab.run(), "up")
+    [second] = [box["Id"] for box in lab.boxes() if box["Config"]["Hostname"] == "node1"]
+    api: Any = lab.engine.client().api
+    api.kill(second)
+    assert lab.over(lab.run()).state is State.FAILED
+    assert "container_lost" in lab.cause(lab.run())
+    assert "the container of node1 ended: it was killed by signal 9" in lab.cause(lab.run())
+    lab.nothing_left()
+
+
+def test_an_image_without_a_shell(lab: Boxed) -> None:
+    client: Any = lab.engine.client()
+    client.api.import_image_from_data(b"\0" * 10240, repository="launcher-test/empty", tag="1")
+    assert lab.launch(lab.shell("true"), "environment.image=launcher-test/empty:1").returncode == 1
+    assert "there is no sh in it" in lab.cause(lab.run())
+    lab.nothing_left()
+
+
+def test_a_missing_program_and_a_missing_image(lab: Boxed) -> None:
+    lab.script("print()")
+    assert lab.launch().returncode == 1  # busybox has no Python
+    assert "exited with 127" in lab.cause(lab.run())
+    assert "python3: no such program in the container" in lab.log()
+    assert lab.launch("environment.image=launcher-test/none:1", "compute.pull=never").returncode == 1
+    assert "compute.pull=never" in lab.cause(lab.run(2))
+    assert lab.launch("environment.image=127.0.0.1:9/none:1").returncode == 1
+    assert "cannot be pulled" in lab.cause(lab.run(3))
+    lab.nothing_left()
+
+
+def test_mpi_with_the_image_s_own(lab: Boxed) -> None:
+    lab.script(
+        "import os\n"
+        "print(os.environ['OMPI_COMM_WORLD_RANK'], os.environ['OMPI_COMM_WORLD_SIZE'], os.uname().nodename)\n"
+    )
+    words = (
+        "distribution=mpi",
+        "nodes=2",
+        "processes_per_node=2",
+        f"environment.image={lab.engine.image(MPI)}",
+    )
+    done = lab.launch(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for rank in range(4):
+        assert lab.log(rank) == f"{rank} 4 node{rank // 2}\n"
+    lab.script(
+        "import os, sys, time\nif os.environ['OMPI_COMM_WORLD_RANK'] == '3': sys.exit(7)\ntime.sleep(300)\n"
+    )
+    assert lab.launch(*words).returncode == 1
+    assert "rank 3 on node1 exited with 7" in lab.cause(lab.run(2))
+    lab.nothing_left()
+
+
+def test_detached_canceled_and_told_to_end(lab: Boxed) -> None:
+    lab.launch(lab.shell(HANDLES), *TWO, "wait=false")
+    lab.running(lab.run(), "up")
+    cancel(lab)
+    assert lab.log() == "up\ntold\n"
+
+
+def test_a_time_limit_and_a_retry(lab: Boxed) -> None:
+    command = lab.shell('echo "attempt $LAUNCHER_ATTEMPT"; [ "$LAUNCHER_ATTEMPT" = 1 ] || sleep 300')
+    done = lab.launch(command, "time_limit_min=0.03", "retries=1")
+    assert done.returncode == 0, done.stderr
+    assert (lab.run().logs / "attempt-1" / "worker-0.log").read_text() == "attempt 1\n"
+    lab.nothing_left()
+
+
+def test_a_sweep_side_by_side(lab: Boxed) -> None:
+    command = lab.shell('echo "$X"; exit $X')
+    done = lab.launch("-m", command, "env.X=0,1,2", "compute.max_parallel=2")
+    assert done.returncode == 1
+    states = [read_run(lab.run(number)).state for number in (1, 2, 3)]
+    assert states == [State.COMPLETED, State.FAILED, State.FAILED]
+    lab.nothing_left()
+
+
+def test_rerun_has_the_same_image(lab: Boxed) -> None:
+    client: Any = lab.engine.client()
+    tag = ("launcher-test/moving", "1")
+    client.images.get(lab.image).tag(*tag)
+    command = lab.shell("cat /etc/passwd | head -1; type python3 || true")
+    assert lab.launch(command, "environment.image=launcher-test/moving:1").returncode == 0
+    client.images.get(lab.engine.image(BASE)).tag(*tag)  # today it is another
+    assert lab.command("runs", "rerun", "mnist/1").returncode == 0
+    assert lab.log(0, 2) == lab.log(0, 1)
+    first, second = (read_run(lab.run(number)).submit["environment"]["image"] for number in (1, 2))
+    assert first == second
+    lab.nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["environment=current"], "an image with compute=docker"),
+        (["memory_gib=0.001"], "memory_gib: got 0.001"),
+        (["cpus_per_process=1000"], "at most"),
+        (["compute.mounts=[/nonesuch:/x]"], "/nonesuch does not"),
+        (["gpus_per_node=1"], "gpus_per_node=0"),
+        (["environment.image='a b'"], "registry/name:tag"),
+        (["environment.registry.password=plain"], "it is in no record"),
+        (["compute.mpi=some"], "openmpi 4.1"),
+    ],
+)
+def test_what_is_refused_before_anything_is_touched(lab: Boxed, words: Sequence[str], told: str) -> None:
+    done = lab.launch(lab.shell("true"), *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert "plain" not in done.stderr
+    assert not lab.store.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("tcp://192.0.2.1:2375", "another machine"),
+        ("unix:///nonesuch.sock", "No such file or directory"),
+        ("tcp://127.0.0.1:9", "refused"),
+    ],
+)
+def test_an_engine_that_does_not_serve(lab: Boxed, host: str, told: str) -> None:
+    lab.env["DOCKER_HOST"] = host
+    done = lab.launch(lab.shell("true"))
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not lab.store.root.exists()
+
+
+def test_a_context_names_the_engine(lab: Boxed, tmp_path: Path) -> None:
+    from docker.context import ContextAPI  # noqa: PLC0415  # reads DOCKER_CONFIG when it is asked
+
+    lab.env["DOCKER_CONFIG"] = str(tmp_path / "client")
+    (tmp_path / "client").mkdir()
+    (tmp_path / "client" / "config.json").write_text("{}")
+    before = os.environ.get("DOCKER_CONFIG")
+    os.environ["DOCKER_CONFIG"] = lab.env["DOCKER_CONFIG"]
+    try:
+        ContextAPI.create_context("mine", host=lab.engine.host)
+    finally:
+        os.environ.pop("DOCKER_CONFIG")
+        os.environ |= {} if before is None else {"DOCKER_CONFIG": before}
+    lab.env.pop("DOCKER_HOST")
+    command = lab.shell("true")
+    assert lab.launch(command, "dry_run=true").returncode == 2 or not lab.store.root.exists()
+    lab.env["DOCKER_CONTEXT"] = "mine"
+    assert lab.launch(command).returncode == 0
+    lab.env["DOCKER_CONTEXT"] = "nonesuch"
+    done = lab.launch(command)
+    assert done.returncode == 2
+    assert "there is no such context" in done.stderr
+    lab.nothing_left()
+
+
+def test_ctrl_c_while_watching(lab: Boxed) -> None:
+    watching = lab.start(lab.shell(SLEEPS))
+    lab.running(lab.run(), "up")
+    watching.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    watching.send_signal(signal.SIGINT)
+    watching.communicate(timeout=60)
+    assert lab.over(lab.run()).state is State.CANCELED
+    lab.nothing_left()
