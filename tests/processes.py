@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -51,6 +52,13 @@ def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 20) -> N
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {limit_s} s: {what}")
         time.sleep(0.02)
+
+
+def listens(address: str | tuple[str, int]) -> bool:
+    """Return whether somebody takes connections at a path or a port."""
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(family) as probe:
+        return probe.connect_ex(address) == 0
 
 
 class Processes:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import stat
 from typing import TYPE_CHECKING, Literal
 
 from tests.cluster.layout import GPUS_PER_NODE
-from tests.processes import run, wait_for
+from tests.processes import listens, run, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +50,7 @@ def start(cluster: Layout, processes: Processes, name: Name) -> None:
     def answers() -> bool:
         if not processes.pid(name):
             raise RuntimeError(f"{name} ended: see {cluster.logs}/{name}.out and {name}.log")
-        return _listens(addresses[name])
+        return listens(addresses[name])
 
     wait_for(answers, f"{name} answers")
 
@@ -88,12 +87,6 @@ def _argv(cluster: Layout, name: Name) -> list[str | Path]:
             "--innodb-flush-log-at-trx-commit=0",  # nobody needs these records after a power cut
         ]
     return [*AS_HEAD, name, "-D"]
-
-
-def _listens(address: str | tuple[str, int]) -> bool:
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-    with socket.socket(family) as probe:
-        return probe.connect_ex(address) == 0
 
 
 def _make_munge_key(cluster: Layout) -> None:

@@ -11,14 +11,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from docker import DockerClient
-from docker.errors import DockerException
-from requests.exceptions import RequestException
 
 from launcher.paths import cache_root
 from tests.engine import images, namespaces
 from tests.engine.layout import DEFAULT_ROOT, Layout, load
 from tests.engine.registry import Registry
-from tests.processes import Processes, wait_for
+from tests.processes import Processes, listens, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,21 +91,31 @@ class Engine:
         self._processes.kill(DOCKERD)
         wait_for(lambda: "containerd" not in self._commands(), "containerd ends with dockerd")
 
-    def start(self) -> None:
-        """Start a killed dockerd again, with what it has saved."""
-        self.layout.pid_file.unlink(missing_ok=True)  # its number may be another's by now
+    def start(self, *, live_restore: bool = False) -> None:
+        """Start a killed dockerd again, with what it has saved.
+
+        It stops the containers that still run, and waits 10 s for each that does not hear SIGTERM; with
+        `live_restore` they go on.
+        """
+        # A number of theirs may be another's by now, or that of a dead process which waits to be reaped.
+        for left in (self.layout.pid_file, self.layout.exec / "containerd" / "containerd.pid"):
+            left.unlink(missing_ok=True)
         path = f"{self.layout.bin}:{os.environ['PATH']}"
-        line = [DOCKERD, "--config-file", self.layout.daemon_json]
+        line = [
+            DOCKERD,
+            "--config-file",
+            self.layout.daemon_json,
+            f"--live-restore={str(live_restore).lower()}",
+        ]
         self._processes.spawn(DOCKERD, namespaces.argv(self._processes, line), {"PATH": path})
 
         def answers() -> bool:
             if not self._processes.pid(DOCKERD):
                 raise RuntimeError(f"{DOCKERD} ended: see {self.layout.logs}/{DOCKERD}.out")
-            with suppress(DockerException, RequestException):
-                return self.client().ping()
-            return False
+            return listens(str(self.layout.socket))  # the SDK leaves a socket open where nobody does
 
-        wait_for(answers, f"{DOCKERD} answers", limit_s=60)
+        wait_for(answers, f"{DOCKERD} answers")
+        self.client().ping()  # it waits until containers and networks are in order
 
     def down(self) -> None:
         """Kill everything that runs; only logs stay, to be read."""
