@@ -76,8 +76,12 @@ def _environment(then: Mapping[str, Any] | None, spec: RunSpec, facts: Facts, pr
     Raises:
         BuildError: what would be built today is not what the run had.
     """
-    if then is not None and Path(then["python"]).exists():
+    if then is not None and (then.get("image") or Path(then["python"]).exists()):
         values: dict[str, Any] = {**then, "packages": tuple(then["packages"])}
+        if then.get("image"):
+            from launcher.environment.image import bring  # noqa: PLC0415  # imports the SDK
+
+            bring(str(then["image"]), spec, progress)
         return Prepared(**values)
     now = spec.environment.prepare(spec, facts, cache_root(), progress)
     if then is not None and now.build is None and now.key != then["key"]:

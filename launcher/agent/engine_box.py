@@ -174,8 +174,8 @@ class EngineBox(Box):
         if event["event"] == "oom":
             self._starved = True
             return
-        if self._dead is not None or self._leave_by is not None:
-            return
+        if self._dead is not None or self._leave_by is not None or not self._first:
+            return  # while it is being started, the answer to that tells
         told = "it was stopped or removed"
         if self._starved:
             told = "it used more memory than it was given"

@@ -35,7 +35,7 @@ def start(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         EngineError: the engine refused.
     """
-    from docker.errors import APIError, NotFound  # noqa: PLC0415  # see `connect`
+    from docker.errors import APIError  # noqa: PLC0415  # see `connect`
 
     name = str(wanted["name"])
     try:
@@ -49,14 +49,9 @@ def start(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
             client.remove_container(name, force=True)
             created = _create(client, wanted)
         client.start(created["Id"])
-        return _told(client, created["Id"], wanted["network"])
-    except NotFound as error:
-        raise EngineError(f"{wanted['image']}: {words(error)}") from error
+        return _told(client, created["Id"], wanted)
     except APIError as error:
-        said = words(error)
-        if '"sh": executable file not found' in said:
-            said = "there is no sh in it, which the launcher starts processes by"
-        raise EngineError(f"{wanted['image']}: {said}") from error
+        raise EngineError(f"{wanted['image']}: {words(error)}") from error
 
 
 def _create(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,11 +100,16 @@ def _create(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _told(client: Any, container: str, network: str | None) -> dict[str, Any]:
-    state: dict[str, Any] = client.inspect_container(container)
-    if not state["State"]["Running"]:
-        raise EngineError(f"the container ended at once, exit code {state['State']['ExitCode']}")
-    known: dict[str, Any] = state["NetworkSettings"]["Networks"][network or "bridge"]
+def _told(client: Any, container: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    from docker.errors import NotFound  # noqa: PLC0415  # see `connect`
+
+    try:
+        state: dict[str, Any] = client.inspect_container(container)
+    except NotFound:  # removed already, as it is to be once it ends
+        state = {"State": {"Running": False}}
+    if not state["State"]["Running"]:  # its first process is the engine's own, which looked for sh
+        raise EngineError(f"{wanted['image']}: the container ended at once. Is there a sh in it?")
+    known: dict[str, Any] = state["NetworkSettings"]["Networks"][wanted["network"] or "bridge"]
     return {
         "pid": state["State"]["Pid"],
         "address": known["IPAddress"],

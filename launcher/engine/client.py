@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'launcher[docker]'"
 
+DEFAULT = "unix:///var/run/docker.sock"
+
 _TIMEOUT_S = 60
 _LOCAL = re.compile(r"(unix|npipe)://|(tcp|https?)://(localhost|127\.[\d.]+|\[?::1\]?)(:|/|$)")
 _POOL = 32
@@ -30,16 +32,15 @@ def connect(timeout_s: int = _TIMEOUT_S) -> Any:
     Raises:
         EngineError: the SDK is missing, or no engine answers.
     """
-    try:
-        from docker import APIClient  # noqa: PLC0415  # 0.15 s, and an extra of this package
-        from docker.errors import DockerException  # noqa: PLC0415
-    except ImportError as error:
-        raise EngineError(f"the Docker SDK for Python is missing ({error}). Try: {INSTALL}") from error
+    address = _address()
+    from docker import APIClient  # noqa: PLC0415  # 0.15 s, and an extra of this package
+    from docker.errors import DockerException  # noqa: PLC0415
+
     where = _where(os.environ)
     try:
         return APIClient(**where, version="auto", timeout=timeout_s, max_pool_size=_POOL)
     except DockerException as error:
-        raise EngineError(f"{where.get('base_url') or 'the default socket'}: {words(error)}") from error
+        raise EngineError(f"{address}: {words(error)}") from error
 
 
 def _where(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -105,6 +106,10 @@ def _one_line(text: str) -> str:
 def read_engine() -> Engine:
     """Return what the engine tells of itself, or why there is none."""
     try:
+        address = _address()
+        there = elsewhere(address)
+        if there:
+            return Engine(address=address, elsewhere=there)
         client = connect(timeout_s=10)
     except EngineError as error:
         return Engine(problem=str(error))
@@ -115,7 +120,6 @@ def read_engine() -> Engine:
     finally:
         client.close()
     options = [str(option) for option in info.get("SecurityOptions") or ()]
-    address = str(_where(os.environ).get("base_url") or "unix:///var/run/docker.sock")
     return Engine(
         address=address,
         version=str(info.get("ServerVersion")),
@@ -123,8 +127,20 @@ def read_engine() -> Engine:
         memory_mib=int(info.get("MemTotal") or 0) // 2**20,
         rootless=any("name=rootless" in option for option in options),
         remapped=any("name=userns" in option for option in options),
-        elsewhere=elsewhere(address),
     )
+
+
+def _address() -> str:
+    """Return where the engine is, whether or not it answers there.
+
+    Raises:
+        EngineError: the SDK is missing, or its configuration cannot be read.
+    """
+    try:
+        found = _where(os.environ)
+    except ImportError as error:
+        raise EngineError(f"the Docker SDK for Python is missing ({error}). Try: {INSTALL}") from error
+    return str(found.get("base_url") or DEFAULT).removeprefix("http+")
 
 
 def elsewhere(address: str) -> str:

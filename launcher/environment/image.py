@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
 
+def bring(reference: str, spec: RunSpec, progress: Progress) -> None:
+    """Have the image of an earlier run in the engine again.
+
+    Raises:
+        EngineError: it is gone, and no registry has it.
+    """
+    from launcher.engine.images import ensure  # noqa: PLC0415  # imports the SDK
+
+    options = getattr(spec.environment, "registry", Registry())
+    ensure(reference, str(getattr(spec.compute, "pull", "missing")), login_of(options), progress)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """An image with everything that the script needs. It needs `sh`, and for a script a Python."""
