@@ -115,7 +115,7 @@ class Engine:
         self._let_go(process)
         asked, self._asked, self._rest = self._asked, {}, b""
         for hear in asked.values():
-            hear({"error": "the process that speaks to the container engine has ended: see supervisor.log"})
+            hear({"error": "the process that speaks to it has ended", "lost": True})
 
     def _let_go(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018

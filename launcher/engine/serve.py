@@ -1,6 +1,7 @@
 """`python -m launcher.engine.serve TOKEN`: speaks to the engine for a supervisor, whose agents have no SDK.
 
-Lines of JSON. A request has `id` and `do`; its answer has that `id` and `ok` or `error`:
+Lines of JSON. A request has `id` and `do`; its answer has that `id` and `ok`, or `error` and whether the
+engine was `lost` on the way:
 
     {"do": "up", …}                           → {"ok": {"pid", "address", "subnet", "interface"}}; see `boxes`
     {"do": "exec", "box", "argv", "env"}      → {"ok": {}}, and when it has ended {"ended": exit code}
@@ -75,7 +76,8 @@ class Server:
         except EngineError as error:
             self._say(id=request["id"], error=str(error))
         except Exception as error:  # noqa: BLE001  # requests, urllib3 and the SDK each have their own
-            self._say(id=request["id"], error=words(error))
+            refused = hasattr(error, "explanation")  # by the engine; else it was not heard of
+            self._say(id=request["id"], error=words(error), lost=not refused)
 
     def _do_up(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._names.add(request["name"])
