@@ -98,7 +98,7 @@ class Engine:
             hear = self._asked.get(message["id"])
             if hear is not None:
                 hear(message)
-            if "ended" in message or "error" in message:
+            if "begun" not in message:
                 self._asked.pop(message["id"], None)
         elif event in ("lost", "back"):
             self.lost = message.get("message")

@@ -4,7 +4,7 @@ Lines of JSON. A request has `id` and `do`; its answer has that `id` and `ok`, o
 engine was `lost` on the way:
 
     {"do": "up", …}                           → {"ok": {"pid", "address", "subnet", "interface"}}; see `boxes`
-    {"do": "exec", "box", "argv", "env"}      → {"ok": {}}, and when it has ended {"ended": exit code}
+    {"do": "exec", "box", "argv", "env"}      → {"begun": true}, and when it has ended {"ended": exit code}
     {"do": "down", "name", "network"}         → {"ok": {}}
 
 What happens by itself is told as {"event": "oom" | "died", "box", "code"} and {"event": "lost" | "back"}.
@@ -70,7 +70,7 @@ class Server:
         if after is not None:
             after.result()
         try:
-            self._say(id=request["id"], ok=getattr(self, "_do_" + request["do"])(request) or {})
+            self._say(id=request["id"], **getattr(self, "_do_" + request["do"])(request))
         except BrokenPipeError:
             return
         except EngineError as error:
@@ -81,9 +81,9 @@ class Server:
 
     def _do_up(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._names.add(request["name"])
-        return boxes.start(self._client, request)
+        return {"ok": boxes.start(self._client, request)}
 
-    def _do_exec(self, request: Mapping[str, Any]) -> None:
+    def _do_exec(self, request: Mapping[str, Any]) -> dict[str, Any]:
         made = self._client.exec_create(
             request["box"], request["argv"], environment=request["env"], stdout=False, stderr=False
         )
@@ -93,8 +93,9 @@ class Server:
         except BaseException:
             self._asked.pop(made["Id"], None)
             raise
+        return {"begun": True}
 
-    def _do_down(self, request: Mapping[str, Any]) -> None:
+    def _do_down(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._names.discard(request["name"])
         until = time.monotonic() + PATIENCE_S
         while True:
@@ -105,7 +106,7 @@ class Server:
                     raise
                 time.sleep(_AGAIN_S)
             else:
-                return
+                return {"ok": {}}
 
     def _sweep(self) -> None:
         """Remove what killed supervisors left."""
