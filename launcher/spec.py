@@ -118,6 +118,10 @@ class Facts:
     """What the Horovod that a run would use can do: `mpi`, `gloo`."""
     cluster: Cluster | None = None
     """With compute=slurm, where there is one."""
+    unknown_secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of the secrets that the spec names those without a value, each with what is expected, in words."""
+    secrets_file: Path | None = None
+    """Where at least one of the others stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

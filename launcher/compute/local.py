@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from launcher.agent.record import encode, owner
 from launcher.compute.agents import install
+from launcher.compute.handover import secrets_of
 from launcher.errors import NotFoundError, Problem
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import Facts, RunSpec, State
@@ -44,8 +45,12 @@ class Local:
 
         It gets its orders only after every run names it as its owner: a launcher that dies
         in between leaves runs that are seen to have no living owner, and a supervisor that ends.
+
+        Raises:
+            SubmitError: a secret has no value any more; the runs have ended as Failed.
         """
         runs = [RunFolder(folder) for folder in folders]
+        carriers = secrets_of(runs)
         agent = install(StoreFolder(store))
         log = runs[0].root / "supervisor.log"
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -57,6 +62,7 @@ class Local:
                 stderr=descriptor,
                 start_new_session=True,
                 cwd="/",
+                env={**os.environ, **carriers},
             )
         finally:
             os.close(descriptor)
