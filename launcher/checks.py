@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from launcher.errors import Problem, nearest
-from launcher.secrets import named
+from launcher.secrets import named, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,10 +148,10 @@ def _inputs(spec: RunSpec) -> Iterator[Problem]:
 
 def unknown_secrets(spec: RunSpec, facts: Facts) -> Iterator[Problem]:
     """Return the problem of every secret that has no value now; also for what runs again."""
-    for key, text in spec.env.items():
+    for key, text in wanted(spec).items():
         for name in named([text]):
             if name in facts.unknown_secrets:
-                yield Problem(f"env.{key}", f"${{secret:{name}}}", facts.unknown_secrets[name])
+                yield Problem(key, f"${{secret:{name}}}", facts.unknown_secrets[name])
 
 
 def _secrets_file(spec: RunSpec, facts: Facts) -> Iterator[Problem]:

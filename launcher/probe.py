@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from launcher.compute.containers import in_image
 from launcher.compute.slurm import Slurm
-from launcher.secrets import look, named
+from launcher.secrets import look, named, wanted
 from launcher.spec import Facts, Mpi
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def probe(spec: RunSpec) -> Facts:
         from launcher.compute.slurm_cluster import read_cluster  # noqa: PLC0415  # 5 ms of start-up elsewhere
 
         cluster = read_cluster()
-    secrets = look(named(spec.env.values()))
+    secrets = look(named(wanted(spec).values()))
     facts = Facts(
         cpus=len(os.sched_getaffinity(0)),
         gpus=_gpus() if spec.resources.gpus_per_node and not slurm else (),

@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from launcher.agent.carried import CARRIER, SECRET
 from launcher.errors import ConfigError, Problem
 from launcher.paths import secrets_file
+from launcher.spec import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from launcher.spec import RunSpec
+
 PLACES: Final = ("env.*",)
-"""The keys whose values may hold secrets, as patterns of fnmatch."""
+"""The keys whose values may hold secrets, as patterns of fnmatch. Processes get those of `env`; whoever reads
+another key asks `values` for them."""
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LONGEST: Final = 65536
@@ -67,6 +71,12 @@ def misplaced(values: Mapping[str, Any], prefix: str = "") -> list[Problem]:
         for key, text in _texts(values, "")
         if SECRET.search(text) and not any(fnmatchcase(key, place) for place in PLACES)
     ]
+
+
+def wanted(spec: RunSpec) -> dict[str, str]:
+    """Return the texts of a spec that hold secrets, by key."""
+    parts = {key: plain(getattr(spec, key)) for key in {place.partition(".")[0] for place in PLACES}}
+    return {key: text for key, text in _texts(parts, "") if SECRET.search(text)}
 
 
 def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
