@@ -12,6 +12,8 @@ import selectors
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from .carried import without_carriers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -135,7 +137,7 @@ def clean(orders: dict[str, Any]) -> None:
 
 def _helper(orders: dict[str, Any], words: list[str], **pipes: int) -> subprocess.Popen[bytes]:
     """Start the process; in a session of its own, for it outlives a supervisor that is killed."""
-    env = dict(os.environ, PYTHONPATH=orders["code"], PYTHONDONTWRITEBYTECODE="1")
+    env = dict(without_carriers(os.environ), PYTHONPATH=orders["code"], PYTHONDONTWRITEBYTECODE="1")
     argv = [orders["python"], "-m", "launcher.engine.serve", *words]
     more: dict[str, Any] = {"stdin": subprocess.DEVNULL, **pipes}
     popen: subprocess.Popen[bytes] = subprocess.Popen(argv, env=env, cwd="/", start_new_session=True, **more)
