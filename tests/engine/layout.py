@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-DEFAULT_ROOT = Path("/var/tmp/launcher-engine")
+DEFAULT_ROOT = Path("/var/tmp").resolve() / "launcher-engine"
 REGISTRY_PORT = 5000  # in the engine's own network namespace, so the same in every engine
 
 
