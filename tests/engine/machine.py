@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docker import DockerClient
+from docker.errors import DockerException
+from requests.exceptions import RequestException
 
 from launcher.paths import cache_root
 from tests.engine import images, namespaces
-from tests.engine.layout import DEFAULT_ROOT, Layout, load
+from tests.engine.layout import DEFAULT_ROOT, DOCKERD, Layout, load
 from tests.engine.registry import Registry
 from tests.processes import Processes, listens, wait_for
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from tests.engine.images import Image
 
-DOCKERD = "dockerd"
 FOLDERS = ("bin", "client", "data", "exec", "log", "pids", "registry")
 FILES = ("daemon.json", "docker.sock", "dockerd.pid", "engine.json")
 # What dockerd calls for a container with GPUs. This one adds none, but such a container starts.
@@ -102,26 +103,25 @@ class Engine:
         for left in (self.layout.pid_file, self.layout.exec / "containerd" / "containerd.pid"):
             left.unlink(missing_ok=True)
         path = f"{self.layout.bin}:{os.environ['PATH']}"
-        line = [
-            DOCKERD,
-            "--config-file",
-            self.layout.daemon_json,
-            f"--live-restore={str(live_restore).lower()}",
-        ]
+        line = [DOCKERD, "--config-file", self.layout.daemon_json]
+        line += ["--live-restore"] if live_restore else []
         self._processes.spawn(DOCKERD, namespaces.argv(self._processes, line), {"PATH": path})
 
         def answers() -> bool:
             if not self._processes.pid(DOCKERD):
                 raise RuntimeError(f"{DOCKERD} ended: see {self.layout.logs}/{DOCKERD}.out")
-            return listens(str(self.layout.socket))  # the SDK leaves a socket open where nobody does
+            if listens(str(self.layout.socket)):  # where nobody does, the SDK leaves a socket open
+                with suppress(DockerException, RequestException):
+                    return self.client().ping()  # waits until containers and networks are in order
+            return False
 
         wait_for(answers, f"{DOCKERD} answers", limit_s=60)
-        self.client().ping()  # it waits until containers and networks are in order
 
     def down(self) -> None:
         """Kill everything that runs; only logs stay, to be read."""
         if self._client:
             self._client.close()
+        self._client = self._registry = None
         clear(self.layout.root)
 
     def _commands(self) -> set[str]:

@@ -130,7 +130,8 @@ def test_engines_live_side_by_side(engine: Engine) -> None:
     with another() as second:
         pids = [idle(one, "same") for one in (engine, second)]
         assert all(map(alive, pids))
-        assert engine.containers() == second.containers() == ["same"]
+        assert "same" in engine.containers()
+        assert second.containers() == ["same"]
         addresses = {one.exec(["hostname", "-I"]).stdout.split()[0] for one in (engine, second)}
         assert addresses == {engine.layout.address, second.layout.address}
         for one in (engine, second):
@@ -175,7 +176,7 @@ def test_containers_reach_the_package_index(engine: Engine) -> None:
 
 def test_containers_of_a_network_find_one_another_and_nobody_else(engine: Engine) -> None:
     network = engine.client().networks.create("launcher-test")
-    assert engine.networks() == ["launcher-test"]
+    assert "launcher-test" in engine.networks()
     try:
         idle(engine, "server", network="launcher-test")
         assert "1 packets received" in said(
@@ -185,7 +186,7 @@ def test_containers_of_a_network_find_one_another_and_nobody_else(engine: Engine
     finally:
         engine.client().containers.get("server").remove(force=True)
         network.remove()
-    assert engine.networks() == []
+    assert "launcher-test" not in engine.networks()
 
 
 def test_a_request_for_gpus_starts(engine: Engine) -> None:
