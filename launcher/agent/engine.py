@@ -135,10 +135,10 @@ def clean(orders: dict[str, Any]) -> None:
         return  # the next launch, or `launcher compute clean`, finds it by its labels
 
 
-def _helper(orders: dict[str, Any], words: list[str], **pipes: int) -> subprocess.Popen[bytes]:
+def _helper(
+    orders: dict[str, Any], words: list[str], stdin: int = subprocess.DEVNULL, stdout: int | None = None
+) -> subprocess.Popen[bytes]:
     """Start the process; in a session of its own, for it outlives a supervisor that is killed."""
     env = dict(without_carriers(os.environ), PYTHONPATH=orders["code"], PYTHONDONTWRITEBYTECODE="1")
     argv = [orders["python"], "-m", "launcher.engine.serve", *words]
-    more: dict[str, Any] = {"stdin": subprocess.DEVNULL, **pipes}
-    popen: subprocess.Popen[bytes] = subprocess.Popen(argv, env=env, cwd="/", start_new_session=True, **more)
-    return popen
+    return subprocess.Popen(argv, env=env, cwd="/", start_new_session=True, stdin=stdin, stdout=stdout)

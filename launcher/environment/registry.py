@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from launcher.engine.images import Login
 
+
 @dataclass(frozen=True, kw_only=True)
 class Registry:
     """A login; without one, what `docker login` and its credential helpers know serves."""

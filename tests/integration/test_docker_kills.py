@@ -41,17 +41,19 @@ def lab(tmp_path: Path, engine: Engine) -> Iterator[Boxed]:
 
 
 def processes(folder: RunFolder) -> dict[str, int]:
-    """Return the processes of a run on this side: the guard, its supervisor, and what speaks to the engine."""
-    owner = (record.read(str(folder.submit)) or {}).get("owner") or {}
+    """Return the processes of a run: the guard, its supervisor, and the helper that speaks to the engine."""
+    owner: dict[str, Any] = (record.read(str(folder.submit)) or {}).get("owner") or {}
     guard = int(owner.get("pid", 0))
-    above = parents()
-    found = {"guard": guard} if _command(guard)[-1:] == [b"supervise"] else {}
-    found |= {"supervisor": pid for pid, parent in above.items() if parent == guard and found}
-    worker = found.get("supervisor")
-    helpers = [
-        pid for pid, parent in above.items() if parent == worker and b"launcher.engine.serve" in _command(pid)
-    ]
-    return found | {"helper": pid for pid in helpers}
+    if _command(guard)[-1:] != [b"supervise"]:
+        return {}
+    found = {"guard": guard}
+    for pid, parent in sorted(parents().items()):
+        if parent == guard:
+            found["supervisor"] = pid
+    for pid, parent in parents().items():
+        if parent == found.get("supervisor") and b"launcher.engine.serve" in _command(pid):
+            found["helper"] = pid
+    return found
 
 
 def _command(pid: int) -> list[bytes]:
@@ -159,6 +161,10 @@ def test_no_engine_at_all(lab: Boxed) -> None:
     lab.nothing_left()
 
 
+def _tell(text: str) -> None:
+    print(text)  # noqa: T201  # to repeat what went wrong
+
+
 def _victims(lab: Boxed, folder: RunFolder) -> dict[str, Callable[[], object]]:
     there = processes(folder)
     found: dict[str, Callable[[], object]] = {name: lambda pid=pid: kill(pid) for name, pid in there.items()}
@@ -180,7 +186,7 @@ def _victims(lab: Boxed, folder: RunFolder) -> dict[str, Callable[[], object]]:
 @pytest.mark.slow
 def test_killed_at_any_time(lab: Boxed) -> None:
     """One in five is the engine, which takes two seconds to come back."""
-    print(f"seed {SEED}")
+    _tell(f"seed {SEED}")
     chance = random.Random(SEED)  # noqa: S311  # times, not secrets
     command = lab.shell(SHORT)
     counts: dict[str, int] = {}
@@ -193,12 +199,12 @@ def test_killed_at_any_time(lab: Boxed) -> None:
         try:
             victims[name]()
         except Exception as error:  # noqa: BLE001  # it went away meanwhile
-            print(name, error)
+            _tell(f"{name}: {error}")
         state = lab.over(folder, 120).state
         counts[f"{name}: {state}"] = counts.get(f"{name}: {state}", 0) + 1
         if name == "engine" or read_run(folder).state is not State.COMPLETED:
             lab.nothing_left(60)
-    print(counts)
+    _tell(str(counts))
     lab.launch(command)
     lab.nothing_left()
     assert sorted(lab.store.numbers("mnist")) == list(range(1, KILLS + 2))
