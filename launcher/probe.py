@@ -61,10 +61,12 @@ def probe(spec: RunSpec) -> Facts:
 
 def _in_engine(spec: RunSpec, options: Docker, facts: Facts) -> Facts:
     """Return facts of the engine, with the MPI of the image in the place of this host's."""
-    from launcher.engine.client import connect, read_engine  # noqa: PLC0415  # imports the SDK
+    from launcher.engine.client import connect, read_engine  # noqa: PLC0415  # other targets do without
+    from launcher.engine.helper import Helper  # noqa: PLC0415
 
+    helper = Helper()  # imports the SDK while this process does
     engine = read_engine()
-    facts = replace(facts, engine=engine)
+    facts = replace(facts, engine=replace(engine, helper=helper))
     if facts.mpi is None and spec.distribution.kind not in _USES_MPI:
         return facts
     told = MPI.fullmatch(options.mpi or "")

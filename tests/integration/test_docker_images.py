@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.engine.machine import Engine
     from tests.engine.registry import Registry
 
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 SIX = "import six, sys; print(sys.executable, six.__version__)"
 
 
@@ -66,9 +68,9 @@ def images(lab: Boxed, repository: str = "launcher/environment") -> list[str]:
 def test_packages_are_installed_once(lab: Boxed) -> None:
     """Five launches at the same moment build one image."""
     lab.script(SIX)
-    words = packages(lab, "environment.pip_packages=[six==1.16.0]", "name=n")
+    words = packages(lab, "environment.pip_packages=[six==1.16.0]")
     with ThreadPoolExecutor(5) as pool:
-        done = list(pool.map(lambda _: lab.launch(*words), range(5)))
+        done = list(pool.map(lambda name: lab.launch(*words, name), ["name=n"] * 5))
     assert [each.returncode for each in done] == [0] * 5, done[0].stderr
     assert len(images(lab)) == 1
     assert sum("Resolving packages" in each.stderr for each in done) == 1
@@ -105,8 +107,9 @@ def test_the_image_is_as_its_base_was(lab: Boxed, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     [tag] = images(lab)
     before, after = (api.inspect_image(name)["Config"] for name in (base, tag))
-    for key in ("Entrypoint", "Cmd", "WorkingDir", "Env"):
+    for key in ("Entrypoint", "Cmd", "WorkingDir"):
         assert (after[key] or None) == (before[key] or None), key
+    assert set(after["Env"]) - set(before["Env"]) <= {f"PATH={_PATH}"}  # which the engine gives anyway
     assert after["User"] == "root"  # as the base's, which names none
     history = json.dumps(api.history(tag))
     assert str(tmp_path) not in history
@@ -219,7 +222,7 @@ def test_an_image_is_pushed_and_pulled_by_another_host(lab: Boxed, registry: Reg
 
 
 def test_a_private_image(lab: Boxed, registry: Registry, tmp_path: Path) -> None:
-    """Pulled by a login of the options, by Docker's own configuration, and refused in the registry's words."""
+    """By a login of the options, by Docker's own configuration, and refused in the registry's words."""
     api: Any = lab.engine.client().api
     private = f"{registry.address}/private/tiny:1"
     api.tag(lab.image, private.rpartition(":")[0], "1")
