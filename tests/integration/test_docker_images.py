@@ -70,7 +70,8 @@ def test_packages_are_installed_once(lab: Boxed) -> None:
     lab.script(SIX)
     words = packages(lab, "environment.pip_packages=[six==1.16.0]")
     with ThreadPoolExecutor(5) as pool:
-        done = list(pool.map(lambda name: lab.launch(*words, name), ["name=n"] * 5))
+        tasks = [pool.submit(lab.launch, *words, "name=n") for _ in range(5)]
+        done = [task.result() for task in tasks]
     assert [each.returncode for each in done] == [0] * 5, done[0].stderr
     assert len(images(lab)) == 1
     assert sum("Resolving packages" in each.stderr for each in done) == 1
