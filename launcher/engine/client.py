@@ -43,6 +43,19 @@ def connect(timeout_s: int = _TIMEOUT_S) -> Any:
         raise EngineError(f"{address}: {words(error)}") from error
 
 
+def reach(timeout_s: int = 10) -> Any:
+    """Return a client of an engine that may be of this machine, soon; see `connect`.
+
+    Raises:
+        EngineError: there is none.
+    """
+    address = _address()
+    there = elsewhere(address)
+    if there:
+        raise EngineError(f"{address}: {there}")
+    return connect(timeout_s)
+
+
 def _where(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return address and TLS of the engine, as the docker command finds them."""
     import docker.context  # noqa: PLC0415  # see `connect`
