@@ -64,5 +64,4 @@ def _tell(rows: Sequence[Row], *, dry_run: bool) -> None:
         say("Nothing was left.")
         return
     table(("WHAT", "NAME", "RUN"), [(row["what"], row["name"], row["run"] or "-") for row in rows])
-    verb = "would be removed; nothing was" if dry_run else "removed"
-    say(f"\n{len(rows)} {verb}")
+    say(f"\nNothing was removed; {len(rows)} would be" if dry_run else f"\n{len(rows)} removed")

@@ -63,16 +63,31 @@ def rows(request: LaunchRequest, timeout_s: float) -> Iterator[Row]:
     except (EngineError, OSError) as error:
         yield Row("engine", BAD, str(error), "Check again")
         return
-    yield _machine(about)
-    yield _sees(about, folders)
-    yield from _sizes(spec.resources, engine, about)
-    yield _gpus(spec.resources, facts, about)
-    yield from _disk(about)
-    yield _users(engine)
-    yield Row("registries", OK, f"logged in at {', '.join(registries()) or 'none'}")
-    yield _leftovers(about)
+    yield from engine_rows(spec.resources, facts, about, folders)
     yield writable("cache", cache_root(), "Choose another: LAUNCHER_CACHE")
     yield background()
+
+
+def engine_rows(
+    resources: Resources, facts: Facts, about: About, folders: Mapping[Path, Path]
+) -> Iterator[Row]:
+    """Yield what the engine has told.
+
+    Args:
+        resources: that are asked for.
+        facts: of the probe, also about GPUs.
+        about: what it tells of itself.
+        folders: by the files that it was asked whether it sees.
+    """
+    assert facts.engine is not None, "probed"  # noqa: S101
+    yield _machine(about)
+    yield _sees(about, folders)
+    yield from _sizes(resources, facts.engine, about)
+    yield _gpus(resources, facts, about)
+    yield _disk(about)
+    yield _users(facts.engine)
+    yield Row("registries", OK, f"logged in at {', '.join(registries()) or 'none'}")
+    yield _leftovers(about)
 
 
 def _facts(spec: RunSpec) -> Facts:
@@ -157,20 +172,17 @@ def _gpus(resources: Resources, facts: Facts, about: About) -> Row:
     return Row("GPUs", BAD if wanted else WARN, f"{found}; nothing tells that the engine can give them", step)
 
 
-def _disk(about: About) -> Iterator[Row]:
+def _disk(about: About) -> Row:
     root = Path(about.root)
     try:
         free = free_gib(root)
     except OSError:
-        yield Row(
-            "disk", WARN, f"{root} ({about.driver}) is not seen from here", "Not looked at: docker system df"
-        )
-        return
+        found = f"{root} ({about.driver}) is not seen from here: not looked at"
+        return Row("disk", WARN, found, "docker system df tells what it holds")
     found = f"{root} ({about.driver}), {free:.0f} GiB free"
     if free < LOW_GIB:
-        yield Row("disk", WARN, found, "python -m launcher env prune; docker system df tells what it holds")
-    else:
-        yield Row("disk", OK, found)
+        return Row("disk", WARN, found, "python -m launcher env prune; docker system df tells what it holds")
+    return Row("disk", OK, found)
 
 
 def _users(engine: Engine) -> Row:
