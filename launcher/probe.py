@@ -17,6 +17,7 @@ from launcher.compute.docker import Docker
 from launcher.compute.slurm import Slurm
 from launcher.environment import Image
 from launcher.paths import cache_root
+from launcher.secrets import look, named, wanted
 from launcher.spec import Facts, Mpi
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def probe(spec: RunSpec) -> Facts:
         from launcher.compute.slurm_cluster import read_cluster  # noqa: PLC0415  # 5 ms of start-up elsewhere
 
         cluster = read_cluster()
+    secrets = look(named(wanted(spec).values()))
     facts = Facts(
         cpus=len(os.sched_getaffinity(0)),
         gpus=_gpus() if spec.resources.gpus_per_node and not slurm else (),
@@ -45,6 +47,8 @@ def probe(spec: RunSpec) -> Facts:
         cxx=shutil.which("g++") or shutil.which("c++") if uses_mpi else None,
         cluster=cluster,
         modules=frozenset(name for name in _MODULES if find_spec(name)) if current else frozenset(),
+        unknown_secrets=secrets.unknown,
+        secrets_file=secrets.file,
     )
     if isinstance(spec.compute, Slurm):
         facts = in_image(spec.compute.container, facts, current=current)
@@ -57,10 +61,12 @@ def probe(spec: RunSpec) -> Facts:
 
 def _in_engine(spec: RunSpec, options: Docker, facts: Facts) -> Facts:
     """Return facts of the engine, with the MPI of the image in the place of this host's."""
-    from launcher.engine.client import connect, read_engine  # noqa: PLC0415  # imports the SDK
+    from launcher.engine.client import connect, read_engine  # noqa: PLC0415  # other targets do without
+    from launcher.engine.helper import Helper  # noqa: PLC0415
 
+    helper = Helper()  # imports the SDK while this process does
     engine = read_engine()
-    facts = replace(facts, engine=engine)
+    facts = replace(facts, engine=replace(engine, helper=helper))
     if facts.mpi is None and spec.distribution.kind not in _USES_MPI:
         return facts
     told = MPI.fullmatch(options.mpi or "")

@@ -7,10 +7,8 @@ import sys
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import launcher
 from launcher.compute.containers import MPI, check_mounts
 from launcher.compute.supervise import hand_over
 from launcher.errors import Problem
@@ -85,16 +83,21 @@ class Docker:
     def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
         """See `Compute.submit`. One supervisor serves all of them, with one way to the engine."""
         known = facts.engine
-        rootless = known is not None and known.rootless
-        engine = {
+        assert known is not None and known.helper is not None, "probed"  # noqa: S101, PT018
+        engine: dict[str, Any] = {
             "python": sys.executable,
-            "code": str(Path(launcher.__file__).parents[1]),
-            "token": uuid4().hex,
-            "user": "0:0" if rootless else f"{os.getuid()}:{os.getgid()}",
-            "remapped": known is not None and known.remapped,
+            "code": known.helper.code,
+            "token": known.helper.token,
+            "pipes": known.helper.take(),
+            "user": "0:0" if known.rootless else f"{os.getuid()}:{os.getgid()}",
+            "remapped": known.remapped,
         }
         parallel = self.max_parallel or facts.cpus
-        hand_over(folders, store, max_parallel=parallel, gpus=list(facts.gpus), engine=engine)
+        try:
+            hand_over(folders, store, max_parallel=parallel, gpus=list(facts.gpus), engine=engine)
+        finally:
+            for pipe in engine["pipes"]:
+                os.close(pipe)
 
 
 def _engine(spec: RunSpec, engine: Engine) -> Iterator[Problem]:

@@ -170,7 +170,7 @@ def workbench(client: Any, image: str, mounts: Sequence[tuple[str, str, bool]]) 
         )
         made = client.create_container(
             image, entrypoint=["sh"], command=["-c", boxes.KEEPER, f"{PLACE}/bench/alive"], user="0:0",
-            host_config=host, labels=own_labels(), working_dir="/", name=own_name(),
+            host_config=host, labels=own_labels(), name=own_name(),
         )  # fmt: skip
         container = made["Id"]
         client.start(container)
