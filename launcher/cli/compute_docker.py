@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from launcher.cli.compute_rows import BAD, OK, WARN, Row, background, free_gib, writable
+from launcher.compute.local import Local
 from launcher.distribution.single import Single
 from launcher.engine.about import About, ask, chosen_by, registries, sdk_version
-from launcher.engine.client import INSTALL
+from launcher.engine.client import INSTALL, read_engine
 from launcher.errors import EngineError
 from launcher.paths import cache_root
 from launcher.probe import probe
@@ -91,9 +92,10 @@ def engine_rows(
 
 
 def _facts(spec: RunSpec) -> Facts:
-    """Return engine and GPUs, whether or not these are asked for."""
+    """Return engine and GPUs, whether or not these are asked for, without what a launch starts on its way."""
     resources = replace(spec.resources, gpus_per_node=max(1, spec.resources.gpus_per_node))
-    return probe(replace(spec, distribution=Single(), resources=resources))
+    facts = probe(replace(spec, compute=Local(), distribution=Single(), resources=resources))
+    return replace(facts, engine=read_engine())
 
 
 @contextmanager

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from launcher.agent import record
-from launcher.store import records
-from tests.integration.conftest import until
-from tests.integration.docker_lab import SLEEPS, Boxed
+from launcher.spec import State
+from tests.integration.docker_lab import Boxed
+from tests.integration.test_docker_kills import begin, kill, processes
 from tests.processes import wait_for
 
 if TYPE_CHECKING:
@@ -44,20 +43,6 @@ def clean(lab: Boxed, *words: str) -> list[tuple[str, str]]:
     done = lab.command("compute", "clean", "--json", *words)
     assert done.returncode == 0, done.stderr
     return [(row["what"], row["name"]) for row in json.loads(done.stdout)["removed"]]
-
-
-def cousins(folder: Path) -> list[int]:
-    """Return supervisor, guard and helper of a run."""
-    owner = (records.read(folder / "submit.json") or {})["owner"]
-    guard = int(owner["pid"])  # the process that was started; the supervisor is its child
-    found = [guard]
-    for pid in found:  # grows while it is walked
-        found += [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
-                  for child in (task / "children").read_text().split()]  # fmt: skip
-    helpers = [pid for pid in found if b"launcher.engine.serve" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    assert helpers
-    assert len(found) >= 3
-    return found
 
 
 def test_an_engine_where_all_is_well(lab: Boxed) -> None:
@@ -100,16 +85,16 @@ def test_registries_by_name(lab: Boxed, tmp_path: Path) -> None:
 
 
 def test_after_supervisor_guard_and_helper_were_killed_together(lab: Boxed) -> None:
-    lab.start(lab.shell(SLEEPS), "distribution=torch", "nodes=2")
-    lab.running(lab.run(), "up")
+    run = begin(lab)
     boxes = [str(box["Name"]).lstrip("/") for box in lab.boxes()]
     [network] = lab.engine.networks()
     folders = {path for path in Path(lab.env["TMPDIR"]).iterdir() if path.name.startswith("launcher-")}
     assert len(folders) == 2
     assert clean(lab) == []  # all are alive
     others = strangers(lab)
-    for pid in cousins(lab.run().root):
-        os.kill(pid, signal.SIGKILL)
+    looking = processes(lab, run)
+    assert set(looking) == {"guard", "supervisor", "helper"}
+    kill(*looking.values())
     wait_for(lambda: not set(boxes) & set(lab.engine.containers()), "boxes end with their agents")
     never = created(lab, "launcher-0123456789ab", dead())
 
@@ -134,7 +119,7 @@ def test_after_supervisor_guard_and_helper_were_killed_together(lab: Boxed) -> N
             api.remove_container(name, force=True)
         for name in others[1]:
             api.remove_network(name)
-    lab.over(lab.run())
+    assert lab.over(run).state is State.FAILED
     lab.nothing_left()
 
 
@@ -172,4 +157,4 @@ def test_without_an_engine_it_says_so(lab: Boxed) -> None:
     done = lab.command("compute", "clean")
     assert done.returncode == 2
     assert "were not looked at: unix:///nonesuch.sock" in done.stderr
-    until(lambda: "Traceback" not in done.stderr, "a plain word")
+    assert "Traceback" not in done.stderr
