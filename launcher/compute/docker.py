@@ -85,16 +85,21 @@ class Docker:
     def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
         """See `Compute.submit`. One supervisor serves all of them, with one way to the engine."""
         known = facts.engine
-        rootless = known is not None and known.rootless
         engine = {
             "python": sys.executable,
             "code": str(Path(launcher.__file__).parents[1]),
             "token": uuid4().hex,
-            "user": "0:0" if rootless else f"{os.getuid()}:{os.getgid()}",
+            "user": user_in(known),
             "remapped": known is not None and known.remapped,
         }
         parallel = self.max_parallel or facts.cpus
         hand_over(folders, store, max_parallel=parallel, gpus=list(facts.gpus), engine=engine)
+
+
+def user_in(engine: Engine | None) -> str:
+    """Return who the submitter is in containers of an engine: uid and gid."""
+    rootless = engine is not None and engine.rootless
+    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
 
 
 def _engine(spec: RunSpec, engine: Engine) -> Iterator[Problem]:
