@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from launcher.errors import Problem, nearest
+from launcher.secrets import named, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,8 @@ def check(spec: RunSpec, facts: Facts) -> list[Problem]:
         *_counts(spec),
         *_environment_variables(spec),
         *_inputs(spec),
+        *unknown_secrets(spec, facts),
+        *_secrets_file(spec, facts),
         *spec.distribution.check(spec, facts),
         *spec.environment.check(spec, facts),
         *spec.data.check(spec, facts),
@@ -141,3 +144,20 @@ def _inputs(spec: RunSpec) -> Iterator[Problem]:
                 given = f"${{data:{name}}}"
                 known = f"one of {', '.join(names)}" if names else "an input; this data has none"
                 yield Problem("args", given, known, nearest(name, names) or "See data.inputs")
+
+
+def unknown_secrets(spec: RunSpec, facts: Facts) -> Iterator[Problem]:
+    """Return the problem of every secret that has no value now; also for what runs again."""
+    for key, text in wanted(spec).items():
+        for name in named([text]):
+            if name in facts.unknown_secrets:
+                yield Problem(key, f"${{secret:{name}}}", facts.unknown_secrets[name])
+
+
+def _secrets_file(spec: RunSpec, facts: Facts) -> Iterator[Problem]:
+    file = facts.secrets_file
+    if file is not None and file.resolve().is_relative_to(spec.source.resolve()):
+        hint = "Move it, and name it by LAUNCHER_SECRETS"
+        yield Problem(
+            "source", str(spec.source), f"a folder without {file}: it is copied into the store", hint
+        )

@@ -9,6 +9,7 @@ from launcher.checks import check
 from launcher.errors import ConfigError, Problem
 from launcher.paths import StoreFolder
 from launcher.probe import probe
+from launcher.secrets import named, wanted
 from launcher.store.git import GitQuestion
 from launcher.store.runs import create_run, reserve
 from launcher.store.snapshots import snapshot
@@ -71,7 +72,8 @@ def checked(requests: Sequence[LaunchRequest]) -> list[Member]:
 def facts_of(spec: RunSpec, known: dict[str, Facts], *, touch: bool = True) -> Facts:
     """Return what the probe finds for a spec, asked once for all specs alike; for `touch` see `probe`."""
     gpus = spec.resources.gpus_per_node > 0
-    asked = repr((spec.distribution.kind, spec.environment, spec.compute, gpus))
+    secrets = named(wanted(spec).values())
+    asked = repr((spec.distribution.kind, spec.environment, spec.compute, gpus, secrets))
     facts = known[asked] = known.get(asked) or probe(spec, touch=touch)
     return facts
 

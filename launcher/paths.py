@@ -22,6 +22,15 @@ def cache_root() -> Path:
     return Path(base).expanduser().absolute() / "launcher"
 
 
+def secrets_file() -> Path:
+    """Return the file that secrets are taken from where the shell has no variable of their name."""
+    given = os.environ.get("LAUNCHER_SECRETS")
+    if given:
+        return Path(given).expanduser().absolute()
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(base).expanduser().absolute() / "launcher" / "secrets"
+
+
 class RunFolder(NamedTuple):
     """A run's folder, `<store>/runs/<experiment>/<number>`."""
 

@@ -17,6 +17,7 @@ from launcher.compute.docker import Docker
 from launcher.compute.slurm import Slurm
 from launcher.environment import Image
 from launcher.paths import cache_root
+from launcher.secrets import look, named, wanted
 from launcher.spec import Facts, Mpi
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def probe(spec: RunSpec, *, touch: bool = True) -> Facts:
         from launcher.compute.slurm_cluster import read_cluster  # noqa: PLC0415  # 5 ms of start-up elsewhere
 
         cluster = read_cluster()
+    secrets = look(named(wanted(spec).values()))
     facts = Facts(
         cpus=len(os.sched_getaffinity(0)),
         gpus=_gpus() if spec.resources.gpus_per_node and not slurm else (),
@@ -50,6 +52,8 @@ def probe(spec: RunSpec, *, touch: bool = True) -> Facts:
         cxx=shutil.which("g++") or shutil.which("c++") if uses_mpi else None,
         cluster=cluster,
         modules=frozenset(name for name in _MODULES if find_spec(name)) if current else frozenset(),
+        unknown_secrets=secrets.unknown,
+        secrets_file=secrets.file,
     )
     if isinstance(spec.compute, Slurm):
         facts = in_image(spec.compute.container, facts, current=current)

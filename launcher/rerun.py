@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.errors import BuildError, NotFoundError
+from launcher.checks import unknown_secrets
+from launcher.errors import BuildError, ConfigError, NotFoundError
 from launcher.launch import run_members
 from launcher.members import Member, facts_of
 from launcher.paths import RunFolder, StoreFolder, cache_root
@@ -25,6 +26,7 @@ def rerun(folder: RunFolder, *, wait: bool) -> int:
 
     Raises:
         NotFoundError: the run or its source is no longer there.
+        ConfigError: a secret of the run has no value now.
     """
     member, tree = again(folder, {}, wait=wait)
     request = member.request
@@ -48,6 +50,7 @@ def again(
 
     Raises:
         NotFoundError: the run or its source is no longer there.
+        ConfigError: a secret of the run has no value now.
     """
     from launcher.config.frozen import thaw  # noqa: PLC0415  # only this command of `runs` needs OmegaConf
 
@@ -58,6 +61,9 @@ def again(
         raise NotFoundError(f"{folder.id}: its snapshot of the source is gone from the store")
     spec = thaw(frozen)
     facts = facts_of(spec, known)
+    problems = list(unknown_secrets(spec, facts))
+    if problems:
+        raise ConfigError(problems)
     request = LaunchRequest(
         spec=spec, store=folder.root.parents[2], config=folder.config.read_text("utf-8", "surrogateescape"),
         overrides=tuple(submit["overrides"]), wait=wait,

@@ -51,7 +51,7 @@ def resume(sweep: Sweep, words: Sequence[str] = (), *, wait: bool) -> int | None
         wait: whether to follow the runs.
 
     Raises:
-        ConfigError: the words mean something else; nothing was touched.
+        ConfigError: the words mean something else, or a secret has no value now; nothing was touched.
         NotFoundError: the source of a member is gone; nothing was touched.
     """
     settle(member.run for member in open_members(sweep))

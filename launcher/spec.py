@@ -138,6 +138,10 @@ class Facts:
     """With compute=slurm, where there is one."""
     engine: Engine | None = None
     """With compute=docker."""
+    unknown_secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of the secrets that the spec names those without a value, each with what is expected, in words."""
+    secrets_file: Path | None = None
+    """Where at least one of the others stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,13 @@ if [ "$(id -u)" = 0 ]; then
         missing="$missing podman netavark runc busybox-static python3"
         break
     done
+    # A Docker engine and a registry (tests/engine); its images are made of the same, of pip and apt.
+    for command in dockerd iptables docker-registry htpasswd ip nft busybox /usr/bin/python3 /usr/bin/pip3; do
+        command -v "$command" >/dev/null 2>&1 && continue
+        missing="$missing docker.io iptables docker-registry apache2-utils iproute2 nftables"
+        missing="$missing busybox-static python3 python3-pip"
+        break
+    done
 fi
 if [ -n "$missing" ]; then
     [ "$(id -u)" = 0 ] || { echo "install these packages first:$missing" >&2; exit 2; }

@@ -16,6 +16,7 @@ import subprocess
 from typing import Any, cast
 
 from . import container, memory, record
+from .carried import without_carriers
 from .causes import tail_lines
 from .network import listens
 from .system import command_line, members_of, parents, send, send_group
@@ -107,6 +108,7 @@ class Box:
             with open(self.log, "ab") as log:
                 return subprocess.Popen(
                     [*argv, BOX, json.dumps(dict(self._wanted, owner=owner))],
+                    env=without_carriers(os.environ),
                     stdin=reader,
                     stdout=log,
                     stderr=log,
@@ -153,7 +155,7 @@ class Box:
         os.lseek(stdin, 0, os.SEEK_SET)
         words = [self._end(process["name"]), process["log"], process["cwd"], *process["argv"]]
         argv = container.enter_argv(self._wanted, words)
-        return argv, dict(os.environ, LAUNCHER_MARK=env["LAUNCHER_MARK"]), stdin
+        return argv, dict(without_carriers(os.environ), LAUNCHER_MARK=env["LAUNCHER_MARK"]), stdin
 
     def ended(
         self, name: str, code: int | None, number: int | None

@@ -17,7 +17,7 @@ OWN_TMP = "@{tmp}"
 # What would tell a process of this run that it is part of something else: another run, an MPI job, a
 # cluster of the submitter's shell. A run's own values are put on top.
 _FOREIGN = re.compile(
-    r"^(LAUNCHER_.*|CUDA_VISIBLE_DEVICES|TF_CONFIG|OMPI_.*|PMI_.*|PMIX_.*|PRTE_.*|HYDRA_.*|MPI_LOCAL.*|HOROVOD_.*"
+    r"^((SLURM_)?LAUNCHER_.*|CUDA_VISIBLE_DEVICES|TF_CONFIG|OMPI_.*|PMI_.*|PMIX_.*|PRTE_.*|HYDRA_.*|MPI_LOCAL.*|HOROVOD_.*"
     r"|RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|GROUP_.*|NODE_RANK|MASTER_ADDR|MASTER_PORT|TORCHELASTIC_.*"
     r"|VIRTUAL_ENV|PYTHONHOME|PYTHONPATH|CONDA_PREFIX|CONDA_DEFAULT_ENV)$"
 )

@@ -12,6 +12,8 @@ import selectors
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from .carried import without_carriers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -98,7 +100,7 @@ class Engine:
             hear = self._asked.get(message["id"])
             if hear is not None:
                 hear(message)
-            if "ended" in message or "error" in message:
+            if "begun" not in message:
                 self._asked.pop(message["id"], None)
         elif event in ("lost", "back"):
             self.lost = message.get("message")
@@ -115,7 +117,7 @@ class Engine:
         self._let_go(process)
         asked, self._asked, self._rest = self._asked, {}, b""
         for hear in asked.values():
-            hear({"error": "the process that speaks to the container engine has ended: see supervisor.log"})
+            hear({"error": "the process that speaks to it has ended", "lost": True})
 
     def _let_go(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
@@ -133,10 +135,10 @@ def clean(orders: dict[str, Any]) -> None:
         return  # the next launch, or `launcher compute clean`, finds it by its labels
 
 
-def _helper(orders: dict[str, Any], words: list[str], **pipes: int) -> subprocess.Popen[bytes]:
+def _helper(
+    orders: dict[str, Any], words: list[str], stdin: int = subprocess.DEVNULL, stdout: int | None = None
+) -> subprocess.Popen[bytes]:
     """Start the process; in a session of its own, for it outlives a supervisor that is killed."""
-    env = dict(os.environ, PYTHONPATH=orders["code"], PYTHONDONTWRITEBYTECODE="1")
+    env = dict(without_carriers(os.environ), PYTHONPATH=orders["code"], PYTHONDONTWRITEBYTECODE="1")
     argv = [orders["python"], "-m", "launcher.engine.serve", *words]
-    more: dict[str, Any] = {"stdin": subprocess.DEVNULL, **pipes}
-    popen: subprocess.Popen[bytes] = subprocess.Popen(argv, env=env, cwd="/", start_new_session=True, **more)
-    return popen
+    return subprocess.Popen(argv, env=env, cwd="/", start_new_session=True, stdin=stdin, stdout=stdout)

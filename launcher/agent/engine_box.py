@@ -90,15 +90,24 @@ class EngineBox(Box):
         self._asked.add(name)
 
         def hear(answer: dict[str, Any]) -> None:
+            begun = name not in self._asked
+            lost = "error" in answer and answer.get("lost")
+            if lost and (begun or self._told(name) is not None):
+                answer = {}  # where nobody tells the end of what has begun, it is seen
             if "error" in answer:
                 self._asked.discard(name)
-                kind, message = self._why() or ("start", "%s: %s" % (process["argv"][0], answer["error"]))
+                kind, message = "start", "%s: %s" % (process["argv"][0], answer["error"])
+                if lost:
+                    kind, message = "engine_lost", "lost the container engine: %s" % answer["error"]
+                kind, message = self._why() or (kind, message)
                 self._report({"event": "refused", "name": name, "message": message, "kind": kind})
                 return
-            if name in self._asked:  # its end may be told first
+            if not begun:  # its end may be told first
                 self._asked.discard(name)
+                self._left[name] = None, None
                 self._report({"event": "started", "name": name, "pid": None})
-            self._left[name] = answer.get("ended"), None
+            if "ended" in answer and name in self._left:
+                self._left[name] = answer["ended"], None
             self._tell()
 
         request = {"do": "exec", "box": self._wanted["name"], "argv": argv, "env": given}

@@ -29,6 +29,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import box, memory, record, stage
+from .carried import filled
 from .causes import tail_lines
 from .commands import OWN_TMP, base_environment, tmp_name
 from .engine_box import EngineBox
@@ -354,7 +355,8 @@ class Node:
             self._report({"event": "started", "name": process["name"], "pid": popen.pid})
 
     def _environment(self, process: dict[str, Any]) -> dict[str, str]:
-        env = dict(base_environment(process["path_prefix"], process.get("slurm", True)), **process["env"])
+        env = base_environment(process["path_prefix"], process.get("slurm", True))
+        env.update(filled(process["env"], os.environ))
         if env.get("TMPDIR") == OWN_TMP:
             env["TMPDIR"] = self._make_tmp(process.get("tmp", "job"))
         return env

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import record
+from .carried import carriers
 from .causes import tail, tail_lines
 from .network import Interface, candidates
 from .site import Here, read_ports
@@ -221,7 +222,8 @@ class Slurm(Here):
         if self._index is not None:
             argv.append("--array=%s" % self._index)
             name = "id.%s.%d.json" % (self._index, number)
-        done = run_tool([*argv, os.path.join(self._folder, "job.sh")], clean=True)
+        argv.append(os.path.join(self._folder, "job.sh"))
+        done = run_tool(argv, clean=True, more=carriers(os.environ))
         told = done.stdout.strip().split(";")[0]
         if done.returncode != 0 or not told.isdigit():
             return (done.stderr or done.stdout).strip()

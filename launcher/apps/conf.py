@@ -22,6 +22,7 @@ class LocalConf:
     max_parallel: int | None = None
     distribution: str | None = None
     env: dict[str, str] | None = None
+    secrets: list[str] | None = None
     tags: dict[str, str] | None = None
     source: str | None = None
     snapshot_limit_mib: float | None = None

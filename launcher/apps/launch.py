@@ -92,7 +92,7 @@ def _request(config: DictConfig, words: Sequence[str], entry: Entry) -> LaunchRe
     }
     python_path = os.environ.get("PYTHONPATH")
     env = {"PYTHONPATH": _absolute(python_path)} if python_path else {}
-    options["env"] = env | options.get("env", {})
+    options["env"] = env | options["env"]
     spec = RunSpec(
         **option.run_fields(options),
         app=frozen,

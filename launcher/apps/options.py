@@ -13,6 +13,7 @@ import launcher.compute
 import launcher.distribution
 from launcher.apps.conf import LocalConf, SlurmConf
 from launcher.errors import ConfigError, Problem, nearest
+from launcher.secrets import misplaced, symbol
 from launcher.spec import Resources
 
 if TYPE_CHECKING:
@@ -74,9 +75,25 @@ def options_of(config: DictConfig) -> dict[str, Any]:
             )
             wrong.append(problem)
         values[name] = value
+    wrong += misplaced(options, "hydra.launcher.")
+    options["env"] = {**options.get("env", {}), **_secrets(options.pop("secrets", ()), wrong)}
     if wrong:
         raise ConfigError(wrong)
     return options
+
+
+def _secrets(names: Sequence[str], wrong: list[Problem]) -> dict[str, str]:
+    """Return the variables that secrets are given to a job in.
+
+    An app has resolvers of its own, so that `${secret:…}` can be one of them.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            found[name] = symbol(name)
+        except ValueError as error:
+            wrong.append(Problem("hydra.launcher.secrets", name, "names of secrets", str(error)))
+    return found
 
 
 def notes(config: DictConfig) -> list[str]:

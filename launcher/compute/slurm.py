@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from launcher.compute.agents import install
 from launcher.compute.containers import Container
+from launcher.compute.handover import secrets_of
 from launcher.compute.slurm_checks import check_slurm
 from launcher.errors import SubmitError
 from launcher.paths import RunFolder, StoreFolder
@@ -132,6 +133,7 @@ class Slurm:
         from launcher.compute.slurm_queue import note_job  # noqa: PLC0415  # see `script`
         from launcher.compute.slurm_script import send  # noqa: PLC0415
 
+        carriers = secrets_of(runs)
         spec, submit = records.read(runs[0].spec) or {}, records.read(runs[0].submit) or {}
         folder = runs[0].root / "job"
         if several:
@@ -145,7 +147,7 @@ class Slurm:
             enter(run, State.QUEUED, job=job)
         script, lines = self.script(spec, folder, agent, len(runs) if several else None)
         try:
-            job_id = send(script, lines)
+            job_id = send(script, lines, carriers)
         except SubmitError as error:
             cause = {"kind": "submit", "phase": str(State.QUEUED), "message": str(error)}
             for run in runs:

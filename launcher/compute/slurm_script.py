@@ -6,6 +6,7 @@ import math
 import shlex
 import time
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from launcher.agent.slurm import run_tool
@@ -174,8 +175,13 @@ def _literal(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def send(script: Script, lines: str) -> str:
+def send(script: Script, lines: str, carriers: Mapping[str, str] = MappingProxyType({})) -> str:
     """Submit it through sbatch; return the job's id. The file stays, for requeues that are refused.
+
+    Args:
+        script: what is asked for.
+        lines: of shell, that run.
+        carriers: variables of the job with the secrets of its runs.
 
     Raises:
         SubmitError: Slurm refused, in its words, or did not answer for long.
@@ -186,7 +192,7 @@ def send(script: Script, lines: str) -> str:
     path.write_text(script.text(lines), encoding="utf-8")
     path.chmod(0o700)
     for pause in (*TRIES_S, None):
-        done = tool(["sbatch", str(path)])
+        done = tool(["sbatch", str(path)], carriers)
         if done.returncode == 0:
             read: Any = SlurmExecutor._get_job_id_from_submission_command  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             return str(read(done.stdout))
@@ -197,10 +203,12 @@ def send(script: Script, lines: str) -> str:
     raise AssertionError
 
 
-def tool(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run one of Slurm's programs, without what this shell's own job was given."""
+def tool(
+    argv: Sequence[str], more: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
+    """Run one of Slurm's programs, without what this shell's own job was given, with `more` variables."""
     whole = {"SLURM_BITSTR_LEN": "0"}  # lists of an array's members are cut at 64 characters otherwise
-    return run_tool(list(argv), clean=True, timeout_s=TOOL_S, more=whole)
+    return run_tool(list(argv), clean=True, timeout_s=TOOL_S, more={**whole, **more})
 
 
 def _words(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.agent.record import encode, owner
 from launcher.compute.agents import install
+from launcher.compute.handover import secrets_of
 from launcher.errors import NotFoundError
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import State
@@ -30,8 +31,12 @@ def hand_over(folders: Sequence[Path], store: Path, **orders: Any) -> None:
         folders: of the runs.
         store: they are in.
         orders: `max_parallel`, `gpus`, and `engine` where their nodes are containers.
+
+    Raises:
+        SubmitError: a secret has no value any more; the runs have ended as Failed.
     """
     runs = [RunFolder(folder) for folder in folders]
+    carriers = secrets_of(runs)
     agent = install(StoreFolder(store))
     log = runs[0].root / "supervisor.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -43,6 +48,7 @@ def hand_over(folders: Sequence[Path], store: Path, **orders: Any) -> None:
             stderr=descriptor,
             start_new_session=True,
             cwd="/",
+            env={**os.environ, **carriers},
         )
     finally:
         os.close(descriptor)

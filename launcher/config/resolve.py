@@ -19,6 +19,7 @@ from launcher.config.nodes import children, stored
 from launcher.config.schema import GROUPS, Launch
 from launcher.errors import ConfigError, Problem, nearest
 from launcher.project import Project, find_store
+from launcher.secrets import misplaced
 from launcher.spec import LaunchRequest, Resources, RunSpec
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
     # What is no key of the configuration any more, such as a deleted group.
     gone = [field.name for field in fields(Launch) if field.name not in {*values, "example"}]
     problems += [Problem(f"~{key}", None, "a value: this key cannot be deleted") for key in gone]
+    problems += misplaced(values)
     arguments = _arguments(values, problems)
     if problems:  # no option class takes an unknown key
         raise ConfigError(problems)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from launcher.secrets import symbol
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 def register() -> None:
     """Make the resolvers known; again changes nothing."""
     OmegaConf.register_new_resolver("data", _data, replace=True)
+    OmegaConf.register_new_resolver("secret", _secret, replace=True)
 
 
 def _data(name: str = "", *, _root_: DictConfig) -> str:
@@ -21,3 +24,8 @@ def _data(name: str = "", *, _root_: DictConfig) -> str:
         inputs: Any = OmegaConf.select(_root_, "data.inputs")
         name = next(iter(inputs or {}), "")
     return f"@{{data.{name}}}"
+
+
+def _secret(*name: object) -> str:
+    """Return what stands for a secret: its value is in no configuration."""
+    return symbol(",".join(map(str, name)))

@@ -1,9 +1,10 @@
 """`python -m launcher.engine.serve TOKEN`: speaks to the engine for a supervisor, whose agents have no SDK.
 
-Lines of JSON. A request has `id` and `do`; its answer has that `id` and `ok` or `error`:
+Lines of JSON. A request has `id` and `do`; its answer has that `id` and `ok`, or `error` and whether the
+engine was `lost` on the way:
 
     {"do": "up", …}                           → {"ok": {"pid", "address", "subnet", "interface"}}; see `boxes`
-    {"do": "exec", "box", "argv", "env"}      → {"ok": {}}, and when it has ended {"ended": exit code}
+    {"do": "exec", "box", "argv", "env"}      → {"begun": true}, and when it has ended {"ended": exit code}
     {"do": "down", "name", "network"}         → {"ok": {}}
 
 What happens by itself is told as {"event": "oom" | "died", "box", "code"} and {"event": "lost" | "back"}.
@@ -69,19 +70,20 @@ class Server:
         if after is not None:
             after.result()
         try:
-            self._say(id=request["id"], ok=getattr(self, "_do_" + request["do"])(request) or {})
+            self._say(id=request["id"], **getattr(self, "_do_" + request["do"])(request))
         except BrokenPipeError:
             return
         except EngineError as error:
             self._say(id=request["id"], error=str(error))
         except Exception as error:  # noqa: BLE001  # requests, urllib3 and the SDK each have their own
-            self._say(id=request["id"], error=words(error))
+            refused = hasattr(error, "explanation")  # by the engine; else it was not heard of
+            self._say(id=request["id"], error=words(error), lost=not refused)
 
     def _do_up(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._names.add(request["name"])
-        return boxes.start(self._client, request)
+        return {"ok": boxes.start(self._client, request)}
 
-    def _do_exec(self, request: Mapping[str, Any]) -> None:
+    def _do_exec(self, request: Mapping[str, Any]) -> dict[str, Any]:
         made = self._client.exec_create(
             request["box"], request["argv"], environment=request["env"], stdout=False, stderr=False
         )
@@ -91,8 +93,9 @@ class Server:
         except BaseException:
             self._asked.pop(made["Id"], None)
             raise
+        return {"begun": True}
 
-    def _do_down(self, request: Mapping[str, Any]) -> None:
+    def _do_down(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._names.discard(request["name"])
         until = time.monotonic() + PATIENCE_S
         while True:
@@ -103,7 +106,7 @@ class Server:
                     raise
                 time.sleep(_AGAIN_S)
             else:
-                return
+                return {"ok": {}}
 
     def _sweep(self) -> None:
         """Remove what killed supervisors left."""

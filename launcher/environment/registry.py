@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from launcher.agent.carried import SECRET
 from launcher.errors import Problem
+from launcher.secrets import values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from launcher.engine.images import Login
-
-SECRET = re.compile(r"@\{secret\.([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +53,5 @@ def login_of(options: Registry) -> Login | None:
     if found is None or options.address is None:
         return None
     from launcher.engine.images import Login  # noqa: PLC0415  # imports the SDK
-    from launcher.secrets import values  # noqa: PLC0415
 
     return Login(options.address, options.username or "", values([found[1]])[found[1]])

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-DEFAULT_ROOT = Path("/var/tmp/launcher-engine")
+DEFAULT_ROOT = Path("/var/tmp").resolve() / "launcher-engine"
 REGISTRY_PORT = 5000  # in the engine's own network namespace, so the same in every engine
+
+DOCKERD, REGISTRY, HOLDER = "dockerd", "registry", "namespaces"  # the records of its processes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

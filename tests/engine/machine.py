@@ -7,24 +7,26 @@ import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docker import DockerClient
+from docker.errors import DockerException
+from requests.exceptions import RequestException
 
 from launcher.paths import cache_root
 from tests.engine import images, namespaces
-from tests.engine.layout import DEFAULT_ROOT, Layout, load
+from tests.engine.layout import DEFAULT_ROOT, DOCKERD, Layout, load
 from tests.engine.registry import Registry
 from tests.processes import Processes, listens, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tests.engine.images import Image
 
-DOCKERD = "dockerd"
 FOLDERS = ("bin", "client", "data", "exec", "log", "pids", "registry")
 FILES = ("daemon.json", "docker.sock", "dockerd.pid", "engine.json")
 # What dockerd calls for a container with GPUs. This one adds none, but such a container starts.
@@ -101,26 +103,25 @@ class Engine:
         for left in (self.layout.pid_file, self.layout.exec / "containerd" / "containerd.pid"):
             left.unlink(missing_ok=True)
         path = f"{self.layout.bin}:{os.environ['PATH']}"
-        line = [
-            DOCKERD,
-            "--config-file",
-            self.layout.daemon_json,
-            f"--live-restore={str(live_restore).lower()}",
-        ]
+        line = [DOCKERD, "--config-file", self.layout.daemon_json]
+        line += ["--live-restore"] if live_restore else []
         self._processes.spawn(DOCKERD, namespaces.argv(self._processes, line), {"PATH": path})
 
         def answers() -> bool:
             if not self._processes.pid(DOCKERD):
                 raise RuntimeError(f"{DOCKERD} ended: see {self.layout.logs}/{DOCKERD}.out")
-            return listens(str(self.layout.socket))  # the SDK leaves a socket open where nobody does
+            if listens(str(self.layout.socket)):  # where nobody does, the SDK leaves a socket open
+                with suppress(DockerException, RequestException):
+                    return self.client().ping()  # waits until containers and networks are in order
+            return False
 
-        wait_for(answers, f"{DOCKERD} answers")
-        self.client().ping()  # it waits until containers and networks are in order
+        wait_for(answers, f"{DOCKERD} answers", limit_s=60)
 
     def down(self) -> None:
         """Kill everything that runs; only logs stay, to be read."""
         if self._client:
             self._client.close()
+        self._client = self._registry = None
         clear(self.layout.root)
 
     def _commands(self) -> set[str]:
@@ -156,6 +157,7 @@ def clear(root: Path) -> None:
     layout = Layout(root=root)
     namespaces.end(layout, Processes(layout.pids, layout.logs))
     if layout.record.exists():
+        _empty(layout.data)
         for name in set(FOLDERS) - {layout.logs.name}:
             shutil.rmtree(root / name, ignore_errors=True)
         for name in FILES:  # the record of it is the last
@@ -174,8 +176,6 @@ def attach(root: Path = DEFAULT_ROOT) -> Engine:
 def _make_root(layout: Layout) -> None:
     """Make the folder anew. What lies in it is run by root: only its owner may have made it."""
     root = layout.root
-    if not re.fullmatch(r"/[\w./-]{1,60}", str(root)):
-        raise ValueError(f"{root}: expected a short and plain path, for sockets and mounts: name another")
     if root.exists():
         if root.is_symlink() or root.stat().st_uid != os.getuid():
             raise PermissionError(f"{root} belongs to another user: name another folder with --state")
@@ -184,6 +184,8 @@ def _make_root(layout: Layout) -> None:
                 f"{root} is not an engine's, it holds {min(strange)}: name another with --state"
             )
         shutil.rmtree(root)
+    if not re.fullmatch(r"/[\w./-]{1,60}", str(root)):
+        raise ValueError(f"{root}: expected a short and plain path, for sockets and mounts: name another")
     for name in FOLDERS:
         (root / name).mkdir(parents=True)
     root.chmod(0o755)
@@ -192,6 +194,14 @@ def _make_root(layout: Layout) -> None:
     layout.daemon_json.write_text(json.dumps(_settings(layout), indent=1), encoding="utf-8")
     (layout.bin / GPU_HOOK).write_text("#!/bin/sh\n", encoding="utf-8")
     (layout.bin / GPU_HOOK).chmod(0o755)
+
+
+def _empty(folder: Path) -> None:
+    """Remove the files below a folder, many at a time: one after another, thousands wait for the disk."""
+    found = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+    with ThreadPoolExecutor(16) as pool:
+        for _ in pool.map(Path.unlink, found):
+            pass
 
 
 def _settings(layout: Layout) -> dict[str, Any]:

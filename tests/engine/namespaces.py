@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.engine.layout import Layout
+from tests.engine.layout import DOCKERD, HOLDER, REGISTRY, Layout
 from tests.processes import run, wait_for
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tests.processes import Processes
 
 SLOTS = 200
-HOLDER = "namespaces"
 NAMESPACES = ("--net", "--mount")
 PROC = Path("/proc")
 FORWARDING = PROC / "sys/net/ipv4/ip_forward"
@@ -94,7 +93,7 @@ def members(layout: Layout) -> list[int]:
     found: list[int] = []
     for name in filter(str.isdigit, os.listdir(PROC)):
         namespace = _mounts(name)
-        if namespace not in seen and (mounts := _read(PROC / name / "mountinfo")):
+        if namespace and namespace not in seen and (mounts := _read(PROC / name / "mountinfo")):
             seen[namespace] = bool(mark.search(mounts))
         if seen.get(namespace):
             found.append(int(name))
@@ -103,7 +102,7 @@ def members(layout: Layout) -> list[int]:
 
 def end(layout: Layout, processes: Processes) -> None:
     """Kill every process of an engine, and take away what lies outside its folder."""
-    processes.kill("dockerd")  # first: it would start containers again
+    processes.kill(DOCKERD)  # first: it would start containers again
 
     def gone() -> bool:
         left = members(layout)
@@ -112,7 +111,7 @@ def end(layout: Layout, processes: Processes) -> None:
         return not left
 
     wait_for(gone, f"no process of {layout.root} is left after SIGKILL")
-    processes.kill(*processes.names())
+    processes.kill(REGISTRY, HOLDER)
     for link in json.loads(run("ip", "-json", "link", "show")):
         if link.get("ifalias") == str(layout.root):
             run("ip", "link", "del", link["ifname"], check=False)  # it may vanish with its namespace

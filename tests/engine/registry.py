@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.engine import namespaces
-from tests.engine.layout import REGISTRY_PORT
+from tests.engine.layout import HOLDER, REGISTRY, REGISTRY_PORT
 from tests.processes import run, wait_for
 
 if TYPE_CHECKING:
     from tests.engine.layout import Layout
     from tests.processes import Processes
 
-NAME = "registry"
 LISTENS = f" 0100007F:{REGISTRY_PORT:04X} 00000000:0000 0A "  # a row of proc_net_tcp(5): 127.0.0.1, LISTEN
 
 
@@ -48,15 +47,15 @@ class Registry:
         }
         config.write_text(json.dumps(settings), encoding="utf-8")  # JSON is YAML
         line = ["docker-registry", "serve", config]
-        self._processes.spawn(NAME, namespaces.argv(self._processes, line), {})
+        self._processes.spawn(REGISTRY, namespaces.argv(self._processes, line), {})
         wait_for(self._answers, "the registry answers")
 
     def stop(self) -> None:
         """Kill it: nobody answers at its address."""
-        self._processes.kill(NAME)
+        self._processes.kill(REGISTRY)
 
     def _answers(self) -> bool:
-        if not self._processes.pid(NAME):
-            raise RuntimeError(f"the registry ended: see {self._layout.logs}/{NAME}.out")
-        holder = self._processes.pid(namespaces.HOLDER)
+        if not self._processes.pid(REGISTRY):
+            raise RuntimeError(f"the registry ended: see {self._layout.logs}/{REGISTRY}.out")
+        holder = self._processes.pid(HOLDER)
         return LISTENS in Path(f"/proc/{holder}/net/tcp").read_text(encoding="ascii")

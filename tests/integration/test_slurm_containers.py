@@ -8,7 +8,9 @@ import re
 import shutil
 import subprocess
 import time
+from hashlib import sha256
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -16,6 +18,7 @@ from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import until
 from tests.integration.images import MPI, TINY, Images, make_images, none_left
+from tests.integration.leaks import leaks
 from tests.integration.slurm_lab import SlurmLab
 
 if TYPE_CHECKING:
@@ -125,6 +128,20 @@ def test_a_shell_script_on_two_nodes(lab: Boxed, tmp_path: Path) -> None:
         assert lab.log(rank) == f"rank {rank} of 2 on {node}, a'b $c, uid {os.getuid()}\nfrozen"
         assert (lab.run().outputs / f"out-{rank}").read_text() == "new\n"
         assert (lab.run().outputs / f"out-{rank}").stat().st_uid == os.getuid()
+    lab.nothing_left()
+
+
+def test_a_secret_is_in_no_command_line(lab: Boxed) -> None:
+    lab.script('printf %s "$KEY" | sha256sum\nenv | grep -c LAUNCHER_SECRET\nsleep 300\n', "tells.sh")
+    lab.env["TOKEN"] = value = uuid4().hex
+    lab.submit("command=[sh,tells.sh]", *TWO, "env.KEY=${secret:TOKEN}")
+    expected = f"{sha256(value.encode()).hexdigest()}  -\n0\n"
+    lab.running(lab.run(), "-\n0\n")
+    until(lambda: lab.log(1) == expected or None, "the other node")
+    assert lab.log(0) == expected
+    assert leaks(value, lab.store.root) == []
+    assert lab.command("runs", "cancel", lab.run().id).returncode == 0
+    lab.over(lab.run())
     lab.nothing_left()
 
 

@@ -158,6 +158,18 @@ def test_the_rest(changes: dict[str, Any], problem: str, spec: RunSpec) -> None:
     assert found(spec, **changes) == [problem]
 
 
+def test_secrets_have_a_value_and_their_file_is_not_copied(spec: RunSpec) -> None:
+    facts = Facts(
+        cpus=2, unknown_secrets={"B": "a value: somewhere"}, secrets_file=spec.source / "folder" / "secrets"
+    )
+    asked = dataclasses.replace(spec, env={"X": "@{secret.A}/@{secret.B}", "Y": "@{secret.A}"})
+    told = f"a folder without {facts.secrets_file}: it is copied into the store"
+    assert [str(problem) for problem in check(asked, facts)] == [
+        "env.X: got '${secret:B}'; expected a value: somewhere",
+        f"source: got '{spec.source}'; expected {told}. Move it, and name it by LAUNCHER_SECRETS",
+    ]
+
+
 def test_everything_is_told_at_once_with_what_the_options_say(spec: RunSpec) -> None:
     problems = found(
         spec,

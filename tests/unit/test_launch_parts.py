@@ -128,6 +128,18 @@ def test_a_tool_that_hangs_or_is_broken_is_given_up(
     assert probe(spec_of(Single(), gpus=1)).gpus == ()
 
 
+def test_secrets_are_looked_for_but_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "kept"
+    file.touch(0o600)
+    file.write_text("FILED=hidden")
+    monkeypatch.setenv("LAUNCHER_SECRETS", str(file))
+    monkeypatch.setenv("SHOWN", "hidden")
+    facts = probe(spec_of(Single(), env={"A": "@{secret.SHOWN}", "B": "@{secret.FILED}@{secret.GONE}"}))
+    assert (list(facts.unknown_secrets), facts.secrets_file) == (["GONE"], file)
+    assert "hidden" not in repr(facts)
+    assert probe(spec_of(Single(), env={"A": "@{secret.SHOWN}"})).secrets_file is None
+
+
 # --- dry run: golden -------------------------------------------------------------------------------
 
 MPI = Facts(mpi=Mpi(mpirun="/usr/bin/mpirun", flavour="openmpi", version="4.1.4"))

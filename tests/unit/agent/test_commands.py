@@ -41,7 +41,7 @@ def envs(made: Commands) -> list[dict[str, str]]:
     ["LAUNCHER_RUN", "CUDA_VISIBLE_DEVICES", "TF_CONFIG", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK",
      "PRTE_X", "HYDRA_X", "MPI_LOCALRANKID", "HOROVOD_RANK", "RANK", "WORLD_SIZE", "LOCAL_RANK",
      "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK", "NODE_RANK", "TORCHELASTIC_RUN_ID", "VIRTUAL_ENV",
-     "PYTHONHOME", "PYTHONPATH", "CONDA_PREFIX", "CONDA_DEFAULT_ENV"],
+     "PYTHONHOME", "PYTHONPATH", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "SLURM_LAUNCHER_SECRET_X"],
 )  # fmt: skip
 def test_what_belongs_to_other_jobs_does_not_leak(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "x")

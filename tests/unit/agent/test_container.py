@@ -137,6 +137,7 @@ def test_the_end_of_a_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, outcome: tuple[int | None, int | None]
 ) -> None:
     made = box(tmp_path, monkeypatch)
+    monkeypatch.setenv("SLURM_LAUNCHER_SECRET_A", "hidden")  # what enters a container may pass all on
     text = "a'b\n$c"
     process: dict[str, Any] = {
         "name": "worker-0",
@@ -150,6 +151,7 @@ def test_the_end_of_a_process(
         process, {"TEXT": text, "LAUNCHER_MARK": "m", "PATH": "/host", "HOME": "/h"}
     )
     assert text not in " ".join(argv)
+    assert "hidden" not in env.values()
     status = subprocess.run(argv, env=env, stdin=stdin, check=False).returncode
     os.close(stdin)
     seen = (tmp_path / "seen").read_text()

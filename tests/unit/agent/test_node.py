@@ -78,6 +78,19 @@ def python(code: str) -> tuple[str, ...]:
     return sys.executable, "-c", code
 
 
+def test_a_process_gets_its_secrets_and_no_more(acting: Acting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_LAUNCHER_SECRET_A", "@{secret.B} '$x'\n")
+    monkeypatch.setenv("SLURM_LAUNCHER_SECRET_B", "b")
+    shown = "import os; print([(k, v) for k, v in os.environ.items() if 'SECRET' in k], os.environ['X'])"
+    acting.start(*python(shown), env={"X": "<@{secret.A}>"})
+    acting.serve(lambda: acting.node.idle)
+    assert acting.log() == "[] <@{secret.B} '$x'\n>\n"
+    event = acting.start("true", env={"X": "@{secret.A}", "Y": "@{secret.GONE}"})
+    here = os.uname().nodename
+    told = f"true: the secret GONE did not come to {here}. Let runs rerun start it, which reads it anew"
+    assert (event["event"], event["message"]) == ("refused", told)
+
+
 def test_a_process_runs_in_its_folder_with_its_log_and_nothing_to_read(
     acting: Acting, tmp_path: Path
 ) -> None:

@@ -245,12 +245,16 @@ def test_where_a_requeue_is_refused_the_script_is_submitted_again(job: Job) -> N
     assert record.read(str(job.folder / "id.2.json")) == {"schema": 1, "id": "77"}
 
 
-def test_a_submission_again_gets_nothing_of_this_jobs_environment(job: Job, tmp_path: Path) -> None:
-    job.variables(SLURM_JOB_ID="12", SLURM_CONF="/etc/conf", SLURM_MEM_PER_NODE="5", SBATCH_QOS="x")
+def test_a_submission_again_gets_the_secrets_of_this_jobs_environment_alone(job: Job, tmp_path: Path) -> None:
+    carriers = {"SLURM_LAUNCHER_SECRET_A": "a"}
+    job.variables(
+        SLURM_JOB_ID="12", SLURM_CONF="/etc/conf", SLURM_MEM_PER_NODE="5", SBATCH_QOS="x", **carriers
+    )
     job.stand_ins.make("sbatch", f"env >{tmp_path}/env", says="77\n")
     assert job.site().rescue(4)
     env = (tmp_path / "env").read_text().splitlines()
-    assert [line for line in env if line.startswith(("SLURM_", "SBATCH_"))] == ["SLURM_CONF=/etc/conf"]
+    told = [line for line in env if line.startswith(("SLURM_", "SBATCH_"))]
+    assert sorted(told) == ["SLURM_CONF=/etc/conf", "SLURM_LAUNCHER_SECRET_A=a"]
     assert (job.folder / "id.4.json").exists()
     assert not Here().rescue(4)
 

@@ -34,7 +34,7 @@ HYDRA_SUBMITIT_LAUNCHER = """
 """
 """The fields of its BaseQueueConf and SlurmQueueConf."""
 
-OTHER = {"compute", "distribution", "source", "store", "wait"}
+OTHER = {"compute", "distribution", "secrets", "source", "store", "wait"}
 """Options that are neither a field of the run nor of its target."""
 
 
@@ -114,6 +114,20 @@ def test_several_processes_find_one_another_unless_told_otherwise() -> None:
         distribution(options(LocalConf, distribution="mpu"))
     with pytest.raises(ConfigError, match=r"hydra.launcher.compute: got 'moon'"):
         compute(options(LocalConf, compute="moon"))
+
+
+def test_secrets_are_variables_of_their_names() -> None:
+    given = options(LocalConf, secrets=["TOKEN", "KEY_2"], env={"A": "b", "U": "x@{secret.TOKEN}"})
+    assert given["env"] == {
+        "A": "b", "U": "x@{secret.TOKEN}", "TOKEN": "@{secret.TOKEN}", "KEY_2": "@{secret.KEY_2}",
+    }  # fmt: skip
+    assert "secrets" not in given
+    with pytest.raises(ConfigError) as error:
+        options(LocalConf, secrets=["A-B"], tags={"t": "@{secret.TOKEN}"})
+    tag, name = map(str, error.value.problems)
+    assert tag.startswith("hydra.launcher.tags.t: got '${secret:TOKEN}'; expected a value without a secret")
+    assert tag.endswith("a process by hydra.launcher.env.NAME")
+    assert name.startswith("hydra.launcher.secrets: got 'A-B'; expected names of secrets. a secret is named")
 
 
 def test_what_means_nothing_is_told() -> None:

@@ -241,6 +241,18 @@ def test_submission(stand_ins: StandIns, tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o700
 
 
+def test_secrets_are_in_the_environment_of_the_submission_alone(
+    stand_ins: StandIns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_LAUNCHER_SECRET_OUTER", "of a job around")
+    stand_ins.make("sbatch", f"env >{tmp_path}/env; echo Submitted batch job 5")
+    assert send(script(Slurm(), str(tmp_path)), "true", {"SLURM_LAUNCHER_SECRET_A": "hidden"}) == "5"
+    told = [line for line in (tmp_path / "env").read_text().splitlines() if "SECRET" in line]
+    assert told == ["SLURM_LAUNCHER_SECRET_A=hidden"]
+    assert "hidden" not in (tmp_path / "job.sh").read_text()
+    assert stand_ins.calls("sbatch") == [[str(tmp_path / "job.sh")]]
+
+
 def test_a_controller_that_is_busy_is_asked_again(
     stand_ins: StandIns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

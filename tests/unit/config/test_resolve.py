@@ -43,6 +43,54 @@ def test_args_become_an_argument_vector(word: str, place: Path) -> None:
     assert load([*BASE, word], place).spec.args == ARGS[word]
 
 
+SECRETS = {
+    "env.KEY=${secret:A_1}": "@{secret.A_1}",
+    "env.KEY=u:${secret:A}@${secret:B}": "u:@{secret.A}@@{secret.B}",
+    "env={KEY: '${secret:${name}}'}": "@{secret.mnist}",
+    "+env.KEY=${secret:a}": "@{secret.a}",
+}
+
+
+@pytest.mark.parametrize("word", SECRETS)
+def test_a_secret_is_a_name_until_a_process_has_it(
+    word: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("A", "A_1", "B", "a", "mnist"):
+        monkeypatch.setenv(name, "hidden")
+    request = load([*BASE, word], place)
+    assert request.spec.env == {"KEY": SECRETS[word]}
+    assert yaml.safe_load(request.config)["env"] == {"KEY": SECRETS[word]}
+    assert "hidden" not in repr(request)
+
+
+MISPLACED = {
+    "args.key=${secret:A}": "args.key: got '${secret:A}'",
+    "args.key=${env.KEY}": "args.key: got '${secret:K}'",
+    "command=[ls,-l,'${secret:A}']": "command[2]: got '${secret:A}'",
+    "name=${secret:A}": "name: got '${secret:A}'",
+    "tags.a=b${secret:A}": "tags.a: got 'b${secret:A}'",
+    "description='@{secret.A}'": "description: got '${secret:A}'",
+    "store=x/${secret:A}": "store: got 'x/${secret:A}'",
+    "data.inputs.a.uri=${secret:A}": "data.inputs.a.uri: got '${secret:A}'",
+}
+
+
+@pytest.mark.parametrize("word", MISPLACED)
+def test_a_secret_stands_in_env_alone(word: str, place: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load([*BASE, "env.KEY=${secret:K}", word], place)
+    told = "expected a value without a secret, which can only be given to a process by env.NAME"
+    assert str(error.value) == f"{MISPLACED[word]}; {told}"
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "1a", "a,b", "a b", "A-B"])
+def test_what_names_no_secret(name: str, place: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^env.KEY: got .*: a secret is named with letters, digits and '_'"
+    ):
+        load([*BASE, f"env.KEY=${{secret:{name}}}"], place)
+
+
 def test_the_order_of_args_is_kept(place: Path) -> None:
     spec = load([*BASE, "args.b=1", "args.a=2", "args.c=3", "args.b=4"], place).spec
     assert spec.args == ("-b", "4", "-a", "2", "-c", "3")

@@ -1,0 +1,210 @@
+"""`kill -9` in runs with containers, at random times: nothing is left in the engine, and no run undecided.
+
+LAUNCHER_KILLS says how many in all, LAUNCHER_SEED repeats a sequence.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from launcher.agent import record
+from launcher.agent.system import parents
+from launcher.spec import State
+from launcher.store.runs import read_run
+from tests.integration.conftest import until
+from tests.integration.docker_lab import SLEEPS, Boxed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from launcher.paths import RunFolder
+    from tests.engine.machine import Engine
+
+KILLS: Final = int(os.environ.get("LAUNCHER_KILLS", "20"))
+SEED: Final = int(os.environ.get("LAUNCHER_SEED", "0")) or random.randrange(1, 10**6)  # noqa: S311  # a seed
+SHORT: Final = 'echo up; sleep 0.$((RANK + 2)); echo "done" >outputs/out-$RANK'
+
+
+@pytest.fixture
+def lab(tmp_path: Path, engine: Engine) -> Iterator[Boxed]:
+    """Launches into containers."""
+    made = Boxed(tmp_path, engine)
+    yield made
+    made.clean_up()
+
+
+def processes(folder: RunFolder) -> dict[str, int]:
+    """Return the processes of a run: the guard, its supervisor, and the helper that speaks to the engine."""
+    owner: dict[str, Any] = (record.read(str(folder.submit)) or {}).get("owner") or {}
+    guard = int(owner.get("pid", 0))
+    if _command(guard)[-1:] != [b"supervise"]:
+        return {}
+    found = {"guard": guard}
+    for pid, parent in sorted(parents().items()):
+        if parent == guard:
+            found["supervisor"] = pid
+    for pid, parent in parents().items():
+        if parent == found.get("supervisor") and b"launcher.engine.serve" in _command(pid):
+            found["helper"] = pid
+    return found
+
+
+def _command(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+    except OSError:
+        return []
+
+
+def kill(*pids: int) -> None:
+    """Kill processes that may be gone."""
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def begin(lab: Boxed, text: str = SLEEPS) -> RunFolder:
+    """Start a run of two nodes and wait for its first line."""
+    known = set(lab.store.numbers("mnist"))
+    lab.launch(lab.shell(text), "distribution=torch", "nodes=2", "wait=false")
+    folder = lab.run(max(set(lab.store.numbers("mnist")) - known))
+    for rank in range(2):
+        log = folder.logs / f"worker-{rank}.log"
+        until(lambda log=log: log.exists() and "up" in log.read_text(), f"rank {rank} is up")
+    until(lambda: read_run(folder).state is State.RUNNING, "both were heard of")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("whom", "told"),
+    [
+        (("supervisor",), "the supervisor was killed"),
+        (("guard",), "the supervisor was asked to end"),
+        (("guard", "supervisor"), "the supervisor of this run is gone"),
+        (("supervisor", "helper"), "the supervisor was killed"),
+    ],
+)
+def test_who_looks_after_a_run_is_killed(lab: Boxed, whom: tuple[str, ...], told: str) -> None:
+    folder = begin(lab)
+    there = processes(folder)
+    kill(*(there[name] for name in whom))
+    run = lab.over(folder)
+    assert run.state is State.FAILED
+    assert run.cause is not None
+    assert told in run.cause.message
+    lab.nothing_left()
+
+
+def test_all_that_look_after_a_run_are_killed_at_once(lab: Boxed) -> None:
+    """Its boxes end with the pipe that they live by; the network goes with the next launch."""
+    folder = begin(lab)
+    kill(*processes(folder).values())
+    assert lab.over(folder).state is State.FAILED
+    until(lambda: lab.engine.containers() == lab.before, "no container left", 30)
+    assert lab.launch(lab.shell("true")).returncode == 0
+    lab.nothing_left()
+
+
+def test_the_way_to_the_engine_is_killed(lab: Boxed) -> None:
+    """A run goes on without it; another is started for what comes next."""
+    folder = begin(lab, "echo up; sleep 3; echo over")
+    kill(processes(folder)["helper"])
+    assert lab.over(folder).state is State.COMPLETED
+    assert lab.log().endswith("over\n")
+    lab.nothing_left()
+
+
+def test_the_engine_is_killed_and_started_again(lab: Boxed) -> None:
+    folder = begin(lab)
+    lab.engine.kill()
+    try:
+        time.sleep(1)
+        assert read_run(folder).state is State.RUNNING  # its processes run on
+    finally:
+        lab.engine.start()  # which ends them
+    assert lab.over(folder).state is State.FAILED
+    assert "engine" in lab.cause(folder)
+    lab.nothing_left()
+    assert lab.launch(lab.shell("true")).returncode == 0
+
+
+def test_a_run_ends_while_the_engine_is_away(lab: Boxed) -> None:
+    folder = begin(lab, "echo up; sleep 2; echo over")
+    lab.engine.kill()
+    try:
+        until(lambda: "over" in lab.log(), "its last line")
+    finally:
+        lab.engine.start()
+    assert lab.over(folder, 120).state is State.COMPLETED
+    lab.nothing_left()
+
+
+def test_no_engine_at_all(lab: Boxed) -> None:
+    """A run whose engine does not come back ends, and says so."""
+    folder = begin(lab)
+    lab.engine.kill()
+    try:
+        lab.command("runs", "cancel", folder.id)
+        assert lab.over(folder, 120).state is State.CANCELED
+    finally:
+        lab.engine.start()
+    lab.launch(lab.shell("true"))  # removes what could not be removed then
+    lab.nothing_left()
+
+
+def _tell(text: str) -> None:
+    print(text)  # noqa: T201  # to repeat what went wrong
+
+
+def _victims(lab: Boxed, folder: RunFolder) -> dict[str, Callable[[], object]]:
+    there = processes(folder)
+    found: dict[str, Callable[[], object]] = {name: lambda pid=pid: kill(pid) for name, pid in there.items()}
+    if {"guard", "supervisor"} <= set(there):
+        found["both"] = lambda: kill(there["guard"], there["supervisor"])
+
+    def engine() -> None:
+        lab.engine.kill()
+        lab.engine.start()
+
+    found["engine"] = engine
+    api: Any = lab.engine.client().api
+    listed = api.containers(filters={"label": "launcher.run"})
+    if listed:
+        found["container"] = lambda: api.remove_container(listed[0]["Id"], force=True)
+    return found
+
+
+@pytest.mark.slow
+def test_killed_at_any_time(lab: Boxed) -> None:
+    """One in five is the engine, which takes two seconds to come back."""
+    _tell(f"seed {SEED}")
+    chance = random.Random(SEED)  # noqa: S311  # times, not secrets
+    command = lab.shell(SHORT)
+    counts: dict[str, int] = {}
+    for number in range(1, KILLS + 1):
+        lab.launch(command, "distribution=torch", "nodes=2", "wait=false")
+        folder = lab.run(number)
+        time.sleep(chance.random() * 2.5)
+        victims = _victims(lab, folder)
+        name = chance.choice(sorted(victims))
+        try:
+            victims[name]()
+        except Exception as error:  # noqa: BLE001  # it went away meanwhile
+            _tell(f"{name}: {error}")
+        state = lab.over(folder, 120).state
+        counts[f"{name}: {state}"] = counts.get(f"{name}: {state}", 0) + 1
+        if name == "engine" or read_run(folder).state is not State.COMPLETED:
+            lab.nothing_left(60)
+    _tell(str(counts))
+    lab.launch(command)
+    lab.nothing_left()
+    assert sorted(lab.store.numbers("mnist")) == list(range(1, KILLS + 2))
