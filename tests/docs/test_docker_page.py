@@ -1,4 +1,4 @@
-"""The page about containers: its lines run on a real engine, with images of this machine under their names."""
+"""The page about containers: its lines run on a real engine, with images of this machine under its names."""
 
 from __future__ import annotations
 
