@@ -54,7 +54,7 @@ def _launch(words: Sequence[str]) -> int:
     from launcher.launch import launch  # noqa: PLC0415
     from launcher.probe import probe  # noqa: PLC0415
 
-    return launch(load(line, check=lambda spec: check(spec, probe(spec))))
+    return launch(load(line, check=lambda spec: check(spec, probe(spec, touch=False))))
 
 
 def _sweep(line: CommandLine) -> int:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from launcher.agent import container
 from launcher.agent.slurm import srun
+from launcher.compute.docker import Docker, user_in
 from launcher.compute.slurm import Slurm, kind_of_job
+from launcher.environment import Image, Packages
 from launcher.environment.frameworks import choose
-from launcher.paths import StoreFolder
+from launcher.environment.indexes import redact
+from launcher.paths import StoreFolder, cache_root
 from launcher.spec import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from launcher.plan import Plan
-    from launcher.spec import LaunchRequest, RunSpec
+    from launcher.spec import Facts, LaunchRequest, RunSpec
+
+_PULL = {"missing": "pulled if it is missing", "always": "pulled", "never": "not pulled"}
 
 
 def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
@@ -32,7 +38,11 @@ def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
     if boxed.get("image"):
         yield f"container     {_options(boxed)}"
     yield f"framework     {spec.framework.name} {_version(spec) or ''}".rstrip()
-    yield f"environment   {_options(plain(spec.environment))}"
+    environment = plain(spec.environment)
+    login = _options(environment.pop("registry", {}))
+    yield f"environment   {redact(_options(environment))}"
+    if login:
+        yield f"registry      {login}"
     yield f"distribution  {_options(plain(spec.distribution))}"
     yield f"data          {_options(plain(spec.data)) or 'none'}"
     yield f"resources     {_options(plain(spec.resources))}"
@@ -90,18 +100,12 @@ def _containers(spec: Mapping[str, Any], store: StoreFolder, options: Slurm) -> 
 
     `BOX` is the attempt's name on a node, `GPUS` are those that Slurm gave to the job there.
     """
-    run = store.experiment(spec["name"]) / "N"
-    environment = {"prefix": "" if spec["environment"]["kind"] == "current" else "@{prefix}"}
-    data = [f"@{{data.{name}}}" for name in spec["data"].get("inputs") or ()]
     mine: dict[str, Any] = plain(options.container)
-    told = container.wanted(mine, str(run), spec["id"], environment, data)
-    if told is None:
+    prefix = "" if spec["environment"]["kind"] == "current" else "@{prefix}"
+    box = _box(mine, spec, store, "BOX", prefix)
+    if box is None:
         return
-    agent = str(store.agents / "DIGEST" / "agent")
-    mounts = [*container.own_mounts(mine), [str(run), str(run), False]]
-    locked = [str(store.snapshots / "DIGEST"), agent, environment["prefix"], *data]
-    mounts += [*([path, path, True] for path in locked if path), ["TMP/BOX", "TMP/BOX", False]]
-    box = {**told, "name": "BOX", "pidfile": "TMP/BOX/box.pid", "agent": agent, "mounts": mounts}
+    run = store.experiment(spec["name"]) / "N"
     box["gpus"] = ["GPUS"] if spec["resources"]["gpus_per_node"] or options.gres else []
     if container.is_kept(mine):
         yield "container of each node"
@@ -111,6 +115,123 @@ def _containers(spec: Mapping[str, Any], store: StoreFolder, options: Slurm) -> 
         box, ["TMP/BOX/end-NAME", f"{run}/logs/NAME.log", f"{run}/work/0", "PROGRAM…"]
     )
     yield f"  {shlex.join(line)}"
+
+
+def describe_boxes(request: LaunchRequest, plan: Plan, facts: Facts) -> Iterator[str]:
+    """Yield the image of a run, and the containers of its nodes as lines of docker, with what runs in them.
+
+    In capitals is what only a launch knows: the run's number `N`, digests and the image's `KEY`, the names
+    `BOX0`, … and `NET`, the free `GPUS`, who started them (`AGENT`, `TOKEN`), what mpirun wants to be started
+    on other nodes (`DAEMON`).
+    """
+    options = request.spec.compute
+    if not isinstance(options, Docker):
+        return
+    image = yield from _image(request.spec, options, facts)
+    yield from _boxes(request, plan, facts, image)
+
+
+def _image(spec: RunSpec, options: Docker, facts: Facts) -> Generator[str, None, str]:
+    """Yield where the image comes from; return its name."""
+    pulled = _PULL[str(options.pull)]
+    if isinstance(spec.environment, Image):
+        name = str(spec.environment.image)
+        yield f"image         {name}, {pulled}"
+        return name
+    if not isinstance(spec.environment, Packages):
+        return ""
+    from launcher.environment.image_build import MPI_PACKAGES, REPOSITORY, base_of, layers, uses_mpi  # noqa: PLC0415
+
+    wish = spec.environment
+    base, name = base_of(wish, spec), f"{wish.push or REPOSITORY}:KEY"
+    apt = {*wish.apt_packages, *(MPI_PACKAGES if uses_mpi(spec, facts) else ())}
+    yield f"image         {name}, built unless it is there; its base image is {pulled}"
+    yield from (f"  {redact(line)}" for line in layers(base, sorted(apt), wish.dockerfile_lines))
+    if apt - set(wish.apt_packages):
+        yield f"  # {' '.join(MPI_PACKAGES)} only if the base image has no mpirun"
+    yield from _installed(wish, spec, facts)
+    if wish.push:
+        yield "pulled from its registry instead if it is there, else pushed"
+        yield f"  docker push {name}"
+    return name
+
+
+def _installed(wish: Packages, spec: RunSpec, facts: Facts) -> Iterator[str]:
+    """Yield what is installed on top, and tried."""
+    from launcher.environment.image_build import HOROVOD_PACKAGES  # noqa: PLC0415
+
+    recipe = wish.recipe(spec, replace(facts, cxx=None), cache_root(), on_host=False)
+    conda, lines, argv = recipe.conda, [*recipe.requirements], ["uv", "pip", "install", "--python", "python3"]
+    if recipe.horovod is not None:
+        lines.append(f"horovod=={recipe.horovod.release.horovod}")
+    if conda is not None or lines or recipe.files:
+        yield "installed in a container of it, which becomes the image"
+    if conda is not None:
+        lines += conda.pip
+        channels = [word for channel in conda.channels for word in ("--channel", channel)]
+        yield f"  {redact(shlex.join(['conda', 'install', *channels, *conda.packages]))}"
+    argv += ["--torch-backend", recipe.torch_backend] if recipe.torch_backend else []
+    files = [word for path in recipe.files for word in ("-r", str(path))]
+    if lines or files:
+        yield f"  {redact(shlex.join([*argv, *lines, *files]))}"
+    if recipe.horovod is not None:
+        more = "" if recipe.gpu else f", with {' '.join(HOROVOD_PACKAGES)}"
+        yield f"  # horovod is compiled in another container{more}, unless its wheel is kept"
+    if recipe.modules:
+        yield f"  python3 -c {shlex.quote('import ' + ', '.join(recipe.modules))}"
+
+
+def _boxes(request: LaunchRequest, plan: Plan, facts: Facts, image: str) -> Iterator[str]:
+    from launcher.engine.boxes import OWNER, RUN, TOKEN, run_line  # noqa: PLC0415
+
+    spec: dict[str, Any] = {**plain(request.spec), "plan": plain(plan), "id": f"{request.spec.name}/N"}
+    store = StoreFolder(request.store)
+    run = store.experiment(request.spec.name) / "N"
+    mine = container.of(spec["compute"], {"image": image})
+    labels = {RUN: spec["id"], OWNER: "AGENT", TOKEN: "TOKEN"}
+    if plan.nodes > 1:
+        yield "network of the run"
+        told = [f"--label={name}={value}" for name, value in labels.items()]
+        yield f"  {shlex.join(['docker', 'network', 'create', '--driver=bridge', *told, 'NET'])}"
+    for node in range(plan.nodes):
+        name = f"BOX{node}"
+        box = _box(mine, spec, store, name)
+        assert box is not None, "checked"  # noqa: S101
+        box.update(container.engine_part(mine, spec, "", node), labels=labels, user=user_in(facts.engine))
+        box.update(fifo=f"TMP/{name}/alive", network="NET" if plan.nodes > 1 else None)
+        box.update(remapped=facts.engine is not None and facts.engine.remapped)
+        box["gpus"] = ["GPUS"] if request.spec.resources.gpus_per_node else []
+        yield f"container of {box['hostname']}"
+        yield f"  {shlex.join(run_line(box))}"
+        for process, log, argv in _processes(plan, node):
+            words = [f"TMP/{name}/end-{process}", f"{run}/logs/{log}.log", f"{run}/work/0", *argv]
+            yield f"  {shlex.join(['docker', 'exec', name, 'sh', box['agent'] + '/box.sh', *words])}"
+
+
+def _processes(plan: Plan, node: int) -> Iterator[tuple[str, str, Sequence[str]]]:
+    """Yield name, log and argv of what is started in the container of a node."""
+    if plan.mpi is None:
+        yield from ((each.name, each.name, each.argv) for each in plan.processes if each.node == node)
+    elif node == 0:
+        yield "mpirun-0", "mpirun-0", (*plan.mpi.argv, *plan.mpi.program)
+    else:
+        yield f"daemon-{node}", "mpirun-0", ("sh", "-c", "DAEMON")
+
+
+def _box(
+    mine: dict[str, Any], spec: Mapping[str, Any], store: StoreFolder, name: str, prefix: str = ""
+) -> dict[str, Any] | None:
+    """Return what a node is told of its container, None where there is none."""
+    run = store.experiment(spec["name"]) / "N"
+    data = [f"@{{data.{each}}}" for each in spec["data"].get("inputs") or ()]
+    told = container.wanted(mine, str(run), spec["id"], {"prefix": prefix}, data)
+    if told is None:
+        return None
+    agent = str(store.agents / "DIGEST" / "agent")
+    locked = [str(store.snapshots / "DIGEST"), agent, prefix, *data]
+    mounts = [*container.own_mounts(mine), [str(run), str(run), False]]
+    mounts += [*([path, path, True] for path in locked if path), [f"TMP/{name}", f"TMP/{name}", False]]
+    return {**told, "name": name, "pidfile": f"TMP/{name}/box.pid", "agent": agent, "mounts": mounts}
 
 
 def _version(spec: RunSpec) -> str | None:

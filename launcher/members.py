@@ -57,7 +57,7 @@ def checked(requests: Sequence[LaunchRequest]) -> list[Member]:
     probed: dict[str, Facts] = {}
     for request in requests:
         spec = request.spec
-        facts = facts_of(spec, probed)
+        facts = facts_of(spec, probed, touch=not request.dry_run)
         found = list(check(spec, facts))
         problems.update((str(problem), problem) for problem in found)
         if not found:
@@ -69,12 +69,12 @@ def checked(requests: Sequence[LaunchRequest]) -> list[Member]:
     return members
 
 
-def facts_of(spec: RunSpec, known: dict[str, Facts]) -> Facts:
-    """Return what the probe finds for a spec, asked once for all specs alike."""
+def facts_of(spec: RunSpec, known: dict[str, Facts], *, touch: bool = True) -> Facts:
+    """Return what the probe finds for a spec, asked once for all specs alike; for `touch` see `probe`."""
     gpus = spec.resources.gpus_per_node > 0
     secrets = named(wanted(spec).values())
     asked = repr((spec.distribution.kind, spec.environment, spec.compute, gpus, secrets))
-    facts = known[asked] = known.get(asked) or probe(spec)
+    facts = known[asked] = known.get(asked) or probe(spec, touch=touch)
     return facts
 
 

@@ -29,8 +29,13 @@ _USES_MPI = frozenset({"mpi", "horovod"})
 _FLAVOURS = {"Open MPI": "openmpi", "OpenRTE": "openmpi", "Intel(R) MPI": "intel", "HYDRA": "mpich"}
 
 
-def probe(spec: RunSpec) -> Facts:
-    """Return what this machine has for a run."""
+def probe(spec: RunSpec, *, touch: bool = True) -> Facts:
+    """Return what this machine has for a run.
+
+    Args:
+        spec: of the run.
+        touch: whether an image that nobody has looked into may be started for that.
+    """
     uses_mpi = spec.distribution.kind in _USES_MPI
     current = spec.environment.kind == "current"
     slurm = spec.compute.kind == "slurm"
@@ -53,13 +58,13 @@ def probe(spec: RunSpec) -> Facts:
     if isinstance(spec.compute, Slurm):
         facts = in_image(spec.compute.container, facts, current=current)
     elif isinstance(spec.compute, Docker):
-        facts = _in_engine(spec, spec.compute, facts)
+        facts = _in_engine(spec, spec.compute, facts, touch=touch)
     if spec.distribution.kind != "horovod":
         return facts
     return replace(facts, horovod_controllers=spec.environment.horovod_controllers(facts))
 
 
-def _in_engine(spec: RunSpec, options: Docker, facts: Facts) -> Facts:
+def _in_engine(spec: RunSpec, options: Docker, facts: Facts, *, touch: bool) -> Facts:
     """Return facts of the engine, with the MPI of the image in the place of this host's."""
     from launcher.engine.client import connect, read_engine  # noqa: PLC0415  # other targets do without
     from launcher.engine.helper import Helper  # noqa: PLC0415
@@ -75,12 +80,16 @@ def _in_engine(spec: RunSpec, options: Docker, facts: Facts) -> Facts:
         mpi = replace(mpi, flavour=told[1], version=told[2])
     elif not engine.problem and isinstance(spec.environment, Image) and spec.environment.image:
         from launcher.engine.images import find  # noqa: PLC0415
-        from launcher.engine.look import look  # noqa: PLC0415
+        from launcher.engine.look import look, remembered  # noqa: PLC0415
 
         client = connect()
         there = find(client, spec.environment.image)
+        inside = None
         if there is not None:
-            inside = look(client, there.id, cache_root())
+            inside = remembered(there.id, cache_root()) or (
+                look(client, there.id, cache_root()) if touch else None
+            )
+        if inside is not None:
             mpi = (
                 _parse_mpi("mpirun", inside.mpirun, inside.programs.get("mpicxx")) if inside.mpirun else None
             )

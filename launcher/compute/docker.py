@@ -99,7 +99,7 @@ class Docker:
             "code": known.helper.code,
             "token": known.helper.token,
             "pipes": known.helper.take(),
-            "user": "0:0" if known.rootless else f"{os.getuid()}:{os.getgid()}",
+            "user": user_in(known),
             "remapped": known.remapped,
         }
         parallel = self.max_parallel or facts.cpus
@@ -126,6 +126,12 @@ def _check_sight(engine: Engine, runs: Sequence[RunFolder]) -> None:
         for run in runs:
             finish(run, State.FAILED, cause)
         raise SubmitError(str(error)) from error
+
+
+def user_in(engine: Engine | None) -> str:
+    """Return who the submitter is in containers of an engine: uid and gid."""
+    rootless = engine is not None and engine.rootless
+    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
 
 
 def _engine(spec: RunSpec, engine: Engine) -> Iterator[Problem]:

@@ -58,13 +58,23 @@ def look(client: Any, image: str, cache: Path) -> Inside:
     Raises:
         EngineError: no container of it starts.
     """
-    memory = cache / "images" / f"{image.rpartition(':')[2][:40]}.json"
-    known = records.read(memory)
-    if known is None or known.get("schema") != SCHEMA:
-        known = {"schema": SCHEMA, "said": _ask(client, image)}
-        memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        records.write(memory, known)
-    return parse(str(known["said"]))
+    known = remembered(image, cache)
+    if known is not None:
+        return known
+    said, memory = _ask(client, image), _memory(image, cache)
+    memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    records.write(memory, {"schema": SCHEMA, "said": said})
+    return parse(said)
+
+
+def remembered(image: str, cache: Path) -> Inside | None:
+    """Return what is in an image that was looked into before."""
+    known = records.read(_memory(image, cache))
+    return parse(str(known["said"])) if known is not None and known.get("schema") == SCHEMA else None
+
+
+def _memory(image: str, cache: Path) -> Path:
+    return cache / "images" / f"{image.rpartition(':')[2][:40]}.json"
 
 
 def _ask(client: Any, image: str) -> str:

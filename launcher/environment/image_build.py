@@ -68,10 +68,12 @@ class Plan:
 
     def dockerfile(self, more: Sequence[str] = ()) -> str:
         """Return the layers below the packages, with further Debian packages on top."""
-        text = [f"FROM {self.base.id}", "USER root"]
-        text += [_apt(self.apt)] if self.apt else []
-        text += [*self.lines, *([_apt(more)] if more else [])]
-        return "\n".join(text) + "\n"
+        return "\n".join([*layers(self.base.id, self.apt, self.lines), *([_apt(more)] if more else []), ""])
+
+
+def layers(base: str, apt: Sequence[str], lines: Sequence[str]) -> list[str]:
+    """Return the Dockerfile of what is below the packages, as lines."""
+    return [f"FROM {base}", "USER root", *([_apt(apt)] if apt else []), *lines]
 
 
 def _apt(packages: Sequence[str]) -> str:
@@ -89,7 +91,7 @@ def prepare(options: Packages, spec: RunSpec, facts: Facts, cache: Path, progres
     """
     login = login_of(options.registry)
     policy = str(getattr(spec.compute, "pull", "missing"))
-    base = images.ensure(_base(options, spec), policy, login, progress)
+    base = images.ensure(base_of(options, spec), policy, login, progress)
     client = connect(timeout_s=600)
     try:
         maker = _Maker(
@@ -102,22 +104,25 @@ def prepare(options: Packages, spec: RunSpec, facts: Facts, cache: Path, progres
         client.close()
 
 
-def _base(options: Packages, spec: RunSpec) -> str:
+def base_of(options: Packages, spec: RunSpec) -> str:
+    """Return the name of the image that it begins with."""
     if options.base_image is not None:
         return options.base_image
     if spec.distribution.kind == "horovod" and spec.resources.gpus_per_node > 0:
         return GPU_HOROVOD_BASE
-    if options.python is None:
-        return DEFAULT_BASE
-    return f"python:{options.python}-slim-bookworm"
+    return DEFAULT_BASE if options.python is None else f"python:{options.python}-slim-bookworm"
+
+
+def uses_mpi(spec: RunSpec, facts: Facts) -> bool:
+    """Tell whether the image has to have an mpirun."""
+    return facts.mpi is not None and spec.distribution.kind in {"mpi", "horovod"}
 
 
 def _plan(  # noqa: PLR0913, PLR0917  # all that decides
     options: Packages, spec: RunSpec, facts: Facts, base: images.Image, client: Any, cache: Path
 ) -> Plan:
-    uses_mpi = facts.mpi is not None and spec.distribution.kind in {"mpi", "horovod"}
     apt = set(options.apt_packages)
-    if uses_mpi and "mpirun" not in look(client, base.id, cache).programs:
+    if uses_mpi(spec, facts) and "mpirun" not in look(client, base.id, cache).programs:
         apt |= set(MPI_PACKAGES)
     below = {
         "base": base.reference,

@@ -3,7 +3,8 @@
 Every line of every `sh` block is run: launches with `dry_run=true`, commands against a small store. Words
 after `sh` change that: `project` runs it in a project that `init` wrote, with the files of the page's
 `yaml project` blocks, in which a comment is their path; `needs-…` only composes, because not every machine
-has what it needs; `app`, `slurm` and `site` are run elsewhere: test_hydra_pages.py, test_slurm_page.py.
+has what it needs; `app`, `slurm` and `site` are run elsewhere: test_hydra_pages.py, test_slurm_page.py. Lines
+with `needs-docker` of the page about containers are run besides, in test_docker_page.py.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def run(block: Block, folder: Path, project: Path, patch: pytest.MonkeyPatch) ->
     for line in block.commands():
         where = f"{block.page}:{block.line}: {line}"
         if any(word.startswith("needs-") for word in block.words):
-            patch.chdir(REPOSITORY)
+            patch.chdir(project if "project" in block.words else REPOSITORY)
             if line.startswith(LAUNCH):
                 compose_only(shlex.split(line)[3:])
             continue
