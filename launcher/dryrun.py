@@ -182,7 +182,8 @@ def _installed(wish: Packages, spec: RunSpec, facts: Facts) -> Iterator[str]:
 
 
 def _boxes(request: LaunchRequest, plan: Plan, facts: Facts, image: str) -> Iterator[str]:
-    from launcher.engine.boxes import OWNER, RUN, TOKEN, run_line  # noqa: PLC0415
+    from launcher.engine.boxes import run_line  # noqa: PLC0415
+    from launcher.engine.made import OWNER, RUN, TOKEN  # noqa: PLC0415
 
     spec: dict[str, Any] = {**plain(request.spec), "plan": plain(plan), "id": f"{request.spec.name}/N"}
     store = StoreFolder(request.store)

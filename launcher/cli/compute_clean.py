@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from launcher.cli.output import say, say_json, table
 from launcher.compute.leftovers import left_folders, remove_folder
-from launcher.engine import boxes
+from launcher.engine import made
 from launcher.engine.client import connect
 from launcher.errors import EngineError
 from launcher.paths import StoreFolder
@@ -46,8 +46,8 @@ def clean_command(options: argparse.Namespace) -> int:
 def _engine(*, dry_run: bool) -> list[Row]:
     client = connect(timeout_s=30)
     try:
-        act = boxes.made if dry_run else boxes.sweep
-        found = act(client, boxes.abandoned)
+        act = made.made if dry_run else made.sweep
+        found = act(client, made.abandoned)
     finally:
         client.close()
     return [{"what": each.kind, "name": each.name, "run": each.run} for each in found]

@@ -111,7 +111,7 @@ class Docker:
 
 
 def _check_sight(engine: Engine, runs: Sequence[RunFolder]) -> None:
-    from launcher.engine.boxes import check_sight  # noqa: PLC0415  # other targets have no use for it
+    from launcher.engine.sight import check_sight  # noqa: PLC0415  # other targets have no use for it
     from launcher.engine.client import connect  # noqa: PLC0415
 
     image = str((records.read(runs[0].submit) or {})["environment"]["image"])

@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from launcher.engine import boxes
+from launcher.engine import made
 from launcher.engine.client import connect, words
 from launcher.errors import EngineError
 
@@ -38,7 +38,7 @@ class About:
     """Of CDI, where it tells of any."""
     lacks: tuple[str, ...]
     """What its kernel cannot limit."""
-    abandoned: tuple[boxes.Made, ...]
+    abandoned: tuple[made.Made, ...]
     unseen: tuple[Path, ...] | None
     """Which of the files that were asked for it does not see; None where only a container could tell."""
 
@@ -74,7 +74,7 @@ def ask(marks: Sequence[Path]) -> About:
     client = connect(timeout_s=10)
     try:
         info: dict[str, Any] = client.info()
-        found = boxes.made(client, boxes.abandoned)
+        found = made.made(client, made.abandoned)
         unseen = _unseen(client, marks)
     except EngineError:
         raise

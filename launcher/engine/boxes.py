@@ -1,36 +1,26 @@
-"""Containers and networks of runs: made, looked at, and removed. What belongs to whom is in their labels."""
+"""Boxes of runs: containers, with the networks that they are in."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, Final
 
-from launcher.agent import record
-from launcher.engine.client import words
+from docker.errors import APIError, NotFound
+from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
+
+from launcher.engine.client import in_words, words
+from launcher.engine.made import TOKEN, remove_container, remove_networks
+from launcher.engine.sight import seen
 from launcher.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-RUN: Final = "launcher.run"
-"""Label: the run's id."""
-OWNER: Final = "launcher.owner"
-"""Label: the supervisor, as `record.owner` tells it."""
-TOKEN: Final = "launcher.supervisor"  # noqa: S105  # no secret
-"""Label: what is alike on all that one supervisor has made."""
-
-PREFIX: Final = "launcher-"
-"""Of the names of all containers and networks that this package makes."""
+    from collections.abc import Mapping
 
 KEEPER: Final = 'trap \'\' HUP INT TERM USR1 USR2; : >"$0.up"; cat <"$0" >/dev/null & wait $!'
-"""What a box runs itself, given a FIFO that only the agent holds open: with the agent it ends. The file beside
-that it makes shows that it runs, and that the FIFO is the agent's."""
+"""What a box runs itself, given a FIFO that only the agent holds open: with the agent it ends. The file that
+it makes beside shows that it runs, and that the FIFO is the agent's."""
 
 UP_WITHIN_S = 20.0
 
@@ -43,8 +33,6 @@ def start(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         EngineError: the engine refused.
     """
-    from docker.errors import APIError  # noqa: PLC0415  # see `connect`
-
     name = str(wanted["name"])
     try:
         if wanted["network"]:
@@ -59,65 +47,10 @@ def start(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
         client.start(created["Id"])
         return _told(client, created["Id"], wanted)
     except (APIError, EngineError) as error:
-        raise EngineError(f"{wanted['image']}: {_seen(words(error))}") from error
-
-
-def check_sight(client: Any, image: str, folder: Path, memory: Path) -> None:
-    """Find out whether the engine sees a folder of this machine, and note it.
-
-    Args:
-        client: of the engine.
-        image: any that it has.
-        folder: that was made just now: another machine has none of its name.
-        memory: where it is noted that it does.
-
-    Raises:
-        EngineError: it does not.
-    """
-    from docker.errors import APIError  # noqa: PLC0415  # see `connect`
-    from docker.types import Mount  # noqa: PLC0415
-
-    place = str(folder)
-    host = client.create_host_config(mounts=[Mount(place, place, type="bind", read_only=True)])
-    try:
-        made = client.create_container(
-            image, entrypoint=["sh"], command=["-c", "true"], host_config=host, labels=own_labels(),
-            name=own_name(), network_disabled=True,
-        )  # fmt: skip
-    except APIError as error:
-        said = words(error)
-        if _seen(said) != said:
-            raise EngineError(_seen(said)) from error
-        return  # something else, which the run will meet and tell
-    client.remove_container(made["Id"], force=True)
-    memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    memory.touch()
-
-
-def _seen(said: str) -> str:
-    """Return what an engine said, in better words where it does not see a folder."""
-    found = re.search(r"bind source path does not exist: (\S+)", said)
-    if found is None:
-        return said
-    return (
-        f"the engine does not see {found[1]}: it is on another machine, or has a file system of its own. "
-        "Give a store that both see with store=DIR, or another engine with DOCKER_HOST"
-    )
-
-
-def own_labels() -> dict[str, str]:
-    """Return the labels of what this process makes in the engine, by which it is swept if it is killed."""
-    return {OWNER: json.dumps(record.owner())}
-
-
-def own_name() -> str:
-    """Return a name for such a container: what has another is never swept, whatever labels its image has."""
-    return f"{PREFIX}{uuid4().hex[:12]}"
+        raise EngineError(f"{wanted['image']}: {seen(words(error))}") from error
 
 
 def _create(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    from docker.types import DeviceRequest, LogConfig, Mount, Ulimit  # noqa: PLC0415  # see `connect`
-
     options: Mapping[str, Any] = wanted["options"]
     ulimits: Mapping[str, int] = options["ulimits"]
     limits = [Ulimit(name=name, soft=value, hard=value) for name, value in ulimits.items()]
@@ -214,8 +147,6 @@ def _told(client: Any, container: str, wanted: Mapping[str, Any]) -> dict[str, A
 
 
 def _state(client: Any, container: str) -> dict[str, Any]:
-    from docker.errors import NotFound  # noqa: PLC0415  # see `connect`
-
     try:
         found: dict[str, Any] = client.inspect_container(container)
     except NotFound:  # removed already, as it is to be once it ends
@@ -238,103 +169,8 @@ def remove(client: Any, name: str, network: str | None) -> None:
     Raises:
         EngineError: the engine refused, or is gone.
     """
-    from docker.errors import DockerException, NotFound  # noqa: PLC0415  # see `connect`
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
-    try:
-        _remove_container(client, name, NotFound)
+    with in_words():
+        remove_container(client, name)
         if network:
             with _NETWORKS:
                 remove_networks(client, [network])
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(words(error)) from error
-
-
-def _remove_container(client: Any, name: str, gone: type[Exception]) -> None:
-    from docker.errors import APIError  # noqa: PLC0415  # see `connect`
-
-    try:
-        client.remove_container(name, force=True, v=True)
-    except gone:
-        return
-    except APIError as error:
-        if "already in progress" not in words(error):  # by the engine itself, as its keeper has ended
-            raise
-        client.wait(name, condition="removed", timeout=20)
-
-
-def remove_networks(client: Any, names: list[str]) -> list[str]:
-    """Remove networks; return which. One that is gone, or still has another box in it, is left."""
-    from docker.errors import APIError  # noqa: PLC0415  # see `connect`
-
-    removed: list[str] = []
-    for name in names:
-        try:
-            client.remove_network(name)
-            removed.append(name)
-        except APIError as error:
-            if error.status_code not in {403, 404}:
-                raise
-    return removed
-
-
-class Made(NamedTuple):
-    """A container or a network that this package has made."""
-
-    kind: str
-    """`container` or `network`."""
-    name: str
-    run: str
-    """Its id; empty where it was made to build, or to look into an image."""
-
-
-def made(client: Any, mine: Callable[[Mapping[str, str]], bool]) -> list[Made]:
-    """Return the containers, then the networks, whose labels pass.
-
-    Raises:
-        EngineError: the engine refused, or is gone.
-    """
-    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
-    try:
-        boxes = client.containers(all=True, filters={"label": OWNER})
-        networks = client.networks(filters={"label": OWNER})
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(words(error)) from error
-    named = [("container", one["Names"][0], one["Labels"]) for one in boxes if one["Names"]]
-    named += [("network", one["Name"], one["Labels"]) for one in networks]
-    return [
-        Made(kind, name.lstrip("/"), labels.get(RUN, ""))
-        for kind, name, labels in named
-        # Labels alone may come from an image.
-        if name.lstrip("/").startswith(PREFIX) and mine(labels)
-    ]
-
-
-def sweep(client: Any, mine: Callable[[Mapping[str, str]], bool]) -> list[Made]:
-    """Remove the containers and networks whose labels say that they are to go; return them.
-
-    Raises:
-        EngineError: the engine refused, or is gone.
-    """
-    from docker.errors import DockerException, NotFound  # noqa: PLC0415  # see `connect`
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
-    found = made(client, mine)
-    try:
-        for each in found:
-            if each.kind == "container":
-                _remove_container(client, each.name, NotFound)
-        removed = remove_networks(client, [each.name for each in found if each.kind == "network"])
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(words(error)) from error
-    return [each for each in found if each.kind == "container" or each.name in removed]
-
-
-def abandoned(labels: Mapping[str, str]) -> bool:
-    """Tell whether the supervisor that made something is surely gone."""
-    try:
-        return record.alive(json.loads(labels[OWNER])) is False
-    except (KeyError, TypeError, ValueError):
-        return False

@@ -7,14 +7,14 @@ import os
 import re
 import socket
 import struct
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import EngineError
 from launcher.spec import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Generator, Mapping
 
 INSTALL = "pip install 'launcher[docker]'"
 
@@ -85,6 +85,24 @@ def _where(environ: Mapping[str, str]) -> dict[str, Any]:
 def _untyped(value: Any) -> Any:
     """Return what the stubs of the SDK do not know in full."""
     return value
+
+
+@contextmanager
+def in_words(what: str = "", *, hint: Callable[[str], str] = str.strip) -> Generator[None]:
+    """Raise what the engine, or the way to it, complains of as an `EngineError`.
+
+    Args:
+        what: stands before its words.
+        hint: makes of its words what is told.
+    """
+    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        yield
+    except (DockerException, RequestException, OSError) as error:
+        said = hint(words(error))
+        raise EngineError(f"{what}: {said}" if what else said) from error
 
 
 def words(error: BaseException) -> str:

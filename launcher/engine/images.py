@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from launcher.engine.client import connect, words
+from docker.errors import DockerException, ImageNotFound
+from docker.utils import parse_repository_tag
+
+from launcher.engine.client import connect, in_words
 from launcher.errors import EngineError
 
 if TYPE_CHECKING:
@@ -48,15 +51,11 @@ def find(client: Any, name: str) -> Image | None:
     Raises:
         EngineError: the engine refused, or is gone.
     """
-    from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415  # see `connect`
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
-    try:
-        about: dict[str, Any] = client.inspect_image(name)
-    except ImageNotFound:
-        return None
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(f"{name}: {words(error)}") from error
+    with in_words(name):
+        try:
+            about: dict[str, Any] = client.inspect_image(name)
+        except ImageNotFound:
+            return None
     bare = repository(name)
     digests: list[str] = about.get("RepoDigests") or []
     mine = [
@@ -93,21 +92,13 @@ def pull(client: Any, name: str, login: Login | None, progress: Progress) -> Non
     Raises:
         EngineError: in the registry's words.
     """
-    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
-    from docker.utils import parse_repository_tag  # noqa: PLC0415
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
     where, tag = parse_repository_tag(name)
     progress.step(f"Pulling {name}")
-    try:
+    with in_words(f"{name} cannot be pulled", hint=_hinted):
         stream = client.pull(
             where, tag or "latest", stream=True, decode=True, auth_config=_auth(login, where)
         )
         _follow(stream, f"Pulling {name}", progress)
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(f"{name} cannot be pulled: {words(error)}{_hint(error)}") from error
-    except _StreamError as error:
-        raise EngineError(f"{name} cannot be pulled: {error}{_hint(error)}") from error
 
 
 def push(client: Any, name: str, login: Login | None, progress: Progress) -> None:
@@ -116,35 +107,23 @@ def push(client: Any, name: str, login: Login | None, progress: Progress) -> Non
     Raises:
         EngineError: in the registry's words.
     """
-    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
-    from docker.utils import parse_repository_tag  # noqa: PLC0415
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
     where, tag = parse_repository_tag(name)
     progress.step(f"Pushing {name}")
-    try:
+    with in_words(f"{name} cannot be pushed", hint=_hinted):
         stream = client.push(where, tag, stream=True, decode=True, auth_config=_auth(login, where))
         _follow(stream, f"Pushing {name}", progress)
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(f"{name} cannot be pushed: {words(error)}{_hint(error)}") from error
-    except _StreamError as error:
-        raise EngineError(f"{name} cannot be pushed: {error}{_hint(error)}") from error
-
-
-class _StreamError(Exception):
-    """What a stream of the engine ends with in place of an exception."""
 
 
 def _follow(stream: Iterable[Mapping[str, Any]], task: str, progress: Progress) -> None:
     """Tell the layers' bytes as progress.
 
     Raises:
-        _StreamError: the stream says so.
+        DockerException: the stream ends with an error, where other calls of the SDK raise one.
     """
     layers: dict[str, tuple[int, int]] = {}
     for item in stream:
         if "error" in item:
-            raise _StreamError(" ".join(str(item["error"]).split()))
+            raise DockerException(" ".join(str(item["error"]).split()))
         detail: Mapping[str, Any] = item.get("progressDetail") or {}
         if "id" in item and detail.get("total"):
             layers[str(item["id"])] = int(detail.get("current") or 0), int(detail["total"])
@@ -159,11 +138,12 @@ def _auth(login: Login | None, where: str) -> dict[str, str] | None:
     return {"username": login.username, "password": login.password}
 
 
-def _hint(error: BaseException) -> str:
-    said = (words(error) if not isinstance(error, _StreamError) else str(error)).lower()
-    if any(word in said for word in ("unauthorized", "authentication required", "no basic auth", "denied")):
-        return ". Log in with docker login, or give environment.registry"
-    return ""
+def _hinted(said: str) -> str:
+    """Return a registry's words, with what to do where it asks for a login."""
+    asks = ("unauthorized", "authentication required", "no basic auth", "denied")
+    if any(word in said.lower() for word in asks):
+        return f"{said}. Log in with docker login, or give environment.registry"
+    return said
 
 
 def repository(name: str) -> str:

@@ -7,9 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from launcher.engine.boxes import own_labels, own_name
-from launcher.engine.client import words
-from launcher.errors import EngineError
+from launcher.engine.client import in_words
+from launcher.engine.made import own_labels, own_name
 from launcher.spec import SCHEMA
 from launcher.store import records
 
@@ -78,20 +77,16 @@ def _memory(image: str, cache: Path) -> Path:
 
 
 def _ask(client: Any, image: str) -> str:
-    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
     made = None
     try:
-        made = client.create_container(
-            image, entrypoint=["sh"], command=["-c", _SCRIPT, QUERY], labels=own_labels(), name=own_name(),
-            network_disabled=True,
-        )  # fmt: skip
-        client.start(made["Id"])
-        client.wait(made["Id"], timeout=_WAIT_S)
-        said: bytes = client.logs(made["Id"])
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(f"{image}: {words(error)}") from error
+        with in_words(image):
+            made = client.create_container(
+                image, entrypoint=["sh"], command=["-c", _SCRIPT, QUERY], labels=own_labels(),
+                name=own_name(), network_disabled=True,
+            )  # fmt: skip
+            client.start(made["Id"])
+            client.wait(made["Id"], timeout=_WAIT_S)
+            said: bytes = client.logs(made["Id"])
     finally:
         if made is not None:
             client.remove_container(made["Id"], force=True, v=True)

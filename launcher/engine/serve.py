@@ -21,7 +21,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from launcher.engine import boxes
+from launcher.engine import boxes, made
 from launcher.engine.client import connect, words
 from launcher.errors import EngineError
 
@@ -84,14 +84,14 @@ class Server:
         return {"ok": boxes.start(self._client, request)}
 
     def _do_exec(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        made = self._client.exec_create(
+        run = self._client.exec_create(
             request["box"], request["argv"], environment=request["env"], stdout=False, stderr=False
         )
-        self._asked[made["Id"]] = request["id"]
+        self._asked[run["Id"]] = request["id"]
         try:
-            self._client.exec_start(made["Id"], detach=True)
+            self._client.exec_start(run["Id"], detach=True)
         except BaseException:
-            self._asked.pop(made["Id"], None)
+            self._asked.pop(run["Id"], None)
             raise
         return {"begun": True}
 
@@ -111,7 +111,7 @@ class Server:
     def _sweep(self) -> None:
         """Remove what killed supervisors left."""
         try:
-            boxes.sweep(connect(), boxes.abandoned)
+            made.sweep(connect(), made.abandoned)
         except EngineError as error:
             print(f"sweep: {error}", file=sys.stderr, flush=True)  # noqa: T201  # the supervisor's log
 
@@ -120,7 +120,7 @@ class Server:
         while True:
             try:
                 client = connect()
-                filters = {"type": "container", "label": f"{boxes.TOKEN}={self._token}"}
+                filters = {"type": "container", "label": f"{made.TOKEN}={self._token}"}
                 stream = client.events(filters=filters, since=self._since, decode=True)
                 if self._lost:
                     self._back(client)
@@ -161,7 +161,7 @@ def clean(token: str) -> None:
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
-            boxes.sweep(connect(timeout_s=10), lambda labels: labels.get(boxes.TOKEN) == token)
+            made.sweep(connect(timeout_s=10), lambda labels: labels.get(made.TOKEN) == token)
         except EngineError:
             if time.monotonic() > until:
                 raise

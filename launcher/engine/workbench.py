@@ -5,19 +5,21 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import tarfile
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from launcher.engine import boxes
-from launcher.engine.client import words
+from docker.types import Mount
+
+from launcher.engine.boxes import KEEPER, remove
+from launcher.engine.client import in_words
+from launcher.engine.made import own_labels, own_name
 from launcher.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     Hear = Callable[[str], None]
 
@@ -38,9 +40,6 @@ def build(client: Any, dockerfile: str, tag: str, hear: Hear) -> str:
     Raises:
         EngineError: a step failed; the lines tell why.
     """
-    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         data = dockerfile.encode()
@@ -49,7 +48,7 @@ def build(client: Any, dockerfile: str, tag: str, hear: Hear) -> str:
         archive.addfile(entry, io.BytesIO(data))
     context.seek(0)
     found = ""
-    try:
+    with in_words():
         stream = client.build(
             fileobj=context, custom_context=True, tag=tag, decode=True, rm=True, forcerm=True
         )
@@ -60,8 +59,6 @@ def build(client: Any, dockerfile: str, tag: str, hear: Hear) -> str:
                 hear(line)
             about: Mapping[str, Any] = item.get("aux") or {}
             found = str(about.get("ID") or found)
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(words(error)) from error
     return found
 
 
@@ -86,12 +83,9 @@ class Workbench:
         Raises:
             EngineError: the engine refused, or is gone.
         """
-        from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
-        from requests.exceptions import RequestException  # noqa: PLC0415
-
         client = self._client
         rest = ""
-        try:
+        with in_words():
             made = client.exec_create(
                 self._container, list(argv), environment=dict(env), user=user, workdir=cwd
             )
@@ -102,8 +96,6 @@ class Workbench:
             for line in _lines(rest):
                 hear(line)
             return int(client.exec_inspect(made["Id"])["ExitCode"])
-        except (DockerException, RequestException, OSError) as error:
-            raise EngineError(words(error)) from error
 
     def commit(self, tag: str, labels: Mapping[str, str], base: Mapping[str, Any]) -> None:
         """Make an image of what is there now.
@@ -116,68 +108,65 @@ class Workbench:
         Raises:
             EngineError: the engine refused, such as for a full disk.
         """
-        from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
-        from requests.exceptions import RequestException  # noqa: PLC0415
-
         text = [
             f"ENTRYPOINT {json.dumps(base.get('Entrypoint') or [])}",  # commit itself cannot empty it
             f"CMD {json.dumps(base.get('Cmd') or [])}",
             f"USER {base.get('User') or 'root'}",
-            *(f"LABEL {name}={json.dumps(value)}" for name, value in labels.items()),
-            *(f'LABEL {name}=""' for name in boxes.own_labels()),  # those of this container
+            *(f"LABEL {name}={_quoted(value)}" for name, value in labels.items()),
+            *(f'LABEL {name}=""' for name in own_labels()),  # those of this container
         ]
-        try:
+        with in_words():
             made = self._client.commit(self._container)["Id"]
-        except (DockerException, RequestException, OSError) as error:
-            raise EngineError(words(error)) from error
         build(self._client, "\n".join([f"FROM {made}", *text]) + "\n", tag, lambda _line: None)
 
 
+def _quoted(value: str) -> str:
+    """Return a value as a Dockerfile takes it, in which nothing is a variable."""
+    return json.dumps(value).replace("$", "\\$")
+
+
 @contextmanager
-def workbench(client: Any, image: str, mounts: Sequence[tuple[str, str, bool]]) -> Generator[Workbench]:
+def workbench(
+    client: Any, image: str, mounts: Sequence[tuple[str, str, bool]], folder: Path
+) -> Generator[Workbench]:
     """Give a container of an image, as root, with a network.
 
     Args:
         client: of the engine.
         image: its id.
         mounts: source, target, and whether it is read-only.
+        folder: for the pipe that it lives by.
 
     Raises:
         EngineError: the engine refused.
     """
-    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
-    from docker.types import Mount  # noqa: PLC0415
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
-    folder = tempfile.mkdtemp(prefix="launcher-build-")
-    fifo = Path(folder, "alive")
+    fifo = folder / f"alive-{uuid4().hex[:8]}"
     os.mkfifo(fifo, 0o600)
     held = os.open(fifo, os.O_RDWR | os.O_CLOEXEC)
-    lent = [*mounts, (folder, f"{PLACE}/bench", False)]
+    lent = [*mounts, (str(folder), f"{PLACE}/bench", False)]
     binds = [
         Mount(dst, src, type="bind" if src.startswith("/") else "volume", read_only=locked)
         for src, dst, locked in lent
     ]
     container = None
     try:
-        host = client.create_host_config(
-            init=True,
-            auto_remove=True,
-            mounts=binds,
-            tmpfs={_TMP: "exec"},
-            security_opt=["label=disable"],
-        )
-        made = client.create_container(
-            image, entrypoint=["sh"], command=["-c", boxes.KEEPER, f"{PLACE}/bench/alive"], user="0:0",
-            host_config=host, labels=boxes.own_labels(), name=boxes.own_name(),
-        )  # fmt: skip
-        container = made["Id"]
-        client.start(container)
+        with in_words():
+            host = client.create_host_config(
+                init=True,
+                auto_remove=True,
+                mounts=binds,
+                tmpfs={_TMP: "exec"},
+                security_opt=["label=disable"],
+            )
+            container = client.create_container(
+                image, entrypoint=["sh"], command=["-c", KEEPER, f"{PLACE}/bench/{fifo.name}"], user="0:0",
+                host_config=host, labels=own_labels(), name=own_name(),
+            )["Id"]  # fmt: skip
+            client.start(container)
         yield Workbench(client, container)
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(words(error)) from error
     finally:
         os.close(held)
         if container is not None:
-            boxes.remove(client, container, None)
-        shutil.rmtree(folder, ignore_errors=True)
+            remove(client, container, None)
+        for left in (fifo, fifo.with_name(f"{fifo.name}.up")):
+            left.unlink(missing_ok=True)

@@ -100,7 +100,7 @@ def install_bench(  # noqa: PLR0913, PLR0917  # what it is of, and what it is le
     here = dict.fromkeys([Path(uv.binary()), work, *lent, *local_places(variables)])
     places = [(str(path), f"{PLACE}/{number}/{path.name}") for number, path in enumerate(here)]
     mounts = [(source, target, source != str(work)) for source, target in places]
-    with workbench(client, image, [*mounts, (_uv_cache(), cache, False)]) as bench:
+    with workbench(client, image, [*mounts, (_uv_cache(), cache, False)], work) as bench:
         longest = sorted(places, key=lambda pair: -len(pair[0]))
         yield BenchTools(
             log=log, bench=bench, programs=inside.programs, places=tuple(longest), variables=variables
@@ -115,7 +115,7 @@ def compile_bench(client: Any, image: str, inside: Inside, wheels: Path) -> Gene
     variables = {**lent_variables(os.environ), **pip_variables(os.environ), **own}
     lent = dict.fromkeys([Path(uv.binary()), *local_places(variables)])
     mounts = [*((str(path), str(path), True) for path in lent), (str(wheels), str(wheels), False)]
-    with workbench(client, image, mounts) as bench:
+    with workbench(client, image, mounts, wheels) as bench:
         bench.run(["mkdir", "-p", "-m", "777", own["UV_CACHE_DIR"], own["HOME"]], {}, "0:0", "/", silent)
         tools = BenchTools(
             log=wheels / "build.log", bench=bench, user=f"{os.getuid()}:{os.getgid()}",

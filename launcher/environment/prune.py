@@ -127,7 +127,7 @@ def in_engine(client: Any, cache: Path, going: Sequence[Waste], before: float) -
         EngineError: the engine refused, or is gone.
     """
     from launcher.engine import shelf  # noqa: PLC0415  # only where there is an engine
-    from launcher.engine.boxes import abandoned  # noqa: PLC0415
+    from launcher.engine.made import abandoned  # noqa: PLC0415
 
     if _builds(cache):  # they stand on layers that are not theirs yet
         return

@@ -416,10 +416,10 @@ def test_another_user_owns_what_is_written(lab: Boxed, tmp_path: Path) -> None:
     (lab.engine.layout.root / "docker.sock").chmod(0o666)
     lab.env |= {"HOME": str(tmp_path), "USER": "nobody-here"}
     line = lab.line("command=[sh,script.sh]", "script=null")
+    as_user = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *READ_ALL]
     done = subprocess.run(
-        ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *READ_ALL, *line], cwd=tmp_path, env=lab.env,
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+        [*as_user, *line], cwd=tmp_path, env=lab.env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert lab.log().startswith(f"{uid}:{gid} /tmp/launcher-")
     made = (lab.run().outputs / "made").stat()

@@ -13,7 +13,7 @@ import pytest
 from launcher.__main__ import main
 from launcher.cli.compute_docker import GPU_HOOK, engine_rows
 from launcher.engine.about import About, chosen_by, registries
-from launcher.engine.boxes import Made
+from launcher.engine.made import Made
 from launcher.paths import StoreFolder
 from launcher.spec import Engine, Facts, Resources
 
