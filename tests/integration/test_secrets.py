@@ -187,6 +187,12 @@ class TestSlurm:
         assert [heard(lab.run(), rank) for rank in range(ranks)] == [told(value)] * ranks
         assert leaks(needle, lab.source.parent) == []
 
+    def test_members_whatever_else_their_jobs_get_of_the_shell(self, lab: SlurmLab, value: str) -> None:
+        words = ("compute.export=NIL,ALL,HOME", "env.OTHER=a,b", "compute.login_shell=false")
+        done = lab.launch("-m", *SECRET[:2], *words)
+        assert done.returncode == 0, done.stderr
+        assert [heard(lab.run(number)) for number in range(1, 7)] == [told(value)] * 6
+
     def test_a_job_that_is_submitted_again(self, lab: SlurmLab, value: str, needle: str) -> None:
         """Slurm keeps it with a job that it requeues; the agent gives it to one that it submits."""
         lab.script(SCRIPT + "\nif os.environ['LAUNCHER_ATTEMPT'] == '0': time.sleep(300)\n")
