@@ -111,8 +111,8 @@ class Docker:
 
 
 def _check_sight(engine: Engine, runs: Sequence[RunFolder]) -> None:
-    from launcher.engine.sight import check_sight  # noqa: PLC0415  # other targets have no use for it
     from launcher.engine.client import connect  # noqa: PLC0415
+    from launcher.engine.sight import check_sight  # noqa: PLC0415  # other targets have no use for it
 
     image = str((records.read(runs[0].submit) or {})["environment"]["image"])
     place = f"{engine.address}\0{runs[0].root.parents[2]}"
