@@ -22,6 +22,7 @@ NAMES = (
     "stage",
     "agents",
     "slurm",
+    "containers",
     "horovod_throughput",
 )
 

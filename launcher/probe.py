@@ -34,7 +34,8 @@ def probe(spec: RunSpec, *, touch: bool = True) -> Facts:
 
     Args:
         spec: of the run.
-        touch: whether an image that nobody has looked into may be started for that.
+        touch: whether anything may be started: what speaks to an engine for a supervisor, and sweeps it; an
+            image that nobody has looked into.
     """
     uses_mpi = spec.distribution.kind in _USES_MPI
     current = spec.environment.kind == "current"
@@ -66,10 +67,12 @@ def probe(spec: RunSpec, *, touch: bool = True) -> Facts:
 
 def _in_engine(spec: RunSpec, options: Docker, facts: Facts, *, touch: bool) -> Facts:
     """Return facts of the engine, with the MPI of the image in the place of this host's."""
-    from launcher.engine.client import connect, read_engine  # noqa: PLC0415  # imports the SDK
+    from launcher.engine.client import connect, read_engine  # noqa: PLC0415  # other targets do without
+    from launcher.engine.helper import Helper  # noqa: PLC0415
 
+    helper = Helper() if touch else None  # imports the SDK while this process does
     engine = read_engine()
-    facts = replace(facts, engine=engine)
+    facts = replace(facts, engine=replace(engine, helper=helper))
     if facts.mpi is None and spec.distribution.kind not in _USES_MPI:
         return facts
     told = MPI.fullmatch(options.mpi or "")

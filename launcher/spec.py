@@ -118,6 +118,8 @@ class Engine:
     """Whether it gives users of containers other numbers (userns-remap)."""
     elsewhere: str = ""
     """Why it is none of this machine; empty where it is."""
+    helper: Any = field(default=None, compare=False, repr=False)
+    """What will speak to it for a supervisor (`launcher.engine.helper`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import json
 import os
 import selectors
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .carried import without_carriers
 
@@ -27,11 +27,12 @@ class Engine:
     """Asks, and passes the answers on as they come; all in the supervisor's loop."""
 
     def __init__(self, orders: dict[str, Any], selector: selectors.BaseSelector) -> None:
-        """Start the process.
+        """Take over the process that the launcher started, or start one.
 
         Args:
             orders: `python`, `code` (where the launcher is imported from), `token` (of the supervisor),
-                `user` (in containers) and `remapped` (whether the engine gives users other numbers).
+                `user` (in containers), `remapped` (whether the engine gives users other numbers) and
+                `pipes` (of one that runs already).
             selector: of the loop.
         """
         self.token: str = orders["token"]
@@ -45,19 +46,20 @@ class Engine:
         self._asked: dict[int, Hear] = {}
         self._boxes: dict[str, Hear] = {}
         self._rest = b""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._start()
+        self._pipes: tuple[BinaryIO, BinaryIO] | None = None
+        given: list[int] = orders["pipes"]
+        self._use(os.fdopen(given[0], "wb"), os.fdopen(given[1], "rb")) if given else self._start()
 
     def ask(self, request: dict[str, Any], hear: Hear) -> None:
         """Ask for something; `hear` gets every answer."""
         self._count += 1
         self._asked[self._count] = hear
-        if self._process is None:
+        if self._pipes is None:
             self._start()
-        assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018
+        assert self._pipes is not None  # noqa: S101
         try:
-            self._process.stdin.write(json.dumps(dict(request, id=self._count)).encode() + b"\n")
-            self._process.stdin.flush()
+            self._pipes[0].write(json.dumps(dict(request, id=self._count)).encode() + b"\n")
+            self._pipes[0].flush()
         except OSError:
             self._gone()
 
@@ -71,22 +73,25 @@ class Engine:
 
     def close(self) -> None:
         """Let the process end, which first removes what is left."""
-        if self._process is not None:
-            self._let_go(self._process)
-            self._process.wait()
-            self._process = None
+        if self._pipes is not None:
+            self._let_go(self._pipes)
+            self._pipes = None
 
     def _start(self) -> None:
-        self._process = _helper(self._orders, [self.token], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self._process.stdout is not None  # noqa: S101
-        os.set_blocking(self._process.stdout.fileno(), False)
-        self._selector.register(self._process.stdout, selectors.EVENT_READ, self._read)
+        process = _helper(self._orders, [self.token], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+        self._use(cast("BinaryIO", process.stdin), cast("BinaryIO", process.stdout))
+        process.returncode = 0  # reaped with all others
+
+    def _use(self, stdin: BinaryIO, stdout: BinaryIO) -> None:
+        self._pipes = stdin, stdout
+        for pipe in self._pipes:
+            os.set_inheritable(pipe.fileno(), False)
+        self._selector.register(stdout, selectors.EVENT_READ, self._read)
 
     def _read(self) -> None:
-        assert self._process is not None and self._process.stdout is not None  # noqa: S101, PT018
-        data = self._process.stdout.read(1 << 20)
-        if data is None:
-            return
+        assert self._pipes is not None  # noqa: S101
+        data = os.read(self._pipes[1].fileno(), 1 << 20)  # the selector says that there is something
         if not data:
             self._gone()
             return
@@ -111,20 +116,20 @@ class Engine:
 
     def _gone(self) -> None:
         """Tell those who wait that no answer will come; the next question starts the process anew."""
-        process, self._process = self._process, None
-        if process is None:
+        pipes, self._pipes = self._pipes, None
+        if pipes is None:
             return
-        self._let_go(process)
+        self._let_go(pipes)
         asked, self._asked, self._rest = self._asked, {}, b""
+        why = self.lost or "the process that speaks to it has ended"
         for hear in asked.values():
-            hear({"error": "the process that speaks to it has ended", "lost": True})
+            hear({"error": why, "lost": True})
 
-    def _let_go(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
-        self._selector.unregister(process.stdout)
-        process.stdout.close()
-        with contextlib.suppress(OSError):  # what was left to be written
-            process.stdin.close()
+    def _let_go(self, pipes: tuple[BinaryIO, BinaryIO]) -> None:
+        self._selector.unregister(pipes[1])
+        for pipe in pipes:
+            with contextlib.suppress(OSError):  # what was left to be written
+                pipe.close()
 
 
 def clean(orders: dict[str, Any]) -> None:

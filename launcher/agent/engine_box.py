@@ -69,8 +69,8 @@ class EngineBox(Box):
             try:
                 self._space = os.readlink("/proc/%d/ns/pid" % self._first)
             except OSError as error:
-                # Of an engine in another machine, or in a container: its processes cannot be looked after.
-                ready("the container's processes are not seen here: %s" % error, {})
+                # Of an engine in a container, or of one whose box has ended meanwhile.
+                ready("the processes of its container are not seen here: %s" % error, {})
                 return
             ready(None, answer["ok"])
 

@@ -6,14 +6,17 @@ import os
 import sys
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import launcher
 from launcher.compute.containers import MPI, check_mounts
 from launcher.compute.supervise import hand_over
-from launcher.errors import Problem
+from launcher.errors import EngineError, Problem, SubmitError
+from launcher.paths import RunFolder, cache_root
+from launcher.spec import State
+from launcher.store import records
+from launcher.store.runs import finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -83,17 +86,46 @@ class Docker:
             yield Problem("compute.mpi", self.mpi, "flavour and version, such as 'openmpi 4.1'")
 
     def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
-        """See `Compute.submit`. One supervisor serves all of them, with one way to the engine."""
+        """See `Compute.submit`. One supervisor serves all of them, with one way to the engine.
+
+        Raises:
+            SubmitError: the engine does not see the store; the runs have ended as Failed.
+        """
         known = facts.engine
-        engine = {
+        assert known is not None and known.helper is not None, "probed"  # noqa: S101, PT018
+        _check_sight(known, [RunFolder(folder) for folder in folders])
+        engine: dict[str, Any] = {
             "python": sys.executable,
-            "code": str(Path(launcher.__file__).parents[1]),
-            "token": uuid4().hex,
+            "code": known.helper.code,
+            "token": known.helper.token,
+            "pipes": known.helper.take(),
             "user": user_in(known),
-            "remapped": known is not None and known.remapped,
+            "remapped": known.remapped,
         }
         parallel = self.max_parallel or facts.cpus
-        hand_over(folders, store, max_parallel=parallel, gpus=list(facts.gpus), engine=engine)
+        try:
+            hand_over(folders, store, max_parallel=parallel, gpus=list(facts.gpus), engine=engine)
+        finally:
+            for pipe in engine["pipes"]:
+                os.close(pipe)
+
+
+def _check_sight(engine: Engine, runs: Sequence[RunFolder]) -> None:
+    from launcher.engine.boxes import check_sight  # noqa: PLC0415  # other targets have no use for it
+    from launcher.engine.client import connect  # noqa: PLC0415
+
+    image = str((records.read(runs[0].submit) or {})["environment"]["image"])
+    place = f"{engine.address}\0{runs[0].root.parents[2]}"
+    memory = cache_root() / "engines" / sha256(os.fsencode(place)).hexdigest()[:20]
+    if memory.exists():
+        return
+    try:
+        check_sight(connect(), image, runs[0].root, memory)
+    except EngineError as error:
+        cause = {"kind": "submit", "phase": str(State.QUEUED), "message": str(error)}
+        for run in runs:
+            finish(run, State.FAILED, cause)
+        raise SubmitError(str(error)) from error
 
 
 def user_in(engine: Engine | None) -> str:

@@ -49,6 +49,7 @@ def hand_over(folders: Sequence[Path], store: Path, **orders: Any) -> None:
             start_new_session=True,
             cwd="/",
             env={**os.environ, **carriers},
+            pass_fds=orders.get("engine", {}).get("pipes", ()),
         )
     finally:
         os.close(descriptor)

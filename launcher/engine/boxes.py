@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from launcher.agent import record
 from launcher.engine.client import words
@@ -12,6 +16,7 @@ from launcher.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 RUN: Final = "launcher.run"
 """Label: the run's id."""
@@ -23,8 +28,11 @@ TOKEN: Final = "launcher.supervisor"  # noqa: S105  # no secret
 PREFIX: Final = "launcher-"
 """Of the names of all containers and networks that this package makes."""
 
-KEEPER: Final = "trap '' HUP INT TERM USR1 USR2; cat <\"$0\" >/dev/null & wait $!"
-"""What a box runs itself, given a FIFO that only the agent holds open: with the agent it ends."""
+KEEPER: Final = 'trap \'\' HUP INT TERM USR1 USR2; : >"$0.up"; cat <"$0" >/dev/null & wait $!'
+"""What a box runs itself, given a FIFO that only the agent holds open: with the agent it ends. The file beside
+that it makes shows that it runs, and that the FIFO is the agent's."""
+
+UP_WITHIN_S = 20.0
 
 _NETWORKS = threading.Lock()
 
@@ -50,8 +58,61 @@ def start(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
             created = _create(client, wanted)
         client.start(created["Id"])
         return _told(client, created["Id"], wanted)
+    except (APIError, EngineError) as error:
+        raise EngineError(f"{wanted['image']}: {_seen(words(error))}") from error
+
+
+def check_sight(client: Any, image: str, folder: Path, memory: Path) -> None:
+    """Find out whether the engine sees a folder of this machine, and note it.
+
+    Args:
+        client: of the engine.
+        image: any that it has.
+        folder: that was made just now: another machine has none of its name.
+        memory: where it is noted that it does.
+
+    Raises:
+        EngineError: it does not.
+    """
+    from docker.errors import APIError  # noqa: PLC0415  # see `connect`
+    from docker.types import Mount  # noqa: PLC0415
+
+    place = str(folder)
+    host = client.create_host_config(mounts=[Mount(place, place, type="bind", read_only=True)])
+    try:
+        made = client.create_container(
+            image, entrypoint=["sh"], command=["-c", "true"], host_config=host, labels=own_labels(),
+            name=own_name(), network_disabled=True,
+        )  # fmt: skip
     except APIError as error:
-        raise EngineError(f"{wanted['image']}: {words(error)}") from error
+        said = words(error)
+        if _seen(said) != said:
+            raise EngineError(_seen(said)) from error
+        return  # something else, which the run will meet and tell
+    client.remove_container(made["Id"], force=True)
+    memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    memory.touch()
+
+
+def _seen(said: str) -> str:
+    """Return what an engine said, in better words where it does not see a folder."""
+    found = re.search(r"bind source path does not exist: (\S+)", said)
+    if found is None:
+        return said
+    return (
+        f"the engine does not see {found[1]}: it is on another machine, or has a file system of its own. "
+        "Give a store that both see with store=DIR, or another engine with DOCKER_HOST"
+    )
+
+
+def own_labels() -> dict[str, str]:
+    """Return the labels of what this process makes in the engine, by which it is swept if it is killed."""
+    return {OWNER: json.dumps(record.owner())}
+
+
+def own_name() -> str:
+    """Return a name for such a container: what has another is never swept, whatever labels its image has."""
+    return f"{PREFIX}{uuid4().hex[:12]}"
 
 
 def _create(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,14 +193,17 @@ def _size(count: int) -> str:
 
 
 def _told(client: Any, container: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    from docker.errors import NotFound  # noqa: PLC0415  # see `connect`
-
-    try:
-        state: dict[str, Any] = client.inspect_container(container)
-    except NotFound:  # removed already, as it is to be once it ends
-        state = {"State": {"Running": False}}
-    if not state["State"]["Running"]:  # its first process is the engine's own, which looked for sh
-        raise EngineError(f"{wanted['image']}: the container ended at once. Is there a sh in it?")
+    until, up = time.monotonic() + UP_WITHIN_S, f"{wanted['fifo']}.up"
+    while True:
+        seen = os.path.exists(up)  # noqa: PTH110  # before its state, which is then that of a box that runs
+        state = _state(client, container)
+        if not state["State"]["Running"]:
+            raise EngineError("the container ended at once. Is there a sh in it?")
+        if seen:
+            break
+        if time.monotonic() > until:
+            raise EngineError(f"the engine does not see {up}, but a file system of its own in its place")
+        time.sleep(0.01)
     known: dict[str, Any] = state["NetworkSettings"]["Networks"][wanted["network"] or "bridge"]
     return {
         "pid": state["State"]["Pid"],
@@ -147,6 +211,16 @@ def _told(client: Any, container: str, wanted: Mapping[str, Any]) -> dict[str, A
         "subnet": f"{known['IPAddress']}/{known['IPPrefixLen']}",
         "interface": "eth0",
     }
+
+
+def _state(client: Any, container: str) -> dict[str, Any]:
+    from docker.errors import NotFound  # noqa: PLC0415  # see `connect`
+
+    try:
+        found: dict[str, Any] = client.inspect_container(container)
+    except NotFound:  # removed already, as it is to be once it ends
+        return {"State": {"Running": False}}
+    return found
 
 
 def _ensure_network(client: Any, wanted: Mapping[str, Any]) -> None:

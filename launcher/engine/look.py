@@ -6,9 +6,8 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from launcher.engine.boxes import OWNER, PREFIX
+from launcher.engine.boxes import own_labels, own_name
 from launcher.engine.client import words
 from launcher.errors import EngineError
 from launcher.spec import SCHEMA
@@ -97,16 +96,6 @@ def _ask(client: Any, image: str) -> str:
         if made is not None:
             client.remove_container(made["Id"], force=True, v=True)
     return said.decode("utf-8", "replace")
-
-
-def own_labels() -> dict[str, str]:
-    """Return the labels of what this process makes in the engine, by which it is swept if it is killed."""
-    return {OWNER: json.dumps(records.owner())}
-
-
-def own_name() -> str:
-    """Return a name for such a container: what has another is never swept, whatever labels its image has."""
-    return f"{PREFIX}{uuid4().hex[:12]}"
 
 
 def parse(said: str) -> Inside:

@@ -180,7 +180,7 @@ def main(words_: list[str]) -> int:
         else:
             Server(words_[0]).serve()
     except EngineError as error:
-        print(error, file=sys.stderr, flush=True)  # noqa: T201  # the supervisor's log
+        print(json.dumps({"event": "lost", "message": str(error)}), flush=True)  # noqa: T201
         return 1
     return 0
 

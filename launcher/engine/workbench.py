@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.engine import boxes
 from launcher.engine.client import words
-from launcher.engine.look import own_labels, own_name
 from launcher.errors import EngineError
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ class Workbench:
             f"CMD {json.dumps(base.get('Cmd') or [])}",
             f"USER {base.get('User') or 'root'}",
             *(f"LABEL {name}={json.dumps(value)}" for name, value in labels.items()),
-            *(f'LABEL {name}=""' for name in own_labels()),  # those of this container
+            *(f'LABEL {name}=""' for name in boxes.own_labels()),  # those of this container
         ]
         try:
             made = self._client.commit(self._container)["Id"]
@@ -170,7 +169,7 @@ def workbench(client: Any, image: str, mounts: Sequence[tuple[str, str, bool]]) 
         )
         made = client.create_container(
             image, entrypoint=["sh"], command=["-c", boxes.KEEPER, f"{PLACE}/bench/alive"], user="0:0",
-            host_config=host, labels=own_labels(), working_dir="/", name=own_name(),
+            host_config=host, labels=boxes.own_labels(), name=boxes.own_name(),
         )  # fmt: skip
         container = made["Id"]
         client.start(container)

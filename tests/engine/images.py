@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tarfile
+import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 BUSYBOX = Path("/bin/busybox")
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+WEEK_S = 7 * 24 * 3600
 PYTHON = ("apt", "ca-certificates", "debian-archive-keyring", "libc-bin", "python3", "python3-pip")
 
 
@@ -63,22 +65,25 @@ def load(client: DockerClient, image: Image, cache: Path) -> str:
 
 
 def _cached(image: Image, cache: Path) -> Path:
-    """Return the root file system of an image; what was made of other files before is removed."""
+    """Return the root file system of an image; those that nobody has asked for in a week are removed."""
     packages = debian.closure(image.packages) if image.packages else {}
     written = debian.texts(packages) if packages else {}
     key = _key(written)
     stem = image.repository.rpartition("/")[2]
     tar = cache / f"{stem}-{key}.tar"
-    if not tar.is_file():
+    if tar.is_file():
+        os.utime(tar)
+    else:
         cache.mkdir(parents=True, exist_ok=True)
         draft = cache / f".{tar.name}.{os.getpid()}"
         if packages:
             debian.archive(draft, debian.files(packages), written)
         else:
             _archive_busybox(draft)
-        for old in cache.glob(f"{stem}-*.tar"):
-            old.unlink(missing_ok=True)
         draft.replace(tar)
+        for old in cache.glob(f"{stem}-*.tar"):
+            if old.stat().st_mtime < time.time() - WEEK_S:
+                old.unlink(missing_ok=True)
     return tar
 
 

@@ -15,6 +15,7 @@ import pytest
 from launcher.agent import record
 from launcher.agent.node import tmp_folder
 from launcher.paths import RunFolder, StoreFolder
+from launcher.spec import State
 from launcher.store.runs import read_run
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from launcher.store.fold import Run
 
 REPOSITORY = Path(__file__).parents[2]
+BEFORE = {State.NOT_STARTED, State.PREPARING, State.QUEUED, State.STARTING}
 T = TypeVar("T")
 
 
@@ -111,12 +113,15 @@ class Lab:
 
         return until(ended, f"end of {folder.id}", limit_s)
 
-    def running(self, folder: RunFolder, text: str = "", limit_s: float = 60) -> Run:
-        """Wait until rank 0 of a run has written a text to its log."""
+    def running(self, folder: RunFolder, text: str = "", limit_s: float = 60, rank: int = 0) -> Run:
+        """Wait until a rank of a run has written a text to its log, and the record says that it runs."""
 
         def reached() -> Run | None:
-            log = folder.logs / "worker-0.log"
-            return read_run(folder) if log.is_file() and text in log.read_text() else None
+            log = folder.logs / f"worker-{rank}.log"
+            if not log.is_file() or text not in log.read_text():
+                return None
+            run = read_run(folder)
+            return None if run.state in BEFORE else run  # a process may write before its start is recorded
 
         return until(reached, f"{text!r} in the log of {folder.id}", limit_s)
 

@@ -79,9 +79,9 @@ def test_a_job_that_waits_is_canceled(cluster: Cluster, tmp_path: Path) -> None:
     assert (code, rows["job"][0]) == (0, "warn")
     assert "still waits after 2 s" in rows["job"][1]
     asking = start(cluster, tmp_path, *hold)
-    wait_for(lambda: bool(jobs(cluster)), "a job that waits")
+    wait_for(lambda: bool(jobs(cluster)), "a job that waits", 60)
     asking.send_signal(signal.SIGINT)
-    asking.communicate(timeout=20)
+    asking.communicate(timeout=60)
     assert asking.returncode == 130
     assert (jobs(cluster), left(tmp_path)) == ("", [])
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.engine.machine import Engine
+
+# A Python below root's home can be started by others with this alone.
+READ_ALL = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
 
 TWO = ("distribution=torch", "nodes=2")
 
@@ -317,4 +322,106 @@ def test_ctrl_c_while_watching(lab: Boxed) -> None:
     watching.send_signal(signal.SIGINT)
     watching.communicate(timeout=60)
     assert lab.over(lab.run()).state is State.CANCELED
+    lab.nothing_left()
+
+
+ROLES = """\
+import json, os, time
+from pathlib import Path
+cluster = json.loads(os.environ.get("TF_CONFIG", "{}"))
+told = {
+    "role": os.environ["LAUNCHER_ROLE"],
+    "index": int(os.environ["LAUNCHER_INDEX"]),
+    "host": os.uname().nodename,
+    "cluster": cluster.get("cluster"),
+    "master": os.environ.get("MASTER_ADDR"),
+}
+draft = Path(f"outputs/.{told['role']}-{told['index']}")
+draft.write_text(json.dumps(told))
+draft.rename(f"outputs/{told['role']}-{told['index']}.json")
+while len(list(Path("outputs").glob("*.json"))) < int(os.environ["ALL"]):
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "roles"),
+    [
+        (["distribution=single"], {"worker": 1}),
+        (["distribution=torch", "nodes=2", "processes_per_node=2"], {"worker": 4}),
+        (["distribution=multi_worker", "nodes=2", "framework=tensorflow"], {"worker": 2}),
+        (
+            ["distribution=parameter_server", "nodes=2", "framework=tensorflow",
+             "distribution.parameter_server_count=2", "distribution.chief=extra"],
+            {"worker": 2, "ps": 2, "chief": 1},
+        ),
+        (["distribution=mpi", "nodes=2"], {"worker": 2}),
+    ],
+)  # fmt: skip
+def test_every_distribution(lab: Boxed, words: Sequence[str], roles: dict[str, int]) -> None:
+    """Their processes see the addresses of containers; what they do with them the training tests show."""
+    lab.script(ROLES)
+    image = lab.engine.image(MPI if "distribution=mpi" in words else BASE)
+    done = lab.launch(*words, f"environment.image={image}", f"env.ALL={sum(roles.values())}")
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(path.read_text()) for path in sorted(lab.run().outputs.glob("*.json"))]
+    assert {role: sum(one["role"] == role for one in told) for role in roles} == roles
+    addresses = {node["name"]: node["address"] for node in read_run(lab.run()).nodes}
+    assert {one["host"] for one in told} == set(addresses)
+    for one in told:
+        if one["cluster"]:
+            places = [place for group in one["cluster"].values() for place in group]
+            assert {place.partition(":")[0] for place in places} == set(addresses.values())
+        assert one["master"] in {None, addresses["node0"]}
+    lab.nothing_left()
+
+
+def test_an_engine_that_does_not_see_the_store(lab: Boxed, tmp_path: Path) -> None:
+    """It has a file system of its own there, as that of a virtual machine has."""
+    hidden = tmp_path / "store"
+    hidden.mkdir()
+    lab.engine.exec(["mount", "-t", "tmpfs", "none", str(hidden)])
+    try:
+        done = lab.launch(lab.shell("true"))
+        assert done.returncode == 2
+        assert f"does not see {lab.run().root}" in done.stderr
+        assert "does not see" in lab.cause(lab.run())
+    finally:
+        lab.engine.exec(["umount", str(hidden)])
+    lab.nothing_left()
+
+
+def test_an_engine_whose_disk_is_full(lab: Boxed) -> None:
+    """The engine's own words are the cause."""
+    state = lab.engine.layout.root / "data" / "containers"
+    lab.engine.exec(["mount", "-t", "tmpfs", "-o", "size=4k", "none", str(state)])
+    try:
+        assert lab.launch(lab.shell("true")).returncode == 1
+        assert "no space left on device" in lab.cause(lab.run())
+    finally:
+        lab.engine.exec(["umount", "-l", str(state)])
+    assert lab.launch(lab.shell("true")).returncode == 0
+    lab.nothing_left()
+
+
+def test_another_user_owns_what_is_written(lab: Boxed, tmp_path: Path) -> None:
+    """Containers run as who submits; a user whom the image does not know has a home all the same."""
+    lab.shell('echo "$(id -u):$(id -g) $HOME"; touch $HOME/mine outputs/made')
+    uid, gid = 54321, 12345
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, uid, gid)
+    for folder in tmp_path.parents:
+        if "pytest" in str(folder):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    (lab.engine.layout.root / "docker.sock").chmod(0o666)
+    lab.env |= {"HOME": str(tmp_path), "USER": "nobody-here"}
+    line = lab.line("command=[sh,script.sh]", "script=null")
+    done = subprocess.run(
+        ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *READ_ALL, *line], cwd=tmp_path, env=lab.env,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert lab.log().startswith(f"{uid}:{gid} /tmp/launcher-")
+    made = (lab.run().outputs / "made").stat()
+    assert (made.st_uid, made.st_gid) == (uid, gid)
     lab.nothing_left()

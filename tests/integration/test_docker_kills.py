@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from launcher.agent import record
-from launcher.agent.system import parents
+from launcher.agent.system import marked, parents
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import until
@@ -40,7 +40,7 @@ def lab(tmp_path: Path, engine: Engine) -> Iterator[Boxed]:
     made.clean_up()
 
 
-def processes(folder: RunFolder) -> dict[str, int]:
+def processes(lab: Boxed, folder: RunFolder) -> dict[str, int]:
     """Return the processes of a run: the guard, its supervisor, and the helper that speaks to the engine."""
     owner: dict[str, Any] = (record.read(str(folder.submit)) or {}).get("owner") or {}
     guard = int(owner.get("pid", 0))
@@ -50,8 +50,8 @@ def processes(folder: RunFolder) -> dict[str, int]:
     for pid, parent in sorted(parents().items()):
         if parent == guard:
             found["supervisor"] = pid
-    for pid, parent in parents().items():
-        if parent == found.get("supervisor") and b"launcher.engine.serve" in _command(pid):
+    for pid in marked({b"LAUNCHER_STORE=" + os.fsencode(lab.store.root)}):
+        if b"launcher.engine.serve" in _command(pid):
             found["helper"] = pid
     return found
 
@@ -95,7 +95,7 @@ def begin(lab: Boxed, text: str = SLEEPS) -> RunFolder:
 )
 def test_who_looks_after_a_run_is_killed(lab: Boxed, whom: tuple[str, ...], told: str) -> None:
     folder = begin(lab)
-    there = processes(folder)
+    there = processes(lab, folder)
     kill(*(there[name] for name in whom))
     run = lab.over(folder)
     assert run.state is State.FAILED
@@ -107,7 +107,7 @@ def test_who_looks_after_a_run_is_killed(lab: Boxed, whom: tuple[str, ...], told
 def test_all_that_look_after_a_run_are_killed_at_once(lab: Boxed) -> None:
     """Its boxes end with the pipe that they live by; the network goes with the next launch."""
     folder = begin(lab)
-    kill(*processes(folder).values())
+    kill(*processes(lab, folder).values())
     assert lab.over(folder).state is State.FAILED
     until(lambda: lab.engine.containers() == lab.before, "no container left", 30)
     assert lab.launch(lab.shell("true")).returncode == 0
@@ -117,7 +117,7 @@ def test_all_that_look_after_a_run_are_killed_at_once(lab: Boxed) -> None:
 def test_the_way_to_the_engine_is_killed(lab: Boxed) -> None:
     """A run goes on without it; another is started for what comes next."""
     folder = begin(lab, "echo up; sleep 3; echo over")
-    kill(processes(folder)["helper"])
+    kill(processes(lab, folder)["helper"])
     assert lab.over(folder).state is State.COMPLETED
     assert lab.log().endswith("over\n")
     lab.nothing_left()
@@ -166,7 +166,7 @@ def _tell(text: str) -> None:
 
 
 def _victims(lab: Boxed, folder: RunFolder) -> dict[str, Callable[[], object]]:
-    there = processes(folder)
+    there = processes(lab, folder)
     found: dict[str, Callable[[], object]] = {name: lambda pid=pid: kill(pid) for name, pid in there.items()}
     if {"guard", "supervisor"} <= set(there):
         found["both"] = lambda: kill(there["guard"], there["supervisor"])

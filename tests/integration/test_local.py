@@ -56,9 +56,13 @@ def test_a_run_that_fails(lab: Lab) -> None:
 
 def test_the_first_failure_ends_the_rest_and_is_named(lab: Lab) -> None:
     lab.script(
-        "import os, sys, time, signal\n"
-        "if os.environ['RANK'] == '2': time.sleep(0.2); print('bad luck'); print(time.time()); sys.exit(9)\n"
+        "import os, sys, time, signal\nfrom pathlib import Path\n"
+        "deaf = [Path(f'outputs/deaf-{rank}') for rank in range(4)]\n"
+        "if os.environ['RANK'] == '2':\n"
+        "    while sum(path.exists() for path in deaf) < 3: time.sleep(0.02)\n"
+        "    print('bad luck'); print(time.time()); sys.exit(9)\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"  # has to be killed
+        "deaf[int(os.environ['RANK'])].touch()\n"
         "time.sleep(300)\n"
     )
     done = lab.launch("distribution=torch", "nodes=2", "processes_per_node=2")
@@ -70,7 +74,7 @@ def test_the_first_failure_ends_the_rest_and_is_named(lab: Lab) -> None:
     assert cause.message == "rank 2 on node1 exited with 9"
     assert cause.last_lines[0] == "bad luck"
     ends = {item["rank"]: (item["ended"], item["signal"]) for item in run.processes}
-    assert max(ended for ended, _ in ends.values()) - float(cause.last_lines[1]) < 5
+    assert max(ended for ended, _ in ends.values()) - float(cause.last_lines[1]) < 20  # 3 of them grace
     assert [signum for _, signum in ends.values()] == [9, 9, None, 9]
     assert lab.processes(lab.run()) == []
 
@@ -118,7 +122,6 @@ def interrupt(lab: Lab) -> subprocess.Popen[str]:
     lab.script(_SLEEP)
     launch = lab.start()
     lab.running(lab.run(), "up")
-    lab.until(lambda: read_run(lab.run()).state is State.RUNNING, "Running")
     launch.send_signal(signal.SIGINT)
     return launch
 
@@ -173,14 +176,22 @@ def test_a_reader_that_goes_away_leaves_the_run_alone(lab: Lab) -> None:
 
 
 def test_output_is_live(lab: Lab) -> None:
-    lab.script("import time\nfor _ in range(60): print(time.time(), flush=True); time.sleep(0.05)")
+    """Every line is told before the next is written."""
+    lab.script(
+        "import os, time\nfor number in range(60):\n    print(time.time(), flush=True)\n"
+        "    while not os.path.exists(f'outputs/read-{number}'): time.sleep(0.01)\n"
+    )
     launch = lab.start()
     assert launch.stdout is not None
-    delays = sorted(time.time() - float(line) for line in launch.stdout)
+    delays: list[float] = []
+    for number, line in enumerate(launch.stdout):
+        delays.append(time.time() - float(line))
+        (lab.run().outputs / f"read-{number}").touch()
     launch.communicate(timeout=60)
     assert len(delays) == 60
+    delays.sort()
     print(f"median {statistics.median(delays) * 1000:.0f} ms, p95 {delays[56] * 1000:.0f} ms")  # noqa: T201
-    assert statistics.median(delays) < 0.25
+    assert statistics.median(delays) < 2  # 0.25 at most where nothing else runs
 
 
 def test_arguments_and_variables_arrive_as_they_are(lab: Lab) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -131,7 +132,8 @@ def test_cancel_one_some_and_all(lab: SlurmLab) -> None:
     lab.running(lab.run(3), "up")
     assert lab.command("sweeps", "cancel", "latest").returncode == 0
     until(lambda: states(lab) == {"Canceled": 5}, "all of them canceled", 90)
-    assert lab.slurm("squeue", "--noheader", "--states=RUNNING,PENDING") == ""
+    # A run may be told as canceled a moment before its job is over.
+    until(lambda: not lab.slurm("squeue", "--noheader", "--states=RUNNING,PENDING"), "no job left")
 
 
 def test_a_sweep_outlives_its_shell_and_only_what_failed_is_resumed(lab: SlurmLab) -> None:
@@ -163,8 +165,8 @@ def test_the_scheduler_is_asked_at_most_twelve_times_a_minute(lab: SlurmLab, tmp
     lab.script(SLEEPS)
     lab.launch("-m", "env.X=range(10)", "compute.max_parallel=1", "wait=false")  # fills the cache of limits
     lab.env["PATH"] = f"{fake}:{lab.env['PATH']}"
-    sweep = sweep_id(lab)
+    sweep, began = sweep_id(lab), time.monotonic()
     for _ in range(3):
         lab.command("sweeps", "wait", sweep, "--timeout=6")
     asked = counted.read_text().split()
-    assert 1 <= len(asked) <= 4
+    assert 1 <= len(asked) <= 1 + (time.monotonic() - began) / 5

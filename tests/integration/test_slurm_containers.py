@@ -102,7 +102,7 @@ class Boxed(SlurmLab):
         for node in NODES:
             none_left(self.podman(node))
             until(lambda node=node: not self.on(node, "cat <&3|conmon|podman"), f"nothing on {node}", 20)
-            assert self.folders(node) <= self.before[node]
+            until(lambda node=node: self.folders(node) <= self.before[node], f"no folder on {node}", 20)
 
     def folders(self, node: str) -> set[str]:
         """Return what runs have on a node's disk."""
@@ -226,7 +226,8 @@ def test_words_of_ones_own_before_every_process(lab: Boxed) -> None:
 def test_a_canceled_script_is_told_and_its_container_removed(lab: Boxed) -> None:
     lab.script(HANDLES, "handles.sh")
     lab.submit("command=[sh,handles.sh]", *TWO)
-    lab.running(lab.run(), "up")
+    for rank in range(2):
+        lab.running(lab.run(), "up", rank=rank)
     assert lab.command("runs", "cancel", lab.run().id).returncode == 0
     assert lab.over(lab.run()).state is State.CANCELED
     assert "told" in lab.log(0)

@@ -85,6 +85,12 @@ else:
     if "--fail" in sys.argv and told["rank"] == "2":
         os._exit(7)
     MPI.COMM_WORLD.Barrier()
+    if "--late" in sys.argv:
+        if told["rank"] == "0":
+            time.sleep(2)
+            open("outputs/late", "w").close()
+        MPI.Finalize()
+        leave(met=os.path.exists("outputs/late"))
 """
 
 
@@ -160,6 +166,14 @@ def test_mpi(meeting: Meeting, start: str) -> None:
     assert_ranks(told, nodes, 2, gpus)
     assert {(mine["met"], mine["OMP_NUM_THREADS"]) for mine in told.values()} == {(2 * nodes, "2")}
     assert len({mine["cpus"] for mine in told.values()}) == 1, "no rank is bound to less than the others"
+
+
+@pytest.mark.parametrize("start", ["mpirun", "srun"])
+def test_ranks_wait_for_those_of_every_node(meeting: Meeting, start: str) -> None:
+    """What Open MPI's start and end rely on, and srun does not give by itself."""
+    shape = ("nodes=4", "processes_per_node=2", "args.late=true")
+    told = meeting.hold(*MPI, f"distribution.start={start}", *shape)
+    assert {name: mine["met"] for name, mine in told.items()} == {f"worker-{rank}": True for rank in range(8)}
 
 
 @pytest.mark.parametrize("start", ["mpirun", "srun"])

@@ -113,7 +113,8 @@ def test_a_node_that_dies_is_left_and_the_run_requeued(lab: SlurmLab) -> None:
         until(lambda: not lab.on("node2", str(lab.run().root)), "end of the processes on the other node", 60)
     finally:
         lab.cluster.start("node4")
-        lab.cluster.wait_idle(60) if not lab.run().attempt_state(1).exists() else None
+        until(lambda: lab.run().attempt_state(1).exists() or lab.cluster.idle() == lab.cluster.nodes,
+              "node4 again, idle or at work", 90)  # fmt: skip
     run = until(lambda: 1 in lab.run().attempts() and lab.running(lab.run()), "the second attempt", 90)
     assert run
     assert lab.command("runs", "cancel", lab.run().id).returncode == 0
@@ -187,7 +188,7 @@ def test_scancel_from_outside_is_a_cancellation(lab: SlurmLab) -> None:
     lab.submit(*TWO_NODES)
     lab.running(lab.run(), "up")
     lab.slurm("scancel", lab.job(lab.run()))
-    run = lab.over(lab.run(), 30)
+    run = lab.over(lab.run())
     assert run.state is State.CANCELED
     assert run.cause is not None
     assert "scancel" in run.cause.message
@@ -196,11 +197,12 @@ def test_scancel_from_outside_is_a_cancellation(lab: SlurmLab) -> None:
 def test_canceling_a_waiting_run_removes_its_job(lab: SlurmLab) -> None:
     lab.script("pass")
     lab.submit("compute.additional_parameters={begin: now+1hour}")
-    told = lab.command("runs", "show", "latest").stdout
-    assert "pending: BeginTime, expected start" in told
+    waits = "pending: BeginTime, expected start"
+    until(lambda: waits in lab.command("runs", "show", "latest").stdout, waits)
+    job = lab.job(lab.run())
     assert lab.command("runs", "cancel", lab.run().id).returncode == 0
-    assert lab.over(lab.run(), 30).state is State.CANCELED
-    assert lab.slurm("squeue", "--noheader") == ""
+    assert lab.over(lab.run()).state is State.CANCELED
+    assert job not in lab.slurm("squeue", "--noheader", "--format=%A").split()
 
 
 def test_what_sbatch_refuses_is_told_in_its_words(lab: SlurmLab) -> None:

@@ -267,7 +267,7 @@ def test_on_slurm_it_is_the_same(lab: Lab, cluster: Cluster) -> None:
     lab.running(lab.run(1), "up")
     os.killpg(launch.pid, signal.SIGKILL)
     launch.communicate()
-    assert "JobArrayTaskLimit" in sweeps(lab, "show", "latest").stdout
+    lab.until(lambda: "JobArrayTaskLimit" in sweeps(lab, "show", "latest").stdout, "what the third waits for")
     (folder / "go").touch()
     assert sweeps(lab, "wait", "latest").returncode == 1
     assert [state for _, state in states(lab)] == ["Failed", "Completed", "Failed"]

@@ -123,7 +123,10 @@ def test_srun_starts_the_ranks(spec: Specs, mpi: Mpi | None) -> None:
         "OMPI_MCA_btl_tcp_if_include": "@{subnet}",
         "OMPI_MCA_btl_tcp_port_min_v4": "21000",
         "OMPI_MCA_btl_tcp_port_range_v4": "999",
+        "SLURM_PMIX_FENCE": "ring",
     }
+    own = slurm_line(spec, given, mpi, env={"SLURM_PMIX_FENCE": "tree"}).env
+    assert "SLURM_PMIX_FENCE" not in own, "the user's word counts"
     bound = slurm_line(spec, MpiRun(start=Start.srun, mpi_args=["--cpu-bind=cores"]), mpi, cpus=2)
     assert " ".join(bound.argv) == expected + " --cpus-per-task=2 --cpu-bind=cores"
 
