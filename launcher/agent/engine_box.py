@@ -22,6 +22,9 @@ HOLD_S = 1.0
 
 _LISTEN = "0A"
 
+OWNER = "owner.json"
+"""In an attempt's node-local folder: whose it is."""
+
 LEAVE_S = 75.0
 """For the engine to remove a box, also one that is being started again."""
 
@@ -50,6 +53,7 @@ class EngineBox(Box):
 
     def begin(self, ready: Callable[[str | None, dict[str, Any]], object]) -> None:
         """Have it started; `ready` gets why there is none, or None and where it is."""
+        record.write(os.path.join(self._folder, OWNER), record.owner())
         os.mkfifo(self._fifo, 0o600)
         self._pipe = os.open(self._fifo, os.O_RDWR | os.O_CLOEXEC)
         wanted = dict(self._wanted, do="up", fifo=self._fifo)

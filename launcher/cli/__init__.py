@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "completion": "print a script that completes commands, run ids and overrides in your shell",
-    "compute": "check a compute target: what works from here",
+    "compute": "check a compute target: what works from here; clean up after crashes",
+    "env": "list, show, build and prune environments: packages and images",
     "init": "write a small project that runs at once",
     "runs": "list, show, follow, cancel, rerun and delete runs",
     "sweeps": "list, show, wait for, cancel and resume sweeps",

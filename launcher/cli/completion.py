@@ -93,12 +93,14 @@ def complete(words: Sequence[str]) -> list[str]:
 
 def _command(before: Sequence[str], word: str) -> list[str]:
     noun = before[0]
-    if noun not in {"runs", "sweeps", "compute"}:
+    if noun not in {"runs", "sweeps", "compute", "env"}:
         return _starting(SCRIPTS if noun == "completion" else (), word)
     module = import_module(f"launcher.cli.{noun}")
     if len(before) == 1:
         return _starting(module.VERBS, word)
-    return _compute(before[2:], word) if noun == "compute" else _verb(module, before, word)
+    if before[1] in {"check", "build"}:
+        return _launch(module, before, word)
+    return _verb(module, before, word)
 
 
 def _verb(module: ModuleType, before: Sequence[str], word: str) -> list[str]:
@@ -107,19 +109,28 @@ def _verb(module: ModuleType, before: Sequence[str], word: str) -> list[str]:
         return []
     if word.startswith("-"):
         return _starting(_options(module.parsers()[1], before[1]), word)
+    if noun in {"compute", "env"}:
+        return _starting(_keys() if before[1] == "show" else (), word)
     if before[1] == "list":
         return _filters(before, word) if noun == "runs" else []
     return _starting(_ids(before, word) if noun == "runs" else _sweeps(before), word)
 
 
-def _compute(before: Sequence[str], word: str) -> list[str]:
-    from launcher.cli.compute import parsers  # noqa: PLC0415
-
+def _launch(module: ModuleType, before: Sequence[str], word: str) -> list[str]:
+    """Complete a verb that takes the words of a launch."""
     if word.startswith("-"):
-        return _starting(_options(parsers()[1], "check"), word)
+        return _starting(_options(module.parsers()[1], before[1]), word)
     from launcher.config.completion import complete_overrides  # noqa: PLC0415  # imports Hydra
 
-    return complete_overrides([one for one in before if not one.startswith("-")], word)
+    return complete_overrides([one for one in before[2:] if not one.startswith("-")], word)
+
+
+def _keys() -> list[str]:
+    """Return the keys of environments; those of images that were built elsewhere are not asked for."""
+    from launcher.environment.inventory import places  # noqa: PLC0415  # 20 ms that others do not need
+    from launcher.paths import cache_root  # noqa: PLC0415
+
+    return [place.root.name for place in places(cache_root())]
 
 
 def _options(known: Mapping[str, argparse.ArgumentParser], verb: str) -> list[str]:

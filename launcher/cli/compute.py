@@ -1,4 +1,4 @@
-"""`launcher compute check`: what of a compute target works from here."""
+"""`launcher compute …`: what of a compute target works from here, and what crashes left on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from launcher.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERBS = {"check": "what works from here, and what to do about the rest; exit code 1 if something is bad"}
+VERBS = {
+    "check": "what works from here, and what to do about the rest; exit code 1 if something is bad",
+    "clean": "remove what killed supervisors left: containers, networks, folders in TMPDIR",
+}
 TIMEOUT_S = 60.0
 
 
@@ -24,18 +27,30 @@ def main(argv: Sequence[str]) -> int:
     """
     whole, of = parsers()
     options, words = whole.parse_known_args(argv)
+    if options.verb == "clean":
+        if words:
+            of["clean"].error(f"unrecognized arguments: {' '.join(words)}")
+        from launcher.cli.compute_clean import clean_command  # noqa: PLC0415  # a check does not need it
+
+        return clean_command(options)
+    return _check(options, words, of["check"])
+
+
+def _check(options: argparse.Namespace, words: Sequence[str], parser: argparse.ArgumentParser) -> int:
     given = [f"compute={options.compute}"] if options.compute else []
     if not 0 < options.timeout < math.inf:
         raise ConfigError([Problem("--timeout", options.timeout, "a number of seconds greater than 0")])
     strange = [word for word in words if word.startswith("-") and not word.startswith(("--config", "-c"))]
     if strange:
-        of["check"].error(f"unrecognized arguments: {' '.join(strange)}")
+        parser.error(f"unrecognized arguments: {' '.join(strange)}")
     from launcher.cli.compute_rows import BAD  # noqa: PLC0415  # only now something is wanted
     from launcher.config.load import load  # noqa: PLC0415  # imports Hydra
 
     request = load([*given, *options.words, *words])
     if request.spec.compute.kind == "slurm":
         from launcher.cli.compute_slurm import rows  # noqa: PLC0415
+    elif request.spec.compute.kind == "docker":
+        from launcher.cli.compute_docker import rows  # noqa: PLC0415
     else:
         from launcher.cli.compute_local import rows  # noqa: PLC0415
     found = list(rows(request, options.timeout))
@@ -52,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
 def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """Return the parser of the noun, and those of its verbs."""
     whole = argparse.ArgumentParser(
-        prog="launcher compute", description="Compute targets, looked at.", formatter_class=Help
+        prog="launcher compute", description="Compute targets, looked at and cleaned.", formatter_class=Help
     )
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", prog="launcher compute")
     of = {
@@ -63,7 +78,12 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     of["check"].add_argument(
         "words", nargs="*", metavar="OVERRIDE", help="as of a launch: compute=slurm compute.partition=short"
     )
-    of["check"].add_argument("--json", action="store_true", help="print JSON")
+    of["clean"].add_argument("--dry-run", action="store_true", help="remove nothing, print what would be")
+    of["clean"].add_argument(
+        "--store", help="runs in this store that are over tell whose folders are left (else the usual one)"
+    )
+    for parser in of.values():
+        parser.add_argument("--json", action="store_true", help="print JSON")
     of["check"].add_argument(
         "--timeout",
         type=float,

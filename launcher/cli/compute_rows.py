@@ -51,7 +51,7 @@ def writable(what: str, folder: Path, next_step: str) -> Row:
     except OSError as error:
         return Row(what, BAD, f"{folder}: {error.strerror}", next_step)
     made = "" if there == folder else " (made when it is needed)"
-    return Row(what, OK, f"{folder}, {_free_gib(there):.0f} GiB free{made}")
+    return Row(what, OK, f"{folder}, {free_gib(there):.0f} GiB free{made}")
 
 
 def background(systemd: Path = SYSTEMD) -> Row:
@@ -70,6 +70,7 @@ def background(systemd: Path = SYSTEMD) -> Row:
     return Row(what, WARN, "your logout ends your processes (KillUserProcesses=yes)", step)
 
 
-def _free_gib(folder: Path) -> float:
+def free_gib(folder: Path) -> float:
+    """Return the free space of the disk that a folder is on."""
     told = os.statvfs(folder)
     return told.f_bavail * told.f_frsize / 2**30

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
 from launcher.agent import record
@@ -263,20 +263,57 @@ def _remove_container(client: Any, name: str, gone: type[Exception]) -> None:
         client.wait(name, condition="removed", timeout=20)
 
 
-def remove_networks(client: Any, names: list[str]) -> None:
-    """Remove networks; one that is gone, or still has another box in it, is left."""
+def remove_networks(client: Any, names: list[str]) -> list[str]:
+    """Remove networks; return which. One that is gone, or still has another box in it, is left."""
     from docker.errors import APIError  # noqa: PLC0415  # see `connect`
 
+    removed: list[str] = []
     for name in names:
         try:
             client.remove_network(name)
+            removed.append(name)
         except APIError as error:
             if error.status_code not in {403, 404}:
                 raise
+    return removed
 
 
-def sweep(client: Any, mine: Callable[[Mapping[str, str]], bool]) -> tuple[list[str], list[str]]:
-    """Remove the containers and networks whose labels say that they are to go; return their names.
+class Made(NamedTuple):
+    """A container or a network that this package has made."""
+
+    kind: str
+    """`container` or `network`."""
+    name: str
+    run: str
+    """Its id; empty where it was made to build, or to look into an image."""
+
+
+def made(client: Any, mine: Callable[[Mapping[str, str]], bool]) -> list[Made]:
+    """Return the containers, then the networks, whose labels pass.
+
+    Raises:
+        EngineError: the engine refused, or is gone.
+    """
+    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        boxes = client.containers(all=True, filters={"label": OWNER})
+        networks = client.networks(filters={"label": OWNER})
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineError(words(error)) from error
+    named = [("container", one["Names"][0], one["Labels"]) for one in boxes if one["Names"]]
+    named += [("network", one["Name"], one["Labels"]) for one in networks]
+    return [
+        Made(kind, name.lstrip("/"), labels.get(RUN, ""))
+        for kind, name, labels in named
+        # Labels alone may come from an image.
+        if name.lstrip("/").startswith(PREFIX) and mine(labels)
+    ]
+
+
+def sweep(client: Any, mine: Callable[[Mapping[str, str]], bool]) -> list[Made]:
+    """Remove the containers and networks whose labels say that they are to go; return them.
 
     Raises:
         EngineError: the engine refused, or is gone.
@@ -284,23 +321,15 @@ def sweep(client: Any, mine: Callable[[Mapping[str, str]], bool]) -> tuple[list[
     from docker.errors import DockerException, NotFound  # noqa: PLC0415  # see `connect`
     from requests.exceptions import RequestException  # noqa: PLC0415
 
+    found = made(client, mine)
     try:
-        listed = client.containers(all=True, filters={"label": OWNER})
-        boxes = [name for one in listed if mine(one["Labels"]) for name in _names(one["Names"][0])]
-        for name in boxes:
-            _remove_container(client, name, NotFound)
-        listed = client.networks(filters={"label": OWNER})
-        networks = [name for one in listed if mine(one["Labels"]) for name in _names(one["Name"])]
-        remove_networks(client, networks)
+        for each in found:
+            if each.kind == "container":
+                _remove_container(client, each.name, NotFound)
+        removed = remove_networks(client, [each.name for each in found if each.kind == "network"])
     except (DockerException, RequestException, OSError) as error:
         raise EngineError(words(error)) from error
-    return boxes, networks
-
-
-def _names(name: str) -> list[str]:
-    """Return a name if it is of this package: labels alone may come from an image."""
-    bare = name.lstrip("/")
-    return [bare] if bare.startswith(PREFIX) else []
+    return [each for each in found if each.kind == "container" or each.name in removed]
 
 
 def abandoned(labels: Mapping[str, str]) -> bool:

@@ -38,9 +38,30 @@ def connect(timeout_s: int = _TIMEOUT_S) -> Any:
 
     where = _where(os.environ)
     try:
+        _knock(address)
         return APIClient(**where, version="auto", timeout=timeout_s, max_pool_size=_POOL)
-    except DockerException as error:
+    except (DockerException, OSError) as error:
         raise EngineError(f"{address}: {words(error)}") from error
+
+
+def _knock(address: str) -> None:
+    """See whether anybody listens: the SDK leaves a socket open where nobody does."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.connect(address.removeprefix("unix://"))
+
+
+def reach(timeout_s: int = 10) -> Any:
+    """Return a client of an engine that may be of this machine, soon; see `connect`.
+
+    Raises:
+        EngineError: there is none.
+    """
+    address = _address()
+    there = elsewhere(address)
+    if there:
+        raise EngineError(f"{address}: {there}")
+    return connect(timeout_s)
 
 
 def _where(environ: Mapping[str, str]) -> dict[str, Any]:

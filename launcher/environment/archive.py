@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -46,7 +47,11 @@ def packed(prepared: Prepared, cache: Path, progress: Progress) -> Prepared:
         with lease:
             progress.step("Packing the environment for the nodes")
             _pack(prepared, Tools(log=folder(cache, prepared.key).log))
-    return replace(prepared, archive=str(of(prepared)))
+    archive = of(prepared)
+    if archive is not None:
+        with suppress(OSError):  # somebody else's cache
+            os.utime(archive)  # when it was used last
+    return replace(prepared, archive=str(archive))
 
 
 def _pack(prepared: Prepared, tools: Tools) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from launcher.agent import record
 from launcher.environment import conda, uv
-from launcher.environment.cached import KEY_LENGTH, CachedEnvironment, folder
+from launcher.environment.cached import KEY_LENGTH, CachedEnvironment, bytes_of, folder
 from launcher.environment.horovod_build import Place, ensure_wheel
 from launcher.environment.interpreters import describe
 from launcher.environment.lease import Lease
@@ -79,7 +79,8 @@ def _build(recipe: Recipe, key: str, place: CachedEnvironment, cache: Path, prog
         raise
     env = {**recipe.env, **_variables(build)}
     prepared = Prepared(key=key, python=str(python), prefix=str(prefix), env=env, packages=packages)
-    done = place.finish(prepared, {"build_s": round(time.monotonic() - begin, 1)})
+    took = round(time.monotonic() - begin, 1)
+    done = place.finish(prepared, {"build_s": took, "wants": recipe.wants(), "bytes": bytes_of(prefix)})
     place.sweep(keep=Path(done.prefix).name)
     return done
 

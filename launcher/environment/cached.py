@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,13 @@ class CachedEnvironment:
     def log(self) -> Path:
         """What the builder said."""
         return self.root / "build.log"
+
+    def use(self) -> None:
+        """Note that somebody uses it now: the time of `ready.json`, or of an image's log, tells when."""
+        for path in (self.ready, self.log):
+            with suppress(OSError):  # the other, or somebody else's cache
+                os.utime(path)
+                return
 
     def prepared(self) -> Prepared | None:
         """Return the environment if it can be used."""
@@ -86,8 +94,29 @@ def folder(cache: Path, key: str) -> CachedEnvironment:
 
 
 def prepared(cache: Path, key: str) -> Prepared | None:
-    """Return the environment of a key, which may be shortened to `KEY_LENGTH`, if it is ready."""
-    return folder(cache, key).prepared()
+    """Return the environment of a key, to be used; it may be shortened to `KEY_LENGTH`. None: not ready."""
+    place = folder(cache, key)
+    found = place.prepared()
+    if found is not None:
+        place.use()
+    return found
+
+
+def bytes_of(*places: Path) -> int:
+    """Return what files and folders hold, each file once however many names it has there."""
+    found: dict[tuple[int, int], int] = {}
+    for place in places:
+        for parent, folders, names in os.walk(place):
+            for name in (*folders, *names):
+                _count(f"{parent}/{name}", found)  # a Path for each would take twice as long
+        _count(str(place), found)
+    return sum(found.values())
+
+
+def _count(path: str, found: dict[tuple[int, int], int]) -> None:
+    with suppress(OSError):  # gone meanwhile
+        status = os.lstat(path)
+        found[status.st_dev, status.st_ino] = 512 * status.st_blocks
 
 
 def environments(cache: Path) -> Iterator[Prepared]:

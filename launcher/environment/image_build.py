@@ -22,6 +22,7 @@ from launcher.environment.bench import compile_bench, install_bench, install_pla
 from launcher.environment.builder import Build
 from launcher.environment.cached import KEY_LENGTH, folder
 from launcher.environment.frameworks import choose
+from launcher.environment.image_names import LABEL, LAYERS, REPOSITORY
 from launcher.environment.interpreters import version_numbers, within
 from launcher.environment.lease import Lease
 from launcher.environment.recipe import Recipe, digest, machine
@@ -40,11 +41,6 @@ if TYPE_CHECKING:
     from launcher.environment.interpreters import Interpreter
     from launcher.environment.packages import Packages
     from launcher.spec import Facts, Progress, RunSpec
-
-REPOSITORY = "launcher/environment"
-LAYERS = "launcher/layers"
-LABEL = "launcher.environment"
-"""Holds what a `Prepared` does, for hosts that pull the image."""
 
 DEFAULT_BASE = "python:3.11-slim-bookworm"
 GPU_HOROVOD_BASE = "nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04"
@@ -101,7 +97,9 @@ def prepare(options: Packages, spec: RunSpec, facts: Facts, cache: Path, progres
         maker = _Maker(
             client, options, _plan(options, spec, facts, base, client, cache), spec, cache, progress
         )
-        return maker.once(login)
+        made = maker.once(login)
+        folder(cache, made.key).use()
+        return made
     finally:
         client.close()
 
@@ -220,6 +218,8 @@ class _Maker:
             built.try_imports(python)
             packages = uv.frozen(python, tools) if recipe.interpreter else ()
             known = {"python": str(python), "env": dict(recipe.env), "packages": list(packages),
+                     "key": self.plan.key, "base": self.plan.base.reference,
+                     "wants": [*recipe.wants(), *self.plan.apt],
                      "build_s": round(time.monotonic() - begin, 1)}  # fmt: skip
             self.progress.step("Keeping the image", 0.95)
             config: dict[str, Any] = self.client.inspect_image(self.plan.base.id)["Config"]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BEAT_S = 10.0
 STALE_S = 90.0
 """A holder that cannot be seen from here (another host) is given up after so long without a beat."""
+SKEW_S = 86_400.0
+"""Clocks of hosts do not differ by so much: a beat that is older by this one's is given up at once."""
 
 
 @dataclass
@@ -58,6 +60,8 @@ class Lease:
             changed = path.stat().st_mtime
         except OSError:
             return False  # just released: look again
+        if time.time() - changed > SKEW_S:
+            return True
         now = time.monotonic()  # clocks of hosts differ: only this host's clock is compared
         before = self._seen.get(path)
         if before is None or before[0] != changed:
@@ -69,6 +73,11 @@ class Lease:
         """Tell whether this lease is still the present one."""
         chain = self._chain()
         return bool(chain) and chain[-1][1].get("nonce") == self.nonce
+
+    def held(self) -> bool:
+        """Tell whether somebody holds it who may be alive."""
+        chain = self._chain()
+        return bool(chain) and not self._dead(*chain[-1])
 
     def try_take(self) -> bool:
         """Take the lease if nobody alive holds it."""

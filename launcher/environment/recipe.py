@@ -107,6 +107,13 @@ class Recipe:
     image: Mapping[str, Any] | None = None
     """Of an image, what its layers below are made of."""
 
+    def wants(self) -> tuple[str, ...]:
+        """Return what was asked for, in words for people, without credentials."""
+        conda = (*self.conda.packages, *self.conda.pip) if self.conda else ()
+        horovod = (f"horovod for {self.horovod.release.framework}",) if self.horovod else ()
+        files = (f"-r {path.name}" for path in self.files)
+        return tuple(redact(word) for word in (*self.requirements, *horovod, *conda, *files))
+
     def key(self) -> str:
         """Return the content hash of the recipe and of this machine."""
         wish = self.conda

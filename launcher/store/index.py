@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from launcher.store.filters import Filters
     from launcher.store.fold import Run
 
-VERSION = 2
+VERSION = 3
 """Of the tables; another one is thrown away."""
 
 SETTLED_S = 2.0
@@ -72,6 +72,7 @@ def summarize(run: Run) -> Row:
     from launcher.store.metrics import last_values  # noqa: PLC0415  # 10 ms, see `_put`
 
     submit = run.submit
+    environment = cast("Row", submit.get("environment") or {})
     return {
         "id": run.id,
         "state": str(run.state),
@@ -82,6 +83,8 @@ def summarize(run: Run) -> Row:
         "host": submit.get("host"),
         "overrides": submit.get("overrides") or [],
         "sweep": submit.get("sweep"),
+        "environment": environment.get("key"),
+        "image": environment.get("image"),
         "scheduled": bool(submit.get("job")),
         "rerun_of": submit.get("rerun_of"),
         "tags": dict(run.tags),

@@ -70,8 +70,15 @@ class Lab:
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """Start a launch whose output is piped."""
         piped: dict[str, Any] = {"stdout": subprocess.PIPE, **options}
+        return self._popen(self.line(*words), **piped)
+
+    def popen(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command of the launcher."""
+        return self._popen([sys.executable, "-m", "launcher", *words], stdout=subprocess.PIPE)
+
+    def _popen(self, argv: list[str], **piped: Any) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            self.line(*words),
+            argv,
             cwd=REPOSITORY,
             env=self.env,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,67 @@
+"""`launcher compute clean`: removes what killed supervisors and builds left on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.cli.output import say, say_json, table
+from launcher.compute.leftovers import left_folders, remove_folder
+from launcher.engine import boxes
+from launcher.engine.client import connect
+from launcher.errors import EngineError
+from launcher.paths import StoreFolder
+from launcher.project import find_store
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+Row = dict[str, str]
+"""`what` it is, its `name`, and whose `run` it was as far as that is known."""
+
+
+def clean_command(options: argparse.Namespace) -> int:
+    """Remove, or with `--dry-run` only tell.
+
+    Raises:
+        EngineError: no engine could be cleaned; the folders are all the same.
+    """
+    problem: EngineError | None = None
+    try:
+        rows = _engine(dry_run=options.dry_run)
+    except EngineError as error:
+        rows, problem = [], error
+    # After the containers, to which they were lent.
+    rows += _folders(StoreFolder(find_store(options.store)), dry_run=options.dry_run)
+    if options.json:
+        told = None if problem is None else str(problem)
+        say_json({"dry_run": options.dry_run, "removed": rows, "problem": told})
+    elif rows or problem is None:
+        _tell(rows, dry_run=options.dry_run)
+    if problem is not None:
+        raise EngineError(f"containers and networks were not looked at: {problem}") from problem
+    return 0
+
+
+def _engine(*, dry_run: bool) -> list[Row]:
+    client = connect(timeout_s=30)
+    try:
+        act = boxes.made if dry_run else boxes.sweep
+        found = act(client, boxes.abandoned)
+    finally:
+        client.close()
+    return [{"what": each.kind, "name": each.name, "run": each.run} for each in found]
+
+
+def _folders(store: StoreFolder, *, dry_run: bool) -> list[Row]:
+    found = left_folders(store)
+    gone = found if dry_run else [folder for folder in found if remove_folder(folder)]
+    return [{"what": "folder", "name": str(folder), "run": ""} for folder in gone]
+
+
+def _tell(rows: Sequence[Row], *, dry_run: bool) -> None:
+    if not rows:
+        say("Nothing was left.")
+        return
+    table(("WHAT", "NAME", "RUN"), [(row["what"], row["name"], row["run"] or "-") for row in rows])
+    say(f"\nNothing was removed; {len(rows)} would be" if dry_run else f"\n{len(rows)} removed")

@@ -1,0 +1,86 @@
+"""`launcher env build`: the environment of a launch, without launching."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from launcher.checks import check
+from launcher.cli.output import say, say_json
+from launcher.config.command_line import parse
+from launcher.config.load import load, load_sweep
+from launcher.environment import Packages
+from launcher.errors import ConfigError
+from launcher.members import checked
+from launcher.paths import cache_root
+from launcher.probe import probe
+from launcher.view import View, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from launcher.members import Member
+    from launcher.spec import Prepared
+
+JSON = "--json"
+
+
+class Told:
+    """Passes progress on, and knows whether there was any: what is there is found without a word."""
+
+    def __init__(self, view: View) -> None:
+        self.any = False
+        self._view = view
+
+    def step(self, text: str, done: float | None = None) -> None:
+        """See `Progress.step`."""
+        self.any = True
+        self._view.step(text, done)
+
+
+def build_command(argv: Sequence[str]) -> int:
+    """Build the environment of a launch, or those of a sweep, each once.
+
+    Raises:
+        ConfigError: with all that is wrong with the launch.
+        BuildError: with the last lines of what failed.
+    """
+    line = parse([word for word in argv if word != JSON])
+    if line.hydra or line.version or line.plugins:
+        raise ConfigError(["env build: takes the words of a launch or of a sweep (-m), and --json"])
+    requests = (
+        load_sweep(line) if line.multirun else [load(line, check=lambda spec: check(spec, probe(spec)))]
+    )
+    built: dict[str, dict[str, Any]] = {}
+    with View() as view:
+        for member in checked(requests):
+            made = _built(member, view)
+            built.setdefault(made["key"], made)
+    if JSON in argv:
+        say_json(list(built.values()) if line.multirun else next(iter(built.values())))
+        return 0
+    for made in built.values():
+        where = made["image"] or made["prefix"] or made["python"]
+        took = duration(made["seconds"])
+        say(f"{made['key'][:20]}  {where}  {f'built in {took}' if made['built'] else f'was there ({took})'}")
+    return 0
+
+
+def _built(member: Member, view: View) -> dict[str, Any]:
+    """Build for a member what its job would else build."""
+    begin, told, spec = time.monotonic(), Told(view), member.request.spec
+    options = spec.environment
+    if isinstance(options, Packages):
+        options = replace(options, build_on="submit")
+    prepared: Prepared = options.prepare(spec, member.facts, cache_root(), told)
+    return {
+        "key": prepared.key,
+        "kind": options.kind,
+        "python": prepared.python,
+        "prefix": prepared.prefix or None,
+        "image": prepared.image,
+        "archive": prepared.archive,
+        "built": told.any,
+        "seconds": round(time.monotonic() - begin, 1),
+    }

@@ -1,0 +1,47 @@
+"""`launcher env list`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.cli.env_entries import as_json, brief, find, say_left_out
+from launcher.cli.output import moment, say, say_json, size, table
+from launcher.paths import cache_root
+
+if TYPE_CHECKING:
+    import argparse
+
+    from launcher.cli.env_entries import Found
+    from launcher.environment.inventory import Entry
+    from launcher.paths import StoreFolder
+
+SHORT = 12
+"""Digits of a key that are shown."""
+BRIEF = 60
+"""Letters of what it is for."""
+
+
+def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
+    """Print the environments."""
+    with find(store, cache_root()) as found:
+        say_left_out(found)
+    if options.json:
+        say_json([as_json(entry, found) for entry in found.entries])
+        return 0
+    if not found.entries:
+        say(
+            f"No environments in {cache_root()} yet. A launch builds its own; "
+            "`python -m launcher env build` with its words builds it without launching"
+        )
+        return 0
+    header = ("KEY", "KIND", "SIZE", "CREATED", "USED", "RUNS", "FOR")
+    table(header, [_row(entry, found) for entry in found.entries])
+    return 0
+
+
+def _row(entry: Entry, found: Found) -> tuple[str, ...]:
+    runs = str(len(found.usage.of(entry.names)))
+    what = brief(entry)
+    what = what if len(what) <= BRIEF else f"{what[: BRIEF - 2].rstrip()} …"
+    times = (moment(entry.created), moment(entry.used))
+    return (entry.key[:SHORT], entry.kind, size(entry.size), *times, runs, what)

@@ -1,0 +1,124 @@
+"""What killed agents and builds left on this machine's disk: folders in TMPDIR whose owners are gone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.agent import box, stage
+from launcher.agent.commands import tmp_name
+from launcher.agent.engine_box import OWNER
+from launcher.errors import NotFoundError
+from launcher.store import records
+from launcher.store.runs import read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launcher.paths import RunFolder, StoreFolder
+
+_ATTEMPT = re.compile(r"launcher-[0-9a-f]{12}")
+_BUILD = re.compile(r"launcher-build-\w+")
+_STAGED = re.compile(r"launcher-env-\w+")
+
+_YOUNG_S = 60.0
+"""A build that makes its folder just now does not hold it yet."""
+
+
+def left_folders(store: StoreFolder) -> list[Path]:
+    """Return the folders of this user that nobody uses any more.
+
+    That is sure where a record in the folder names an owner who is gone, where a build's pipe has no reader,
+    and where the run that it was for is in the store, and over.
+    """
+    found: list[Path] = []
+    unknown: dict[str, Path] = {}
+    for folder in _own(Path(stage.local_disk())):
+        if _ATTEMPT.fullmatch(folder.name):
+            owner = _owner(folder)
+            if owner is None:
+                unknown[folder.name] = folder
+            elif records.alive(owner) is False:
+                found.append(folder)
+        elif (_BUILD.fullmatch(folder.name) and _deserted(folder)) or (
+            _STAGED.fullmatch(folder.name) and _unused(folder)
+        ):
+            found.append(folder)
+    if unknown:
+        found += [unknown[name] for name in _names_of_ended(store) if name in unknown]
+    return sorted(found)
+
+
+def remove_folder(folder: Path) -> bool:
+    """Remove such a folder, and the box of podman that belongs to it; tell whether it is gone."""
+    if _STAGED.fullmatch(folder.name):
+        stage.sweep()  # under a lock: somebody may be about to use it
+        return not folder.exists()
+    box.remove(str(folder))
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
+
+
+def _own(place: Path) -> Iterator[Path]:
+    try:
+        entries = list(os.scandir(place))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith("launcher-") and entry.is_dir(follow_symlinks=False):
+            try:
+                mine = entry.stat(follow_symlinks=False).st_uid == os.getuid()
+            except OSError:
+                continue
+            if mine:
+                yield Path(entry.path)
+
+
+def _owner(folder: Path) -> records.Record | None:
+    """Return the agent that a folder's record names."""
+    boxed = records.read(folder / "box.json")  # launcher/agent/box.py
+    return boxed["owner"] if boxed is not None else records.read(folder / OWNER)
+
+
+def _deserted(folder: Path) -> bool:
+    """Tell whether nobody has the pipe of a build open."""
+    try:
+        status = (folder / "alive").lstat()
+        if not stat.S_ISFIFO(status.st_mode) or time.time() - status.st_mtime < _YOUNG_S:
+            return False
+        os.close(os.open(folder / "alive", os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW))
+    except OSError as error:
+        return error.errno == errno.ENXIO  # fifo(7): no reader
+    return False
+
+
+def _unused(folder: Path) -> bool:
+    """Tell whether all users of a staged environment are gone."""
+    owners = [records.read(path) for path in (folder / "users").glob("*.json")]
+    return bool(owners) and all(owner is not None and records.alive(owner) is False for owner in owners)
+
+
+def _names_of_ended(store: StoreFolder) -> Iterator[str]:
+    """Yield the names that attempts of runs gave their folders which are over."""
+    for name in store.experiments():
+        for number in store.numbers(name):
+            yield from _names_of(store.run(name, number))
+
+
+def _names_of(folder: RunFolder) -> Iterator[str]:
+    try:
+        run = read_run(folder)
+    except NotFoundError:
+        return
+    if run.state.terminal:
+        plan: records.Record = run.spec.get("plan") or {}
+        nodes = int(plan.get("nodes", 1))
+        for attempt in run.attempts:
+            for node in range(nodes):
+                yield tmp_name(f"{folder.root}#{attempt}#{node}")

@@ -1,0 +1,89 @@
+"""Images that are in the engine: listed, and removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from launcher.engine.client import words
+from launcher.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Shelved(NamedTuple):
+    """An image as a list of the engine has it."""
+
+    id: str
+    tags: tuple[str, ...]
+    digests: tuple[str, ...]
+    """`repository@sha256:…`, where a registry has it."""
+    labels: Mapping[str, str]
+    created: float
+    size: int
+    """With the layers that others share, in bytes."""
+
+
+def listed(client: Any, **filters: Any) -> list[Shelved]:
+    """Return the images that pass filters of the engine: `label`, `reference`, `dangling`.
+
+    Raises:
+        EngineError: the engine refused, or is gone.
+    """
+    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        found: list[dict[str, Any]] = client.images(filters=filters)
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineError(words(error)) from error
+    return [
+        Shelved(
+            id=str(one["Id"]),
+            tags=tuple(tag for tag in one.get("RepoTags") or () if not tag.startswith("<none>")),
+            digests=tuple(one.get("RepoDigests") or ()),
+            labels=one.get("Labels") or {},
+            created=float(one.get("Created") or 0),
+            size=int(one.get("Size") or 0),
+        )
+        for one in found
+    ]
+
+
+def layers(client: Any, image: str) -> tuple[str, ...]:
+    """Return the layers of an image, the lowest first; none where it is gone.
+
+    Raises:
+        EngineError: the engine refused, or is gone.
+    """
+    from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415  # see `connect`
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        about: dict[str, Any] = client.inspect_image(image)
+    except ImageNotFound:
+        return ()
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineError(words(error)) from error
+    below: dict[str, list[str]] = about.get("RootFS") or {}
+    return tuple(below.get("Layers") or ())
+
+
+def remove(client: Any, name: str) -> str:
+    """Remove a name, and the image where it was the last one; return why not, such as for a container of it.
+
+    Raises:
+        EngineError: the engine is gone.
+    """
+    from docker.errors import APIError, DockerException, ImageNotFound  # noqa: PLC0415  # see `connect`
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        client.remove_image(name)
+    except ImageNotFound:
+        return ""
+    except APIError as error:
+        return words(error)
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineError(words(error)) from error
+    return ""

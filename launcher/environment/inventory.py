@@ -1,0 +1,177 @@
+"""What environments there are: folders of the cache, and images in the engine."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.environment import archive
+from launcher.environment.cached import KEY_LENGTH, CachedEnvironment, bytes_of, folder
+from launcher.environment.image_names import LABEL, REPOSITORY
+from launcher.environment.lease import Lease
+from launcher.store import records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from launcher.engine.shelf import Shelved
+
+
+UNFINISHED = "unfinished"
+NO_IMAGE = "no image"
+"""Only the log of one: its build did not finish, it was removed, or another engine has it."""
+BUILDING = "building"
+
+_KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An environment, or the build of one."""
+
+    key: str
+    """As long as it is known; the first `KEY_LENGTH` digits name it."""
+    kind: str
+    """`packages`, `conda`, `image`; `unfinished`, `building`, `no image`."""
+    wants: tuple[str, ...] = ()
+    """What it was asked for."""
+    packages: tuple[str, ...] = ()
+    python: str = ""
+    place: str = ""
+    """Its prefix, or the name of the image."""
+    id: str = ""
+    """Of an image."""
+    digests: tuple[str, ...] = ()
+    """`repository@sha256:…` of an image that a registry has."""
+    log: Path | None = None
+    archive: Path | None = None
+    size: int = 0
+    """In bytes; of an image, with the layers that others share."""
+    created: float = 0.0
+    used: float = 0.0
+    build_s: float | None = None
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def name(self) -> str:
+        """The digits of the key by which it is found."""
+        return self.key[:KEY_LENGTH]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By which records of runs name it."""
+        return (self.name, *([self.id] if self.id else []), *self.digests)
+
+
+def places(cache: Path) -> list[CachedEnvironment]:
+    """Return the folders of environments, also of those that are images."""
+    try:
+        found = sorted((cache / "environments").iterdir())
+    except OSError:
+        return []
+    return [CachedEnvironment(root) for root in found if _KEY.fullmatch(root.name)]
+
+
+def of_image(place: CachedEnvironment) -> bool:
+    """Tell whether a folder holds log and working files of an image."""
+    return (place.root / "work").is_dir()
+
+
+def held(cache: Path, key: str, *whats: str) -> bool:
+    """Tell whether somebody builds what belongs to a key just now: `environment`, `image`, `archive`."""
+    return any(Lease(cache / "leases", f"{what}-{key}").held() for what in whats)
+
+
+def folders(cache: Path, images: Iterable[Entry] | None) -> Iterator[Entry]:
+    """Yield the environments in the cache, and builds that are not finished.
+
+    Args:
+        cache: of environments.
+        images: those of the engine; None where it was not asked, and folders of images are passed over.
+    """
+    named = {entry.name for entry in images or ()}
+    for place in places(cache):
+        key = place.root.name
+        known = records.read(place.ready)
+        if known is not None and place.prepared() is not None:
+            yield _ready(place, known)
+        elif held(cache, key, "environment", "image"):
+            yield _build(place, BUILDING)
+        elif key not in named and not (images is None and of_image(place)):
+            yield _build(place, NO_IMAGE if of_image(place) else UNFINISHED)
+
+
+def _ready(place: CachedEnvironment, known: Mapping[str, Any]) -> Entry:
+    found = place.prepared()
+    assert found is not None, "looked at"  # noqa: S101
+    packed = archive.of(found)
+    return Entry(
+        key=found.key,
+        kind="conda" if "CONDA_PREFIX" in found.env else "packages",
+        wants=tuple(known.get("wants") or ()),
+        packages=found.packages,
+        python=found.python,
+        place=found.prefix,
+        log=place.log,
+        archive=packed,
+        size=int(known.get("bytes") or bytes_of(Path(found.prefix))) + (bytes_of(packed) if packed else 0),
+        created=float(known.get("created") or 0),
+        used=_changed(place.ready),
+        build_s=known.get("build_s"),
+        env=found.env,
+    )
+
+
+def _build(place: CachedEnvironment, kind: str) -> Entry:
+    log = place.log if place.log.exists() else None
+    changed = _changed(log or place.root)
+    size = 0 if kind == BUILDING else bytes_of(place.root)  # it grows
+    return Entry(key=place.root.name, kind=kind, log=log, created=changed, used=changed, size=size)
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def image_entries(cache: Path, shelved: Iterable[Shelved]) -> list[Entry]:
+    """Return the environments among images with `LABEL`; one that is only made from them is not."""
+    found: list[Entry] = []
+    for image in shelved:
+        try:
+            known: dict[str, Any] = json.loads(image.labels[LABEL])
+            python = str(known["python"])
+        except (KeyError, ValueError, TypeError):
+            continue
+        for name in image.tags:
+            repository, _, tag = name.rpartition(":")
+            key = str(known.get("key") or tag)
+            if not _KEY.fullmatch(tag) or key[:KEY_LENGTH] != tag:
+                continue
+            if repository != REPOSITORY and "key" not in known:
+                continue
+            log = folder(cache, tag).log
+            found.append(
+                Entry(
+                    key=key,
+                    kind="image",
+                    wants=tuple(known.get("wants") or ()),
+                    packages=tuple(known.get("packages") or ()),
+                    python=python,
+                    place=name,
+                    id=image.id,
+                    digests=image.digests,
+                    log=log if log.exists() else None,
+                    size=image.size,
+                    created=image.created,
+                    used=max(image.created, _changed(log)),
+                    build_s=known.get("build_s"),
+                    env=dict(known.get("env") or {}),
+                )
+            )
+    return found

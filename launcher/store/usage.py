@@ -1,0 +1,61 @@
+"""Which runs of a store use which environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from launcher.store.filters import Filters
+from launcher.store.index import list_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from launcher.paths import StoreFolder
+
+
+class Usage(NamedTuple):
+    """The runs of a store by what names their environments: the key, and the image."""
+
+    runs: Mapping[str, tuple[str, ...]]
+    """Newest first."""
+    open: frozenset[str]
+    """Runs that are not over."""
+    preparing_since: float | None
+    """When the oldest run was created that is not over and has no environment yet; None: there is none."""
+
+    def of(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the runs of an environment that goes by these names."""
+        return tuple(dict.fromkeys(run for name in names for run in self.runs.get(name, ())))
+
+    def needed(self, names: Iterable[str], used: float) -> bool:
+        """Tell whether a run that is not over has an environment, or may be about to have it.
+
+        Args:
+            names: of the environment.
+            used: when it was used last.
+        """
+        if any(run in self.open for run in self.of(names)):
+            return True
+        return self.preparing_since is not None and used >= self.preparing_since
+
+
+def usage(store: StoreFolder, digits: int) -> Usage:
+    """Return which runs use what.
+
+    Args:
+        store: to look into.
+        digits: of a key that count.
+    """
+    runs: dict[str, list[str]] = {}
+    still_open: list[str] = []
+    preparing: list[float] = []
+    for row in list_runs(store, Filters(), None):
+        if row["ended"] is None:
+            still_open.append(row["id"])
+            if row["environment"] is None:
+                preparing.append(row["created"])
+        for name in {str(row["environment"] or "")[:digits], row["image"] or ""} - {""}:
+            runs.setdefault(name, []).append(row["id"])
+    return Usage(
+        {name: tuple(ids) for name, ids in runs.items()}, frozenset(still_open), min(preparing, default=None)
+    )
