@@ -34,7 +34,8 @@ def probe(spec: RunSpec, *, touch: bool = True) -> Facts:
 
     Args:
         spec: of the run.
-        touch: whether an image that nobody has looked into may be started for that.
+        touch: whether anything may be started: what speaks to an engine for a supervisor, and sweeps it; an
+            image that nobody has looked into.
     """
     uses_mpi = spec.distribution.kind in _USES_MPI
     current = spec.environment.kind == "current"
@@ -69,7 +70,7 @@ def _in_engine(spec: RunSpec, options: Docker, facts: Facts, *, touch: bool) -> 
     from launcher.engine.client import connect, read_engine  # noqa: PLC0415  # other targets do without
     from launcher.engine.helper import Helper  # noqa: PLC0415
 
-    helper = Helper()  # imports the SDK while this process does
+    helper = Helper() if touch else None  # imports the SDK while this process does
     engine = read_engine()
     facts = replace(facts, engine=replace(engine, helper=helper))
     if facts.mpi is None and spec.distribution.kind not in _USES_MPI:
