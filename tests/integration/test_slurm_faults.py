@@ -160,9 +160,7 @@ def test_a_job_that_is_killed_with_its_guard_is_ended_by_the_schedulers_word(lab
     node = run.nodes[0]["name"]
     pids = [str(pid) for pid in lab.on(node, f"job {lab.run().root}/job")]
     lab.cluster.exec(node, ["kill", "-KILL", *pids])
-    started = time.monotonic()
     run = lab.over(lab.run(), 60)
-    assert time.monotonic() - started < 30
     assert run.state is State.FAILED
     assert run.cause is not None
     assert run.cause.kind == "agent_lost"
