@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,9 @@ _TIMEOUT_S = 10
 _MODULES = ("tensorflow", "torch", "horovod", "mpi4py", "sklearn")
 _USES_MPI = frozenset({"mpi", "horovod"})
 _FLAVOURS = {"Open MPI": "openmpi", "OpenRTE": "openmpi", "Intel(R) MPI": "intel", "HYDRA": "mpich"}
+
+_USUAL_MPI = Mpi(mpirun="mpirun", flavour="openmpi", version="4.1", compiler="mpicxx")
+"""Of images."""
 
 
 def probe(spec: RunSpec, *, touch: bool = True) -> Facts:
@@ -67,34 +71,44 @@ def probe(spec: RunSpec, *, touch: bool = True) -> Facts:
 
 def _in_engine(spec: RunSpec, options: Docker, facts: Facts, *, touch: bool) -> Facts:
     """Return facts of the engine, with the MPI of the image in the place of this host's."""
-    from launcher.engine.client import connect, read_engine  # noqa: PLC0415  # other targets do without
+    from launcher.engine.client import read_engine  # noqa: PLC0415  # other targets do without
     from launcher.engine.helper import Helper  # noqa: PLC0415
 
     helper = Helper() if touch else None  # imports the SDK while this process does
     engine = read_engine()
     facts = replace(facts, engine=replace(engine, helper=helper))
-    if facts.mpi is None and spec.distribution.kind not in _USES_MPI:
+    if spec.distribution.kind not in _USES_MPI:
         return facts
-    told = MPI.fullmatch(options.mpi or "")
-    mpi = Mpi(mpirun="mpirun", flavour="openmpi", version="4.1", compiler="mpicxx")
+    told, own = MPI.fullmatch(options.mpi or ""), spec.environment.own_mpi()
     if told:
-        mpi = replace(mpi, flavour=told[1], version=told[2])
-    elif not engine.problem and isinstance(spec.environment, Image) and spec.environment.image:
-        from launcher.engine.images import find  # noqa: PLC0415
-        from launcher.engine.look import look, remembered  # noqa: PLC0415
+        return replace(facts, mpi=replace(_USUAL_MPI, flavour=told[1], version=told[2]))
+    if own is not None:
+        return replace(facts, mpi=replace(own, mpirun="mpirun"))
+    return replace(facts, mpi=_USUAL_MPI if engine.problem else _mpi_in_image(spec, touch=touch))
 
-        client = connect()
-        there = find(client, spec.environment.image)
-        inside = None
-        if there is not None:
-            inside = remembered(there.id, cache_root()) or (
-                look(client, there.id, cache_root()) if touch else None
-            )
-        if inside is not None:
-            mpi = (
-                _parse_mpi("mpirun", inside.mpirun, inside.programs.get("mpicxx")) if inside.mpirun else None
-            )
-    return replace(facts, mpi=mpi)
+
+def _mpi_in_image(spec: RunSpec, *, touch: bool) -> Mpi | None:
+    """Return the MPI of a run's image, or of that which its image begins with; None where it has none.
+
+    Open MPI 4 is taken for what cannot be known yet, and is what is installed where a base has none.
+    """
+    from launcher.engine.client import connect  # noqa: PLC0415  # other targets do without
+    from launcher.engine.images import find  # noqa: PLC0415
+    from launcher.engine.look import look, remembered  # noqa: PLC0415
+
+    whole = isinstance(spec.environment, Image)
+    name = getattr(spec.environment, "image" if whole else "base_image", None)
+    if not name:
+        return _USUAL_MPI
+    with closing(connect()) as client:
+        there = find(client, name)
+        inside = remembered(there.id, cache_root()) if there is not None else None
+        if inside is None and there is not None and touch:
+            inside = look(client, there.id, cache_root())
+    if inside is not None and inside.mpirun:
+        found = _parse_mpi("mpirun", inside.mpirun, inside.programs.get("mpicxx"))
+        return found if whole else replace(found, compiler="mpicxx")  # where Horovod is compiled there is one
+    return None if whole and inside is not None else _USUAL_MPI
 
 
 def _gpus() -> tuple[str, ...]:

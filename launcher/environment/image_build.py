@@ -114,8 +114,9 @@ def base_of(options: Packages, spec: RunSpec) -> str:
 
 
 def uses_mpi(spec: RunSpec, facts: Facts) -> bool:
-    """Tell whether the image has to have an mpirun."""
-    return facts.mpi is not None and spec.distribution.kind in {"mpi", "horovod"}
+    """Tell whether the image has to have an mpirun that its packages do not bring."""
+    brought = spec.environment.own_mpi() is not None
+    return facts.mpi is not None and spec.distribution.kind in {"mpi", "horovod"} and not brought
 
 
 def _plan(  # noqa: PLR0913, PLR0917  # all that decides
