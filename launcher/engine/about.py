@@ -6,17 +6,18 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from launcher.engine import made
 from launcher.engine.client import connect, words
 from launcher.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from launcher.engine.made import Made
 
 _SOURCE_MISSING = "bind source path does not exist"
 """dockerd's words (volume/mounts/linux_parser.go); it looks before it looks for the image."""
@@ -38,7 +39,7 @@ class About:
     """Of CDI, where it tells of any."""
     lacks: tuple[str, ...]
     """What its kernel cannot limit."""
-    abandoned: tuple[made.Made, ...]
+    abandoned: tuple[Made, ...]
     unseen: tuple[Path, ...] | None
     """Which of the files that were asked for it does not see; None where only a container could tell."""
 
@@ -46,8 +47,9 @@ class About:
 def sdk_version() -> str | None:
     """Return the version of the Docker SDK, None where it is not installed."""
     try:
+        import_module("docker")
         return metadata.version("docker")
-    except metadata.PackageNotFoundError:
+    except ImportError:  # PackageNotFoundError is one
         return None
 
 
@@ -72,6 +74,8 @@ def ask(marks: Sequence[Path]) -> About:
         EngineError: there is none, or it ceases to answer.
     """
     client = connect(timeout_s=10)
+    from launcher.engine import made  # noqa: PLC0415  # imports the SDK, which has just been seen to be there
+
     try:
         info: dict[str, Any] = client.info()
         found = made.made(client, made.abandoned)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
+from launcher.compute.local import Local
 from launcher.environment import Packages, environments, prepared, remove
 from launcher.environment.builder import build_once
 from launcher.environment.conda import solver
@@ -74,7 +75,7 @@ def spec(environment: Packages, framework: str = "python") -> RunSpec:
         distribution=cast("Any", Single()),
         environment=environment,
         data=cast("Any", None),
-        compute=cast("Any", None),
+        compute=Local(),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,8 +150,22 @@ def test_without_an_engine(
     assert not store.root.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["compute", "check", "compute=docker"], 1),
+        (["compute", "clean"], 2),
+        (["env", "list"], 0),
+        (["env", "prune", "--all"], 0),
+    ],
+)
 @pytest.mark.usefixtures("store")
-def test_without_the_sdk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("launcher.cli.compute_docker.sdk_version", lambda: None)
-    assert main(["compute", "check", "compute=docker"]) == 1
-    assert "launcher[docker]" in capsys.readouterr().out
+def test_without_the_sdk(tmp_path: Path, words: list[str], code: int) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "docker.py").write_text("raise ImportError(\"No module named 'docker'\")\n")
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path / 'none'}:{os.environ['PYTHONPATH']}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "launcher", *words], env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert "launcher[docker]" in done.stdout + done.stderr
