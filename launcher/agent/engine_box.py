@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import record
+from . import record, stage
 from .box import Box
 
 if TYPE_CHECKING:
@@ -210,3 +211,12 @@ class EngineBox(Box):
 
     def _tell(self) -> None:
         self._report({"event": "look"})
+
+
+def sweep_folders() -> None:
+    """Remove the node-local folders of boxes whose supervisors are gone."""
+    place = stage.local_disk()
+    for name in os.listdir(place):
+        owner = record.read(os.path.join(place, name, OWNER)) if name.startswith("launcher-") else None
+        if owner is not None and record.alive(owner) is False:
+            shutil.rmtree(os.path.join(place, name), ignore_errors=True)

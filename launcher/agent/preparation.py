@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from . import record
+from .commands import OWN_TMP
 
 NAME = "environment-0"
 """Of the process that builds, and of its log."""
@@ -37,6 +38,7 @@ class Preparation:
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "LAUNCHER_CACHE": self._build["cache"],
+            "TMPDIR": OWN_TMP,
             "LAUNCHER_MARK": mark,
         }
         return {

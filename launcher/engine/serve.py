@@ -19,8 +19,10 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from launcher.agent.engine_box import sweep_folders
 from launcher.engine import boxes, made
 from launcher.engine.client import connect, words
 from launcher.errors import EngineError
@@ -110,10 +112,9 @@ class Server:
 
     def _sweep(self) -> None:
         """Remove what killed supervisors left."""
-        try:
+        with suppress(EngineError):  # whoever asks for something is told
             made.sweep(connect(), made.abandoned)
-        except EngineError as error:
-            print(f"sweep: {error}", file=sys.stderr, flush=True)  # noqa: T201  # the supervisor's log
+        sweep_folders()
 
     def _hear(self) -> None:
         """Pass on what the engine tells, for as long as this process lives."""
@@ -167,7 +168,8 @@ def clean(token: str) -> None:
                 raise
             time.sleep(_AGAIN_S)
         else:
-            return
+            break
+    sweep_folders()  # of a supervisor whose guard was killed as well
 
 
 def main(words_: list[str]) -> int:

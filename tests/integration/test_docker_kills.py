@@ -102,6 +102,7 @@ def test_who_looks_after_a_run_is_killed(lab: Boxed, whom: tuple[str, ...], told
     assert run.cause is not None
     assert told in run.cause.message
     lab.nothing_left()
+    until(lambda: not lab.left_in_tmp(folder), "no folder left")
 
 
 def test_all_that_look_after_a_run_are_killed_at_once(lab: Boxed) -> None:
@@ -112,6 +113,7 @@ def test_all_that_look_after_a_run_are_killed_at_once(lab: Boxed) -> None:
     until(lambda: lab.engine.containers() == lab.before, "no container left", 30)
     assert lab.launch(lab.shell("true")).returncode == 0
     lab.nothing_left()
+    until(lambda: not lab.left_in_tmp(folder), "no folder left")
 
 
 def test_the_way_to_the_engine_is_killed(lab: Boxed) -> None:
@@ -208,3 +210,5 @@ def test_killed_at_any_time(lab: Boxed) -> None:
     lab.launch(command)
     lab.nothing_left()
     assert sorted(lab.store.numbers("mnist")) == list(range(1, KILLS + 2))
+    runs = [lab.run(number) for number in range(1, KILLS + 2)]
+    until(lambda: not [left for run in runs for left in lab.left_in_tmp(run)], "no folder left")
