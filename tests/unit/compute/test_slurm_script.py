@@ -172,9 +172,12 @@ class Running:
 
     def until(self, line: str) -> None:
         deadline = time.monotonic() + 20
-        while not self.told.exists() or line not in self.told.read_text().splitlines():
+        while not self.has_told(line):
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+    def has_told(self, line: str) -> bool:
+        return self.told.exists() and line in self.told.read_text().splitlines()
 
 
 @pytest.fixture
@@ -203,7 +206,13 @@ def test_signals_pass_to_the_agent(running: Running, teardown: list[str]) -> Non
     process = running.start("job", "wait", teardown=teardown)
     running.until("job wait")
     for _ in range(2):
-        process.send_signal(signal.SIGUSR2)
+        # bash may notice a signal only with the next where it comes between two of its waits, just after one.
+        for tries in range(200):
+            if tries % 50 == 0:
+                process.send_signal(signal.SIGUSR2)
+            if running.has_told("SIGUSR2"):
+                break
+            time.sleep(0.02)
         running.until("SIGUSR2")
         running.told.write_text("")
     process.send_signal(signal.SIGTERM)
