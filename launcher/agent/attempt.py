@@ -285,6 +285,9 @@ class Attempt:
         elif event["exit_code"] != 0 or name == self._awaited:
             self._fail_process(who)
         elif self._over():
+            # Slurm's SIGTERM reaches processes and agent at once: who handles it may end before this knows.
+            if os.path.exists(os.path.join(self._run, "cancel.json")):
+                self.cancel()
             self._end("Completed", None)
 
     def _on_lost(self, node: int, event: dict[str, Any]) -> None:

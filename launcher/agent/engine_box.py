@@ -26,7 +26,7 @@ _LISTEN = "0A"
 OWNER = "owner.json"
 """In an attempt's node-local folder: whose it is."""
 
-LEAVE_S = 75.0
+LEAVE_S = 40.0
 """For the engine to remove a box, also one that is being started again."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -96,7 +97,8 @@ def remove_container(client: Any, name: str) -> None:
     except APIError as error:
         if "already in progress" not in words(error):  # by the engine itself, as its keeper has ended
             raise
-        client.wait(name, condition="removed", timeout=20)
+        with suppress(NotFound):  # it is gone meanwhile
+            client.wait(name, condition="removed", timeout=20)
 
 
 def remove_networks(client: Any, names: list[str]) -> list[str]:

@@ -30,7 +30,7 @@ from launcher.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 """For an engine to come back, so that what was made there can be removed."""
 
 _AGAIN_S = 0.3

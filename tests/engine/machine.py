@@ -92,6 +92,8 @@ class Engine:
         """Kill dockerd, as a crash does: what runs in containers goes on. Its containerd ends with it."""
         self._processes.kill(DOCKERD)
         wait_for(lambda: "containerd" not in self._commands(), "containerd ends with dockerd")
+        # Its main thread is gone first; while others end, the socket still takes connections.
+        wait_for(lambda: not listens(str(self.layout.socket)), "nobody listens any more")
 
     def start(self, *, live_restore: bool = False) -> None:
         """Start a killed dockerd again, with what it has saved.

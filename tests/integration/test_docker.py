@@ -407,6 +407,7 @@ def test_an_engine_whose_disk_is_full(lab: Boxed) -> None:
 def test_another_user_owns_what_is_written(lab: Boxed, tmp_path: Path) -> None:
     """Containers run as who submits; a user whom the image does not know has a home all the same."""
     lab.shell('echo "$(id -u):$(id -g) $HOME"; touch $HOME/mine outputs/made')
+    (tmp_path / "tmp").mkdir()
     uid, gid = 54321, 12345
     for path in (tmp_path, *tmp_path.rglob("*")):
         os.chown(path, uid, gid)
@@ -414,14 +415,15 @@ def test_another_user_owns_what_is_written(lab: Boxed, tmp_path: Path) -> None:
         if "pytest" in str(folder):
             folder.chmod(folder.stat().st_mode | 0o055)
     (lab.engine.layout.root / "docker.sock").chmod(0o666)
-    lab.env |= {"HOME": str(tmp_path), "USER": "nobody-here"}
+    lab.env = {name: value for name, value in lab.env.items() if not name.startswith("COVERAGE")}
+    lab.env |= {"HOME": str(tmp_path), "USER": "nobody-here", "TMPDIR": str(tmp_path / "tmp")}
     line = lab.line("command=[sh,script.sh]", "script=null")
     as_user = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *READ_ALL]
     done = subprocess.run(
         [*as_user, *line], cwd=tmp_path, env=lab.env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert lab.log().startswith(f"{uid}:{gid} /tmp/launcher-")
+    assert lab.log().startswith(f"{uid}:{gid} {tmp_path}/tmp/launcher-")
     made = (lab.run().outputs / "made").stat()
     assert (made.st_uid, made.st_gid) == (uid, gid)
     lab.nothing_left()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from launcher.paths import RunFolder
     from tests.engine.machine import Engine
 
-KILLS: Final = int(os.environ.get("LAUNCHER_KILLS", "20"))
+KILLS: Final = int(os.environ.get("LAUNCHER_KILLS", "12"))
 SEED: Final = int(os.environ.get("LAUNCHER_SEED", "0")) or random.randrange(1, 10**6)  # noqa: S311  # a seed
 SHORT: Final = 'echo up; sleep 0.$((RANK + 2)); echo "done" >outputs/out-$RANK'
 
