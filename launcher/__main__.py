@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError
@@ -51,12 +52,18 @@ def _launch(words: Sequence[str]) -> int:
         return show(line)
     if line.multirun or line.plugins:
         return _sweep(line)
+    helper = None
+    if "compute=docker" in words and not any(word.startswith("dry_run=") for word in words):
+        from launcher.engine.helper import Helper  # noqa: PLC0415
+
+        helper = Helper()  # imports the SDK while Hydra is imported here
     from launcher.checks import check  # noqa: PLC0415
     from launcher.config.load import load  # noqa: PLC0415
     from launcher.launch import launch  # noqa: PLC0415
     from launcher.probe import probe  # noqa: PLC0415
 
-    return launch(load(line, check=lambda spec: check(spec, probe(spec, touch=False))))
+    request = load(line, check=lambda spec: check(spec, probe(spec, touch=False)))
+    return launch(replace(request, helper=helper))
 
 
 def _sweep(line: CommandLine) -> int:
@@ -80,7 +87,7 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # closed by who read it
             stream.flush()
-    os._exit(code)  # to take Hydra and all else apart costs 50 ms, and gives nothing back that the end does not
+    os._exit(code)  # to take Hydra apart costs 50 ms, and gives nothing back that the end does not
 
 
 if __name__ == "__main__":

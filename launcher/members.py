@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.config.command_line import CommandLine
+    from launcher.engine.helper import Helper
     from launcher.paths import RunFolder
     from launcher.plan import Plan
     from launcher.spec import Facts, LaunchRequest, Prepared, Progress, RunSpec
@@ -57,7 +58,7 @@ def checked(requests: Sequence[LaunchRequest]) -> list[Member]:
     probed: dict[str, Facts] = {}
     for request in requests:
         spec = request.spec
-        facts = facts_of(spec, probed, touch=not request.dry_run)
+        facts = facts_of(spec, probed, touch=not request.dry_run, helper=request.helper)
         found = list(check(spec, facts))
         problems.update((str(problem), problem) for problem in found)
         if not found:
@@ -69,12 +70,14 @@ def checked(requests: Sequence[LaunchRequest]) -> list[Member]:
     return members
 
 
-def facts_of(spec: RunSpec, known: dict[str, Facts], *, touch: bool = True) -> Facts:
-    """Return what the probe finds for a spec, asked once for all specs alike; for `touch` see `probe`."""
+def facts_of(
+    spec: RunSpec, known: dict[str, Facts], *, touch: bool = True, helper: Helper | None = None
+) -> Facts:
+    """Return what the probe finds for a spec, asked once for all specs alike; for the rest see `probe`."""
     gpus = spec.resources.gpus_per_node > 0
     secrets = named(wanted(spec).values())
     asked = repr((spec.distribution.kind, spec.environment, spec.compute, gpus, secrets))
-    facts = known[asked] = known.get(asked) or probe(spec, touch=touch)
+    facts = known[asked] = known.get(asked) or probe(spec, touch=touch, helper=helper)
     return facts
 
 

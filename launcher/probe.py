@@ -22,6 +22,7 @@ from launcher.secrets import look, named, wanted
 from launcher.spec import Facts, Mpi
 
 if TYPE_CHECKING:
+    from launcher.engine.helper import Helper
     from launcher.spec import RunSpec
 
 _TIMEOUT_S = 10
@@ -33,13 +34,14 @@ _USUAL_MPI = Mpi(mpirun="mpirun", flavour="openmpi", version="4.1", compiler="mp
 """Of images."""
 
 
-def probe(spec: RunSpec, *, touch: bool = True) -> Facts:
+def probe(spec: RunSpec, *, touch: bool = True, helper: Helper | None = None) -> Facts:
     """Return what this machine has for a run.
 
     Args:
         spec: of the run.
         touch: whether anything may be started: what speaks to an engine for a supervisor, and sweeps it; an
             image that nobody has looked into.
+        helper: what will speak to the engine, if it was started already.
     """
     uses_mpi = spec.distribution.kind in _USES_MPI
     current = spec.environment.kind == "current"
@@ -63,18 +65,19 @@ def probe(spec: RunSpec, *, touch: bool = True) -> Facts:
     if isinstance(spec.compute, Slurm):
         facts = in_image(spec.compute.container, facts, current=current)
     elif isinstance(spec.compute, Docker):
-        facts = _in_engine(spec, spec.compute, facts, touch=touch)
+        facts = _in_engine(spec, spec.compute, facts, touch=touch, helper=helper)
     if spec.distribution.kind != "horovod":
         return facts
     return replace(facts, horovod_controllers=spec.environment.horovod_controllers(facts))
 
 
-def _in_engine(spec: RunSpec, options: Docker, facts: Facts, *, touch: bool) -> Facts:
+def _in_engine(spec: RunSpec, options: Docker, facts: Facts, *, touch: bool, helper: Helper | None) -> Facts:
     """Return facts of the engine, with the MPI of the image in the place of this host's."""
     from launcher.engine.client import read_engine  # noqa: PLC0415  # other targets do without
-    from launcher.engine.helper import Helper  # noqa: PLC0415
+    from launcher.engine.helper import Helper as Started  # noqa: PLC0415
 
-    helper = Helper() if touch else None  # imports the SDK while this process does
+    if touch and helper is None:
+        helper = Started()  # imports the SDK while this process does
     engine = read_engine()
     facts = replace(facts, engine=replace(engine, helper=helper))
     if spec.distribution.kind not in _USES_MPI:

@@ -299,6 +299,8 @@ class LaunchRequest:
     overrides: tuple[str, ...] = ()
     wait: bool = True
     dry_run: bool = False
+    helper: Any = field(default=None, compare=False, repr=False)
+    """Of an engine, if one was started before the request was known; see `Engine`."""
 
 
 def plain(value: Any) -> Any:
