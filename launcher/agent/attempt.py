@@ -378,7 +378,11 @@ class Attempt:
     def _finish_if_over(self) -> None:
         if self._verdict is None or self._alive or self.outcome is not None:
             return
-        if not all(node.idle for node in self._nodes.values()):
+        mine = list(self._nodes.values())
+        if not all(node.idle for node in mine):
+            return
+        left = [node.leave() for node in mine]  # all at once
+        if not all(left):
             return
         if self._peers is not None:
             self._peers.close()

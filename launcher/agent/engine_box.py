@@ -26,6 +26,9 @@ _LISTEN = "0A"
 OWNER = "owner.json"
 """In an attempt's node-local folder: whose it is."""
 
+LEAVE_S = 40.0
+"""For the engine to remove a box, also one that is being started again."""
+
 
 class EngineBox(Box):
     """See `Box`; here nothing enters, and all is asked for and heard of."""
@@ -34,13 +37,14 @@ class EngineBox(Box):
 
     def __init__(self, wanted: dict[str, Any], folder: str, engine: Engine, report: Report) -> None:
         super().__init__(wanted, folder)
+        self._gone = False  # removed by the engine
         self._engine = engine
         self._report = report
         self._asked: set[str] = set()
         self._dead: tuple[str, str] | None = None  # kind and message
         self._starved = False
         self._killed_at: dict[str, float] = {}
-        self._closed = False
+        self._leave_by: float | None = None
         self._network = wanted["network"]
         self._fifo = os.path.join(folder, "alive")
 
@@ -128,7 +132,7 @@ class EngineBox(Box):
         return found
 
     def _unexplained(self, name: str) -> bool:
-        return not self._told(name) and self._why() is None and not self._closed
+        return not self._told(name) and self._why() is None and self._leave_by is None
 
     def _outcome(self, name: str, code: int | None, number: int | None) -> tuple[int | None, int | None]:
         if self._told(name) is None and code is None:
@@ -164,20 +168,27 @@ class EngineBox(Box):
         """See `Box.signal`; without the pid namespace nothing is there."""
         return super().signal(signum) if self._space else False
 
-    def close(self) -> None:
-        """See `Box.close`. It is removed meanwhile: the engine takes a tenth of a second, or is away."""
-        super().close()
-        if not self._closed:
-            self._closed = True
+    def leave(self) -> bool:
+        """See `Box.leave`."""
+        if self._leave_by is not None:
+            return self._gone or time.monotonic() > self._leave_by
+        self._leave_by = time.monotonic() + LEAVE_S
+        self.close()
+
+        def hear(answer: dict[str, Any]) -> None:
+            del answer  # where it cannot be removed now, it is later, by its labels
+            self._gone = True
             self._engine.forget(self._wanted["name"])
-            request = {"do": "down", "name": self._wanted["name"], "network": self._network}
-            self._engine.ask(request, lambda _answer: None)  # what is left all the same has its labels
+
+        request = {"do": "down", "name": self._wanted["name"], "network": self._network}
+        self._engine.ask(request, hear)
+        return False
 
     def _on_event(self, event: dict[str, Any]) -> None:
         if event["event"] == "oom":
             self._starved = True
             return
-        if self._dead is not None or self._closed or not self._first:
+        if self._dead is not None or self._leave_by is not None or not self._first:
             return  # while it is being started, the answer to that tells
         told = "it was stopped or removed"
         if self._starved:

@@ -186,6 +186,10 @@ class Node:
             how["reason"] = None if self._box is None else self._box.reason(number)
             self._report({"event": "exited", "name": name, **how})
 
+    def leave(self) -> bool:
+        """Let go of the container; tell whether it is gone, where that takes its time."""
+        return self._box is None or self._box.leave()
+
     def close(self, more_marks: Iterable[str] = ()) -> None:
         """Kill whatever is left of the attempt here, also what detached itself; free the ports.
 

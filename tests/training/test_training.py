@@ -113,7 +113,8 @@ def test_multi_worker_on_two_nodes(launch: Launcher) -> None:
 
 @pytest.mark.pytorch
 def test_torch_ddp_on_two_nodes(launch: Launcher) -> None:
-    done = launch("framework=pytorch", "distribution=torch", "nodes=2")
+    # Now and then a thread of PyTorch's Gloo ends a rank by SIGABRT as it is taken down.
+    done = launch("framework=pytorch", "distribution=torch", "nodes=2", "retries=1")
     ranks = assert_equal_weights(trained(done), 2)
     assert [rank["local_rank"] for rank in ranks] == [0, 0]
 
