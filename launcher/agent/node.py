@@ -180,11 +180,14 @@ class Node:
 
     def _tell_ends(self, ends: Iterable[tuple[str, int | None, int | None]]) -> None:
         for name, code, number in ends:
-            starved = memory.oom_kills() > self._oom_kills or (self._box is not None and self._box.starved())
             how: dict[str, Any] = {"exit_code": code, "signal": number}
-            how["out_of_memory"] = number == signal.SIGKILL and starved
+            how["out_of_memory"] = number == signal.SIGKILL and self._starved()
             how["reason"] = None if self._box is None else self._box.reason(number)
             self._report({"event": "exited", "name": name, **how})
+
+    def _starved(self) -> bool:
+        in_box = self._box is not None and self._box.starved()
+        return in_box or memory.oom_kills() > self._oom_kills
 
     def leave(self) -> bool:
         """Let go of the container; tell whether it is gone, where that takes its time."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import uuid4
 
 from launcher.compute.containers import MPI, check_mounts
 from launcher.compute.supervise import hand_over
@@ -94,11 +95,13 @@ class Docker:
         known = facts.engine
         assert known is not None and known.helper is not None, "probed"  # noqa: S101, PT018
         _check_sight(known, [RunFolder(folder) for folder in folders])
+        pipes = known.helper.take()
         engine: dict[str, Any] = {
             "python": sys.executable,
             "code": known.helper.code,
-            "token": known.helper.token,
-            "pipes": known.helper.take(),
+            # Its own for each supervisor: what one has made is removed as it ends.
+            "token": known.helper.token if pipes else uuid4().hex,
+            "pipes": pipes,
             "user": user_in(known),
             "remapped": known.remapped,
         }
@@ -106,7 +109,7 @@ class Docker:
         try:
             hand_over(folders, store, max_parallel=parallel, gpus=list(facts.gpus), engine=engine)
         finally:
-            for pipe in engine["pipes"]:
+            for pipe in pipes:
                 os.close(pipe)
 
 
