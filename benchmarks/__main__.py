@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NAMES = (
     "trivial_job",
     "trivial_sweep",
+    "compose",
     "snapshot",
     "run_list",
     "log_latency",

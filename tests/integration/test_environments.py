@@ -155,9 +155,7 @@ def test_packages_are_installed_once_and_found_at_once(cache: Path) -> None:
     assert prepared(cache, made.key) == made
     assert list(environments(cache)) == [made]
     again = Told()
-    begin = time.perf_counter()
     assert prepare(Packages(pip_packages=[" demo "]), cache, again) == made
-    assert time.perf_counter() - begin < 0.1  # 1 ms on an idle machine
     assert again.steps == []
     assert list((cache / "leases").iterdir()) == []
     assert remove(cache, made.key)

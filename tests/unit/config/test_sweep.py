@@ -1,17 +1,16 @@
-"""Members of a multirun: which, in what order, and how soon."""
+"""Members of a multirun: which, in what order, and by how much work."""
 
 from __future__ import annotations
 
-import os
-import time
 from typing import TYPE_CHECKING
 
-import pytest
-
+from launcher.config.compose import Composer
 from launcher.config.load import load_sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 BASE = ["framework=python", "data=none", "source=src", "script=x.py"]
 
@@ -75,14 +74,25 @@ def test_members_know_their_number(place: Path) -> None:
     assert [member.spec.args for member in members] == [("-a", "5", "-n", "0"), ("-a", "6", "-n", "1")]
 
 
-@pytest.mark.slow
-def test_two_hundred_members_take_two_seconds(place: Path) -> None:
-    load_sweep([*BASE, "args.a=1,2"], place)
-    before = time.process_time()
+def test_groups_are_composed_once_for_each_set_of_choices(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed: list[str] = []
+
+    def count(name: str) -> None:
+        inner = getattr(Composer, name)
+
+        def counted(*given: object) -> object:
+            composed.append(name)
+            return inner(*given)
+
+        monkeypatch.setattr(Composer, name, counted)
+
+    count("groups")
+    count("compose_whole")
     members = load_sweep([*BASE, "args.a=range(50)", "nodes=1,2", "distribution=single,mpi"], place)
     assert len(members) == 200
-    # CPU seconds, which others on this machine disturb less than the clock.
-    assert time.process_time() - before < 2 * float(os.environ.get("LAUNCHER_TEST_SLOWNESS", "1"))
+    assert composed == ["groups"] * 3  # for what a file sweeps over, and for each distribution
 
 
 def test_a_file_may_say_what_is_swept(place: Path) -> None:
