@@ -13,6 +13,7 @@ from .due import Due
 from .network import interface_of
 from .node import Node
 from .peers import END_WITHIN_S, Peers
+from .processes import Processes
 from .shim import Daemons
 from .sight import told
 from .site import few_ports
@@ -60,15 +61,11 @@ class Attempt:
         self._size: int = spec["plan"]["nodes"]
         self._names = site.names(self._size)
         self._preparation = preparation.Preparation(run, number, submit)
-        self._records = self._commands.records(self._names)
-        self._by_name = {"%s-%d" % (item["role"], item["index"]): item for item in self._records}
-        self._state = State(self._folder, number, self._names, self._records)
+        self._processes = Processes(run, self._folder, self._commands.records(self._names))
+        self._state = State(self._folder, number, self._names, self._processes.records)
         self._met: set[int] = set()
         self._ready: set[int] = set()
-        self._reasons: dict[str, tuple[str, str]] = {}  # by name: kind, and what is behind a signal
         self._queue: list[tuple[int, dict[str, Any], str | None]] = []
-        self._alive: set[str] = set()
-        self._started: set[str] = set()
         self._awaited: str | None = None  # the process that the rest waits for
         self._verdict: str | None = None  # decided, while processes are still ending
         self._stuck_at = 0.0  # when to wait no longer for what other agents tell
@@ -108,8 +105,9 @@ class Attempt:
             words = (self._names[0], ", ".join(unseen))
             self._fail("environment", "%s does not see %s, which environment.build_on=job needs" % words)
             return
-        self._by_name[preparation.NAME] = self._preparation.record(self._names[0], self._commands.logs)
-        self._alive.add(preparation.NAME)
+        record_of_it = self._preparation.record(self._names[0], self._commands.logs)
+        self._processes.add(preparation.NAME, record_of_it)
+        self._processes.expect(preparation.NAME)
         process = self._preparation.process(self._commands.logs, self._commands.node_mark(0))
         self._send(0, {"do": "start", "processes": [process]})
 
@@ -154,8 +152,7 @@ class Attempt:
         if self._verdict is None:
             self._look_for_ends(now)
         if self._verdict is not None and now >= self._stuck_at:
-            mine = [self._names[node] for node in self._nodes]
-            self._alive &= {key for key, item in self._by_name.items() if item["node"] in mine}
+            self._processes.only(self._names[node] for node in self._nodes)
         if self._peers is not None:
             self._peers.tick()
         self._finish_if_over()
@@ -256,11 +253,11 @@ class Attempt:
 
     def _on_started(self, node: int, event: dict[str, Any]) -> None:
         del node
-        self._by_name[event["name"]].update(pid=event["pid"], started=record.now())
+        self._processes.started(event["name"], event["pid"])
 
     def _on_refused(self, node: int, event: dict[str, Any]) -> None:
-        self._alive.discard(event["name"])
-        who = self._by_name.get(event["name"]) or {"node": self._names[node]}
+        self._processes.refused(event["name"])
+        who = self._processes.get(event["name"]) or {"node": self._names[node]}
         self._fail(event.get("kind", "start"), event["message"], who)
 
     def _on_broken(self, node: int, event: dict[str, Any]) -> None:
@@ -268,14 +265,7 @@ class Attempt:
 
     def _on_exited(self, node: int, event: dict[str, Any]) -> None:
         del node
-        name = event["name"]
-        who = self._by_name[name]
-        who.update(ended=record.now(), exit_code=event["exit_code"], signal=event["signal"])
-        if event.get("out_of_memory"):
-            self._reasons[name] = "out_of_memory", "the job used more memory than it was given"
-        elif event.get("reason"):
-            self._reasons[name] = event["reason"]
-        self._alive.discard(name)
+        name, who = event["name"], self._processes.exited(event)
         if name.startswith("daemon-") and self._daemons is not None:
             self._daemons.exited(who)
         elif self._verdict is not None:
@@ -292,8 +282,7 @@ class Attempt:
 
     def _on_lost(self, node: int, event: dict[str, Any]) -> None:
         name = self._names[node]
-        # What ran there is over as far as this attempt can tell; its guard ends it.
-        self._alive -= {key for key, item in self._by_name.items() if item["node"] == name}
+        self._processes.lost(name)  # its guard ends what ran there
         complaint = self._site.complaint(self._folder) if node not in self._met else None
         if complaint is not None:
             self._fail("start", complaint)
@@ -305,8 +294,8 @@ class Attempt:
         else:
             node = self._names.index(host)
             assert self._daemons is not None  # noqa: S101  # it asked
-            name, who = self._daemons.add(host, self._by_name["mpirun-0"]["log"], request)
-            self._by_name[name] = who
+            name, who = self._daemons.add(host, self._processes["mpirun-0"]["log"], request)
+            self._processes.add(name, who)
             self._send(node, dict(self._commands.daemon(node, command), name=name))
 
     # --- start and end -----------------------------------------------------------------------------
@@ -321,8 +310,7 @@ class Attempt:
         """Start the processes up to the next one that the rest has to wait for."""
         while self._queue and self._verdict is None:
             node, process, port = self._queue.pop(0)
-            self._alive.add(process["name"])
-            self._started.add(process["name"])
+            self._processes.sent(process["name"])
             self._send(node, {"do": "start", "processes": [process]})
             if port is not None:
                 self._awaited = process["name"]
@@ -333,27 +321,13 @@ class Attempt:
 
     def _over(self) -> bool:
         """Tell whether the roles that the run ends with have all ended well."""
-        if self._queue:
-            return False
-        roles = self._spec["plan"]["ends_with"]
-        watched = [name for name in self._started if not roles or self._by_name[name]["role"] in roles]
-        return not any(name in self._alive for name in watched)
+        return not self._queue and self._processes.over(self._spec["plan"]["ends_with"])
 
     def _fail_process(self, who: dict[str, Any]) -> None:
         if self._due.warned is not None:  # it was told to end
             self._fail(*self._due.warned, who)
             return
-        if who["role"] == "mpirun" and who["signal"] is None:
-            who = self._failed_rank() or who
-        kind, message = causes.how(who, several=len(self._records) > 1)
-        for name, (other, why) in self._reasons.items():
-            if who is self._by_name[name]:
-                kind, message = other, "%s: %s" % (message, why)
-        self._fail(kind, message, who)
-
-    def _failed_rank(self) -> dict[str, Any] | None:
-        log = os.path.join(self._run, self._by_name["mpirun-0"]["log"])
-        return causes.failed_rank(self._folder, self._records, log)
+        self._fail(*self._processes.blame(who))
 
     def _fail(
         self, kind: str, message: str, who: dict[str, Any] | None = None, grace_s: float = GRACE_S
@@ -376,7 +350,7 @@ class Attempt:
         self._finish_if_over()
 
     def _finish_if_over(self) -> None:
-        if self._verdict is None or self._alive or self.outcome is not None:
+        if self._verdict is None or self._processes.any_alive or self.outcome is not None:
             return
         mine = list(self._nodes.values())
         if not all(node.idle for node in mine):
@@ -392,7 +366,7 @@ class Attempt:
 
     def _close(self) -> None:
         if self._spec["plan"]["mpi"] is not None:
-            self._failed_rank()
+            self._processes.failed_rank()
         self._state.enter("Finalizing")
         marks = [self._commands.node_mark(node) for node in range(self._size)]
         for node in self._nodes.values():

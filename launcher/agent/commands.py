@@ -59,6 +59,11 @@ def tmp_name(mark: str) -> str:
     return "launcher-%s" % hashlib.sha256(os.fsencode(mark)).hexdigest()[:12]
 
 
+def tmp_folder(mark: str) -> str:
+    """Return the node-local folder of an attempt."""
+    return os.path.join(os.environ.get("TMPDIR") or "/tmp", tmp_name(mark))  # noqa: S108  # 0700, own name
+
+
 class Commands:
     """Turns the plan of one attempt into `start` messages, once names, addresses and ports are known."""
 

@@ -18,24 +18,19 @@ The same messages pass in memory on agent 0's own node and over the channel from
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import box, memory, record, stage
+from . import box, memory, stage
 from .carried import filled
-from .causes import tail_lines
-from .commands import OWN_TMP, base_environment, tmp_name
+from .commands import OWN_TMP, base_environment, tmp_folder, tmp_name
 from .engine_box import EngineBox
 from .network import listens
-from .sight import Sight
-from .site import bind, spread
+from .node_setup import NodeSetup
 from .system import (
     descendants,
     die_with_parent,
@@ -69,16 +64,8 @@ MPI_PROGRAMS = (
 """`sh` is rank.sh, which would pass the signal on a second time."""
 
 
-def tmp_folder(mark: str) -> str:
-    """Return the node-local folder of an attempt."""
-    return os.path.join(os.environ.get("TMPDIR") or "/tmp", tmp_name(mark))  # noqa: S108  # 0700, own name
-
-
 LOOK_AGAIN_S = 0.25
 """At paths that a node does not see yet."""
-
-STAGE = "stage"
-"""The process that brings an environment here."""
 
 
 def remove_tmp(mark: str) -> None:
@@ -92,36 +79,35 @@ class Node:
     """Owns every process that an attempt has on this node."""
 
     def __init__(self, mark: str, report: Report, engine: Engine | None = None) -> None:
-        self._mark = mark
-        self._engine = engine
-        self._report = report
+        self.mark = mark
+        self.report = report
+        self.engine = engine
         self._processes: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
-        self._held: list[socket.socket] = []
+        self._setup = NodeSetup(self)
         self._awaited: set[int] = set()
         self._kill_at: float | None = None
         self._step = False  # ranks here are no children of this agent, but of Slurm's step
-        self._wanted: dict[str, Any] = {}  # what is asked of this node before anything starts
-        self._sight: Sight | None = None
         self._oom_kills = memory.oom_kills()  # of attempts before this one
-        self._box: box.Box | None = None
+
+    @property
+    def _box(self) -> box.Box | None:
+        return self._setup.box
 
     def handle(self, message: dict[str, Any]) -> None:
         """Act on one message."""
         what = message["do"]
         if what == "ports":
             self._step = message.get("step", False)
-            self._wanted = message
-            self._sight = Sight(message["paths"])
-            self._look()
+            self._setup.begin(message)
         elif what == "start":
             for process in message["processes"]:
-                self._start(process)
+                self.start(process)
         elif what == "daemon":
             # In the foreground it stays this agent's child, and what it complains of is in the log.
             command = message["command"].replace(" --daemonize", "", 1)
             # Two daemons of one job would race for one session folder (Open MPI 4, one machine acts several).
             env = dict(message["env"], TMPDIR=OWN_TMP)
-            self._start(dict(message, argv=["sh", "-c", command], env=env, tmp="daemon"))
+            self.start(dict(message, argv=["sh", "-c", command], env=env, tmp="daemon"))
         elif what == "await":
             self._awaited.add(message["port"])
         elif what == "warn":
@@ -137,7 +123,7 @@ class Node:
     @property
     def deadline(self) -> float | None:
         """When `tick` has something to do at the latest (monotonic seconds)."""
-        if self._sight is not None:
+        if self._setup.looks:
             return time.monotonic() + LOOK_AGAIN_S
         if self._box is not None and self._box.waits:
             return time.monotonic() + self._box.look_again_s
@@ -145,12 +131,12 @@ class Node:
 
     def tick(self) -> None:
         """Do what is due."""
-        self._look()
-        self._tell_ends(self._box.look() if self._box is not None else ())
+        self._setup.look()
+        self.look_into_box()
         for port in sorted(self._awaited):
             if listens(port) if self._box is None else self._box.listens(port):
                 self._awaited.discard(port)
-                self._report({"event": "listening", "port": port})
+                self.report({"event": "listening", "port": port})
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             in_box = self._box is not None and self._box.signal(signal.SIGKILL)
             for pid in () if in_box else self._processes:  # what entered a box ends with what it started
@@ -168,22 +154,22 @@ class Node:
         code = None if number is not None else os.WEXITSTATUS(status)
         popen.returncode = code if code is not None else -(number or 0)  # or Popen warns that it still runs
         send_group(pid, signal.SIGKILL)  # what it left in its own group
-        if name == STAGE:
-            self._staged(code)
-            return True
-        if name == box.BOX:
-            self._boxed(code)
+        if self._setup.ended(name, code):
             return True
         ends = [(name, code, number)] if self._box is None else self._box.ended(name, code, number)
         self._tell_ends(ends)
         return True
+
+    def look_into_box(self) -> None:
+        """Tell of processes that have ended in the container meanwhile."""
+        self._tell_ends(self._box.look() if self._box is not None else ())
 
     def _tell_ends(self, ends: Iterable[tuple[str, int | None, int | None]]) -> None:
         for name, code, number in ends:
             how: dict[str, Any] = {"exit_code": code, "signal": number}
             how["out_of_memory"] = number == signal.SIGKILL and self._starved()
             how["reason"] = None if self._box is None else self._box.reason(number)
-            self._report({"event": "exited", "name": name, **how})
+            self.report({"event": "exited", "name": name, **how})
 
     def _starved(self) -> bool:
         in_box = self._box is not None and self._box.starved()
@@ -199,7 +185,7 @@ class Node:
         Args:
             more_marks: of nodes that this machine acts too, whose agents may have been killed.
         """
-        marks = {self._mark, *more_marks}
+        marks = {self.mark, *more_marks}
         names = ("LAUNCHER_MARK", "LAUNCHER_AGENT_MARK")
         if self._box is not None:
             self._box.close()
@@ -208,127 +194,21 @@ class Node:
         end_marked({os.fsencode("%s=%s" % (name, mark)) for name in names for mark in marks})
         for pid in self._strangers():
             send(pid, signal.SIGKILL)
-        for held in self._held:
-            held.close()
-        self._held = []
+        self._setup.free_ports()
         for mark in marks:
             remove_tmp(mark)
 
-    def _look(self) -> None:
-        """Go on once everything is seen that the run needs here; say so where it will not be."""
-        if self._sight is None:
-            return
-        if self._sight.complete():
-            self._sight = None
-            if self._wanted.get("stage"):
-                self._stage(self._wanted["stage"])
-            else:
-                self._start_box()
-        else:
-            problem = self._sight.problem()
-            if problem is not None:
-                self._refuse(problem)
+    def adopt(self, name: str, popen: subprocess.Popen[bytes]) -> None:
+        """Own a process that was started for this node."""
+        self._processes[popen.pid] = (name, popen)
 
-    def _refuse(self, problem: str) -> None:
-        self._sight = None
-        self._report({"event": "refused", "name": "", "message": problem})
-
-    def _stage(self, wanted: dict[str, Any]) -> None:
-        order = dict(wanted, user=tmp_name(self._mark), owner=record.owner())
-        argv = [sys.executable, "-I", "-S", sys.argv[0], "stage", json.dumps(order)]
-        env = {"LAUNCHER_MARK": self._mark}
-        log = "%s-%s.log" % (wanted["log"], self._mark.rpartition("#")[2])
-        self._wanted["log"] = log
-        self._start(
-            {"name": STAGE, "argv": argv, "env": env, "path_prefix": None, "cwd": "/", "log": log}, tell=False
-        )
-
-    def _staged(self, code: int | None) -> None:
-        if code == 0:
-            self._start_box()
-        elif self._kill_at is None:
-            told = tail_lines(self._wanted["log"])
-            self._refuse(told[-1] if told else "%s: staging ended with %s" % (os.uname().nodename, code))
-
-    def _start_box(self) -> None:
-        """Start the container of this node, where processes are to run in one."""
-        wanted = self._wanted.get("box")
-        if wanted and self._engine is not None:
-            self._box = EngineBox(wanted, tmp_folder(self._mark), self._engine, self._hear)
-            self._box.begin(self._engine_boxed)
-            return
-        made = box.Box(wanted, tmp_folder(self._mark)) if wanted else None
-        problem = made.missing() if made is not None else None
-        if problem is not None:
-            self._refuse(problem)
-            return
-        if made is not None and made.kept:
-            popen = made.start([sys.executable, "-I", "-S", sys.argv[0]])
-            self._processes[popen.pid] = (box.BOX, popen)
-        self._box = made
-        if made is None or not made.kept:
-            self._hold_ports()
-
-    def _boxed(self, code: int | None) -> None:
-        if self._box is None or self._kill_at is not None:
-            return
-        problem = self._box.started(code)
-        if problem is None:
-            self._hold_ports()
-        else:
-            self._refuse(problem)
-
-    def _engine_boxed(self, problem: str | None, place: dict[str, Any]) -> None:
-        if problem is not None:
-            self._refuse(problem)
-            return
-        # The network is its own and empty: numbers that differ are free.
-        names = self._wanted["names"]
-        ports = dict(zip(names, spread(self._wanted["range"], len(names))))  # noqa: B905  # Python 3.8
-        self._report({"event": "ports", "ports": ports, "place": place})
-
-    def _hear(self, event: dict[str, Any]) -> None:
-        """Take what the engine tells of the box."""
-        if event["event"] == "look":
-            self._tell_ends(self._box.look() if self._box is not None else ())
-        elif event["event"] != "broken" or self._kill_at is None:
-            self._report(event)
-
-    def _hold_ports(self) -> None:
-        names, among = self._wanted["names"], self._wanted["range"]
-        try:
-            ports = {name: self._hold_port((among[0], among[1])) for name in names}
-        except OSError as error:
-            self._report({"event": "refused", "name": "", "message": str(error)})
-        else:
-            self._report({"event": "ports", "ports": ports})
-
-    def _hold_port(self, among: tuple[int, int]) -> int:
-        """Return a free port and keep it bound, but not listening.
-
-        With SO_REUSEADDR on both sides Linux lets the process bind it too, while another agent's
-        plain bind is refused (socket(7), ip(7)): no two runs get the same port.
-        """
-        for _ in range(1000):
-            with bind("", among) as plain:
-                port = plain.getsockname()[1]
-            held = socket.socket()
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                held.bind(("", port))
-            except OSError:
-                held.close()
-                continue
-            self._held.append(held)
-            return port
-        raise OSError("no free port between %d and %d" % tuple(among))
-
-    def _start(self, process: dict[str, Any], tell: bool = True) -> None:
+    def start(self, process: dict[str, Any], tell: bool = True) -> None:
+        """Start a process, in the container where there is one; `tell`: report that it was."""
         if isinstance(self._box, EngineBox):
             try:
                 self._box.run(process, self._environment(process))
             except OSError as error:
-                self._report({"event": "refused", "name": process["name"], "message": _why(error, process)})
+                self.report({"event": "refused", "name": process["name"], "message": _why(error, process)})
             return
         log = stdin = -1
         try:
@@ -347,15 +227,15 @@ class Node:
                 preexec_fn=die_with_parent,  # noqa: PLW1509  # one thread, and prctl is all it calls
             )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            self._report({"event": "refused", "name": process["name"], "message": _why(error, process)})
+            self.report({"event": "refused", "name": process["name"], "message": _why(error, process)})
             return
         finally:
             for fd in (log, stdin):
                 if fd >= 0:
                     os.close(fd)
-        self._processes[popen.pid] = (process["name"], popen)
+        self.adopt(process["name"], popen)
         if tell:
-            self._report({"event": "started", "name": process["name"], "pid": popen.pid})
+            self.report({"event": "started", "name": process["name"], "pid": popen.pid})
 
     def _environment(self, process: dict[str, Any]) -> dict[str, str]:
         env = base_environment(process["path_prefix"], process.get("slurm", True))
@@ -365,7 +245,7 @@ class Node:
         return env
 
     def _make_tmp(self, name: str) -> str:
-        path = os.path.join(tmp_folder(self._mark), name)
+        path = os.path.join(tmp_folder(self.mark), name)
         os.makedirs(path, 0o700, exist_ok=True)
         return path
 
@@ -379,11 +259,11 @@ class Node:
 
     def _strangers(self) -> list[int]:
         """Return the processes of the attempt that are not below this agent."""
-        return marked({os.fsencode("LAUNCHER_MARK=" + self._mark)}) if self._step else []
+        return marked({os.fsencode("LAUNCHER_MARK=" + self.mark)}) if self._step else []
 
     def _end(self, grace: float) -> None:
         self._awaited.clear()
-        self._sight = None
+        self._setup.stop()
         if self._box is None or not self._box.signal(signal.SIGTERM):
             for pid in list(self._processes):
                 send_group(pid, signal.SIGTERM)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.agent.commands import OWN_TMP
-from launcher.agent.node import Node, tmp_folder
+from launcher.agent.commands import OWN_TMP, tmp_folder
+from launcher.agent.node import Node
 from launcher.agent.site import PORTS
 from launcher.agent.system import children
 

@@ -15,7 +15,7 @@ import pytest
 from launcher.agent import attempt as attempt_module
 from launcher.agent import peers as peers_module
 from launcher.agent import shim as shim_module
-from launcher.agent.node import tmp_folder
+from launcher.agent.commands import tmp_folder
 from launcher.agent.peers import Peers
 from launcher.agent.shim import Shim
 from launcher.agent.system import descendants

@@ -1,0 +1,106 @@
+"""What an attempt knows of its processes: which run, how each ended, and which one is to blame."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from . import causes, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Processes:
+    """The processes of one attempt by name, `role-index`.
+
+    `records` are those of the plan, as the attempt's state has them; others, of the launcher's own, come by
+    `add`.
+    """
+
+    def __init__(self, run: str, folder: str, records: list[dict[str, Any]]) -> None:
+        self.records = records
+        self._run = run
+        self._folder = folder
+        self._by_name = {"%s-%d" % (item["role"], item["index"]): item for item in records}
+        self._alive: set[str] = set()
+        self._started: set[str] = set()
+        self._reasons: dict[str, tuple[str, str]] = {}  # by name: kind, and what is behind a signal
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        """Return what is known of a process."""
+        return self._by_name[name]
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """Return what is known of a process, if there is one of that name."""
+        return self._by_name.get(name)
+
+    def add(self, name: str, who: dict[str, Any]) -> None:
+        """Take note of a process that is not in the plan."""
+        self._by_name[name] = who
+
+    def sent(self, name: str) -> None:
+        """Take note that a process of the plan was asked for, which the run may end with (`over`)."""
+        self.expect(name)
+        self._started.add(name)
+
+    def expect(self, name: str) -> None:
+        """Take note that the attempt has to wait for the end of a process."""
+        self._alive.add(name)
+
+    def started(self, name: str, pid: int) -> None:
+        """Take note of a process's start."""
+        self._by_name[name].update(pid=pid, started=record.now())
+
+    def refused(self, name: str) -> None:
+        """Take note that a process could not be started."""
+        self._alive.discard(name)
+
+    def exited(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Take note of a process's end (node.py, `exited`); return what is known of it."""
+        name = event["name"]
+        who = self._by_name[name]
+        who.update(ended=record.now(), exit_code=event["exit_code"], signal=event["signal"])
+        if event.get("out_of_memory"):
+            self._reasons[name] = "out_of_memory", "the job used more memory than it was given"
+        elif event.get("reason"):
+            self._reasons[name] = event["reason"]
+        self._alive.discard(name)
+        return who
+
+    def lost(self, node: str) -> None:
+        """Take note that nothing more will be heard from a node."""
+        self._alive -= {name for name, who in self._by_name.items() if who["node"] == node}
+
+    def only(self, nodes: Iterable[str]) -> None:
+        """Wait for no processes but those of these nodes."""
+        kept = set(nodes)
+        self._alive &= {name for name, who in self._by_name.items() if who["node"] in kept}
+
+    @property
+    def any_alive(self) -> bool:
+        """Whether the end of one is still to come."""
+        return bool(self._alive)
+
+    def over(self, roles: list[str]) -> bool:
+        """Tell whether all that were started have ended, of these roles if any are named."""
+        watched = [name for name in self._started if not roles or self._by_name[name]["role"] in roles]
+        return not any(name in self._alive for name in watched)
+
+    def blame(self, who: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+        """Return kind, message and process of the failure that shows as the end of a process.
+
+        Where mpirun ended by itself, that is one of its ranks.
+        """
+        if who["role"] == "mpirun" and who["signal"] is None:
+            who = self.failed_rank() or who
+        kind, message = causes.how(who, several=len(self.records) > 1)
+        for name, (other, why) in self._reasons.items():
+            if who is self._by_name[name]:
+                kind, message = other, "%s: %s" % (message, why)
+        return kind, message, who
+
+    def failed_rank(self) -> dict[str, Any] | None:
+        """Take note of how mpirun's ranks ended; return the one that failed first."""
+        log = os.path.join(self._run, self._by_name["mpirun-0"]["log"])
+        return causes.failed_rank(self._folder, self.records, log)
