@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from uv import find_uv_bin
 
+import launcher
 from launcher.paths import cache_root
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ def project(
         own_cache: whether it starts with an empty cache, too; otherwise environments that were built
             once are used again.
     """
+    compileall.compile_dir(Path(launcher.__file__).parent, quiet=1)  # as pip does, see `peer`
     with tempfile.TemporaryDirectory(prefix="launcher-benchmark-", dir=within) as folder:
         made = Project(Path(folder), own_cache, more or {})
         (made.root / "pyproject.toml").write_text('[project]\nname = "benchmark"\n', encoding="utf-8")

@@ -55,6 +55,8 @@ fi
 # The lock is whole. Resolving it again, older pips take a newer coverage for `coverage[toml]` and have no hash.
 .venv/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/test.txt
 .venv/bin/python -m pip install --quiet --no-deps -e .
+# As pip compiles what it installs for good: where PYTHONDONTWRITEBYTECODE is set, every launch would do it again.
+.venv/bin/python -m compileall -q launcher hydra_plugins
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
