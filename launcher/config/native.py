@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import contextmanager, redirect_stdout
-from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -60,6 +59,8 @@ $CONFIG"""
 
 def product_version() -> str:
     """Return the version of this package, as it is installed."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # 10 ms that no launch needs
+
     try:
         return version("launcher")
     except PackageNotFoundError:

@@ -4,19 +4,21 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig
 from omegaconf._utils import split_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from omegaconf import StringNode
 
 __all__ = [
     "child",
     "children",
+    "copied",
     "element_type",
     "find",
     "is_optional",
@@ -46,6 +48,19 @@ def children(node: Any) -> Iterator[tuple[Any, Any]]:
         yield from value.items()  # pyright: ignore[reportUnknownVariableType]  # untyped there
     elif isinstance(node, ListConfig) and isinstance(value, list):
         yield from enumerate(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # untyped there
+
+
+def copied(config: DictConfig, keys: Collection[str]) -> DictConfig:
+    """Return a copy of which only these keys may be changed.
+
+    The others are shared, and belong to the newest copy alone: what they interpolate is found there. A whole
+    copy takes half of the time that a member of a sweep takes.
+    """
+    shared = [node for key, node in children(config) if key not in keys]
+    copy = deepcopy(config, {id(node): node for node in shared})
+    for node in shared:
+        node._set_parent(copy)
+    return copy
 
 
 def find(config: DictConfig, key: str) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from itertools import product
 from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
 from launcher.config.compose import Composed, Composer, NeedsHydraError
+from launcher.config.nodes import copied, split_key
 from launcher.config.overrides import sweep_texts
 from launcher.errors import ConfigError, Problem
 
@@ -51,7 +51,7 @@ def expand(overrides: Sequence[Override], composer: Composer) -> list[list[Overr
 
 
 class Members:
-    """Composes the members of a sweep: one base for each set of choices, copied, with the values put in."""
+    """Composes the members of a sweep: one base for each set of choices, with the values put in."""
 
     def __init__(self, composer: Composer) -> None:
         self._composer = composer
@@ -59,6 +59,8 @@ class Members:
 
     def compose(self, overrides: Sequence[Override], number: int) -> Composed:
         """Return the configuration of the member of that number, equal to what Hydra composes.
+
+        It holds until the next one is composed.
 
         Raises:
             HydraException: what Hydra has against it.
@@ -74,7 +76,8 @@ class Members:
         if any(override.is_hydra_override() for override in values):
             return self._composer.compose_whole(overrides, number)
         try:
-            return Composed(self._composer.apply(deepcopy(base.config), values), base.choices)
+            keys = {split_key(override.key_or_group)[0] for override in values}
+            return Composed(self._composer.apply(copied(base.config, keys), values), base.choices)
         except NeedsHydraError:
             return self._composer.compose_whole(overrides, number)
 
