@@ -94,7 +94,8 @@ class Follower:
         self._folder = folder
         self._view = view
         self._log = log
-        self._told = phases
+        self.told = phases
+        """How many phases were shown."""
         self._attempt = 0
         self._reader = LogReader(os.path.join(folder.attempt_logs(0), log))  # noqa: PTH118
 
@@ -120,17 +121,17 @@ class Follower:
             self._next_attempt()
         if state is not None:
             phases += state["phases"]
-        for name, _ in phases[self._told :]:
+        for name, _ in phases[self.told :]:
             again = f"attempt {self._attempt}" if self._attempt else ""
             self._view.phase(self._folder.id, name, again)
-        self._told = max(self._told, len(phases))
+        self.told = max(self.told, len(phases))
 
     def _next_attempt(self) -> None:
         while self._output():
             pass
         self._reader.close()
         self._attempt += 1
-        self._told = len((record.read(str(self._folder.submit)) or {}).get("phases", ()))
+        self.told = len((record.read(str(self._folder.submit)) or {}).get("phases", ()))
         self._reader = LogReader(os.path.join(self._folder.attempt_logs(self._attempt), self._log))  # noqa: PTH118
 
     def _output(self) -> bool:
@@ -155,7 +156,7 @@ def wait(
     Args:
         folders: the runs.
         view: where to tell what Ctrl-C does.
-        show: called at every poll.
+        show: called at every poll; where its answer is a new one, the next may soon follow.
         on_end: called once for every run that is over, not for one that was deleted.
 
     Raises:
@@ -164,15 +165,15 @@ def wait(
     """
     left = dict.fromkeys(folders)
     pause, next_liveness = _QUICK_S, time.monotonic() + _LIVENESS_EVERY_S
-    told = ""
+    told, shown = "", None
     lost: set[RunFolder] = set()
     with Interrupts() as interrupts:
         canceled = False
         while left:
             looked = time.monotonic()
-            show()
+            before, shown = shown, show()
             over = [it for it in left if it in lost or it.end.exists() or not it.submit.exists()]
-            pause = _QUICK_S if over else pause  # where one ends, the next soon does
+            pause = _QUICK_S if over or shown != before else pause  # where one ends, the next soon does
             for folder in over:
                 del left[folder]
                 try:

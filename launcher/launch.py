@@ -181,7 +181,12 @@ def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
         if sweep is not None:
             view.phase(run.id, run.state, f"({over} of {len(members)}) {member.label}")
 
-    wait(list(by_folder), view, lambda: [follower.poll() for follower in followers], on_end)
+    def show() -> list[int]:
+        for follower in followers:
+            follower.poll()
+        return [follower.told for follower in followers]
+
+    wait(list(by_folder), view, show, on_end)
     for follower in followers:
         follower.poll()
         follower.close()

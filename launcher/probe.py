@@ -19,7 +19,7 @@ from launcher.compute.slurm import Slurm
 from launcher.environment import Image
 from launcher.paths import cache_root
 from launcher.secrets import look, named, wanted
-from launcher.spec import Facts, Mpi
+from launcher.spec import Engine, Facts, Mpi
 
 if TYPE_CHECKING:
     from launcher.engine.helper import Helper
@@ -77,8 +77,9 @@ def _in_engine(spec: RunSpec, options: Docker, facts: Facts, *, touch: bool, hel
     from launcher.engine.helper import Helper as Started  # noqa: PLC0415
 
     if touch and helper is None:
-        helper = Started()  # imports the SDK while this process does
-    engine = read_engine()
+        helper = Started()
+    told = helper.ask("about") if helper is not None else None
+    engine = read_engine() if told is None else Engine(**told)
     facts = replace(facts, engine=replace(engine, helper=helper))
     if spec.distribution.kind not in _USES_MPI:
         return facts

@@ -114,14 +114,14 @@ class Docker:
 
 
 def _check_sight(engine: Engine, runs: Sequence[RunFolder]) -> None:
-    from launcher.engine.client import connect  # noqa: PLC0415
-    from launcher.engine.sight import check_sight  # noqa: PLC0415  # other targets have no use for it
-
     image = str((records.read(runs[0].submit) or {})["environment"]["image"])
     place = f"{engine.address}\0{runs[0].root.parents[2]}"
     memory = cache_root() / "engines" / sha256(os.fsencode(place)).hexdigest()[:20]
     if memory.exists():
         return
+    from launcher.engine.client import connect  # noqa: PLC0415
+    from launcher.engine.sight import check_sight  # noqa: PLC0415  # imports the SDK
+
     try:
         check_sight(connect(), image, runs[0].root, memory)
     except EngineError as error:

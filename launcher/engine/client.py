@@ -142,14 +142,14 @@ def _one_line(text: str) -> str:
     return " ".join(str(text).split())
 
 
-def read_engine() -> Engine:
-    """Return what the engine tells of itself, or why there is none."""
+def read_engine(known: Any = None) -> Engine:
+    """Return what the engine tells of itself, or why there is none; `known`: a client of it."""
     try:
         address = _address()
         there = elsewhere(address)
         if there:
             return Engine(address=address, elsewhere=there)
-        client = connect(timeout_s=10)
+        client = known or connect(timeout_s=10)
     except EngineError as error:
         return Engine(problem=str(error))
     try:
@@ -157,7 +157,8 @@ def read_engine() -> Engine:
     except Exception as error:  # noqa: BLE001  # requests, urllib3 and the SDK each have their own
         return Engine(problem=words(error))
     finally:
-        client.close()
+        if known is None:
+            client.close()
     options = [str(option) for option in info.get("SecurityOptions") or ()]
     return Engine(
         address=address,

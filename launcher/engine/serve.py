@@ -7,6 +7,11 @@ engine was `lost` on the way:
     {"do": "exec", "box", "argv", "env"}      → {"begun": true}, and when it has ended {"ended": exit code}
     {"do": "down", "name", "network"}         → {"ok": {}}
 
+and of the launcher, before there is a supervisor:
+
+    {"do": "about"}                           → {"ok": fields of `launcher.spec.Engine`}
+    {"do": "find", "image"}                   → {"ok": fields of `images.Image`, or null}
+
 What happens by itself is told as {"event": "oom" | "died", "box", "code"} and {"event": "lost" | "back"}.
 With the end of standard input, all that was made under this token is removed.
 """
@@ -23,9 +28,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from launcher.agent.engine_box import sweep_folders
-from launcher.engine import boxes, made
-from launcher.engine.client import connect, words
+from launcher.engine import boxes, images, made
+from launcher.engine.client import connect, read_engine, words
 from launcher.errors import EngineError
+from launcher.spec import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +86,13 @@ class Server:
         except Exception as error:  # noqa: BLE001  # requests, urllib3 and the SDK each have their own
             refused = hasattr(error, "explanation")  # by the engine; else it was not heard of
             self._say(id=request["id"], error=words(error), lost=not refused)
+
+    def _do_about(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        del request
+        return {"ok": plain(read_engine(self._client))}
+
+    def _do_find(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"ok": plain(images.find(self._client, request["image"]))}
 
     def _do_up(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._names.add(request["name"])

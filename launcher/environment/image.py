@@ -72,10 +72,17 @@ class Image:
 
     def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
         """See `Environment.prepare`."""
-        from launcher.engine.images import ensure  # noqa: PLC0415  # imports the SDK
-
-        del facts, cache
+        del cache
         assert self.image is not None, "checked"  # noqa: S101
         policy = str(getattr(spec.compute, "pull", "missing"))
-        found = ensure(self.image, policy, login_of(self.registry), progress)
-        return Prepared(key=found.reference, python=self.python, prefix="", image=found.reference)
+        there = None
+        if policy != "always" and facts.engine is not None and facts.engine.helper is not None:
+            there = facts.engine.helper.ask("find", image=self.image)
+        reference = there["reference"] if there is not None else self._ensure(policy, progress)
+        return Prepared(key=reference, python=self.python, prefix="", image=reference)
+
+    def _ensure(self, policy: str, progress: Progress) -> str:
+        from launcher.engine.images import ensure  # noqa: PLC0415  # imports the SDK
+
+        assert self.image is not None, "checked"  # noqa: S101
+        return ensure(self.image, policy, login_of(self.registry), progress).reference
