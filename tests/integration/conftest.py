@@ -27,6 +27,22 @@ REPOSITORY = Path(__file__).parents[2]
 BEFORE = {State.NOT_STARTED, State.PREPARING, State.QUEUED, State.STARTING}
 T = TypeVar("T")
 
+TALKS = """\
+import os, socket, sys, time
+address = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
+if os.environ['RANK'] == '0':
+    with socket.create_server(('', address[1])) as server:
+        print(server.accept()[0].recv(99).decode(), sys.executable)
+else:
+    while True:
+        try:
+            socket.create_connection(address, 5).send(socket.gethostname().encode())
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+"""
+"""Rank 0 prints the host name of rank 1, which it hears from it, and its own Python."""
+
 
 def until(condition: Callable[[], T | None], what: str, limit_s: float = 60) -> T:
     """Return the first truthy value of a condition."""

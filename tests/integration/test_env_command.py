@@ -14,7 +14,7 @@ from launcher.agent import record
 from launcher.environment.image_names import LAYERS, REPOSITORY
 from tests.engine.images import BASE
 from tests.integration.conftest import until
-from tests.integration.docker_lab import SLEEPS, Boxed
+from tests.integration.docker.lab import SLEEPS, Boxed
 from tests.integration.test_environments import put_wheel
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 
 from launcher.spec import State
 from launcher.store.runs import read_run
-from tests.integration.conftest import until
+from tests.integration.conftest import TALKS, until
 from tests.integration.images import MPI, TINY, Images, make_images, none_left
 from tests.integration.leaks import leaks
 from tests.integration.slurm_lab import SlurmLab
@@ -146,21 +146,7 @@ def test_a_secret_is_in_no_command_line(lab: Boxed) -> None:
 
 
 def test_python_of_the_image_talks_to_the_other_node(lab: Boxed) -> None:
-    lab.script(
-        "import os, socket, sys\n"
-        "address = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])\n"
-        "if os.environ['RANK'] == '0':\n"
-        "    with socket.create_server(('', address[1])) as server:\n"
-        "        print(server.accept()[0].recv(99).decode(), sys.executable)\n"
-        "else:\n"
-        "    import time\n"
-        "    while True:\n"
-        "        try:\n"
-        "            socket.create_connection(address, 5).send(socket.gethostname().encode())\n"
-        "            break\n"
-        "        except ConnectionRefusedError:\n"
-        "            time.sleep(0.05)\n"
-    )
+    lab.script(TALKS)
     done = lab.launch(*TWO, f"compute.container.image={MPI}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert lab.log(0) == "node2 /usr/bin/python3\n"

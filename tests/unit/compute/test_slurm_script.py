@@ -18,6 +18,7 @@ from submitit import SlurmExecutor
 from submitit.core.utils import FailedSubmissionError
 from submitit.slurm import slurm as submitit_slurm
 
+from launcher.agent.system import handles
 from launcher.compute import slurm_script
 from launcher.compute.slurm import Slurm
 from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE, Script, send
@@ -133,19 +134,21 @@ def test_any_text_of_one_line_is_one_option(text: str) -> None:
 
 _AGENT = """\
 import os, signal, sys, time
-out = open(os.environ["TOLD"], "a", buffering=1)
+out = os.open(os.environ["TOLD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+def tell(line):  # not by print, which a signal must not call again while it writes
+    os.write(out, line.encode() + b"\\n")
 def told(number, frame):
-    print(signal.Signals(number).name, file=out)
+    tell(signal.Signals(number).name)
     if number == signal.SIGTERM:
         time.sleep(0.2)
         sys.exit(7)
 signal.signal(signal.SIGUSR2, told)
 signal.signal(signal.SIGTERM, told)
-print(*sys.argv[1:], file=out)
+tell(" ".join(sys.argv[1:]))
 if "wait" not in sys.argv:
     sys.exit(5)
 while True:
-    time.sleep(60)
+    time.sleep(0.1)  # Python may miss a signal that comes just before it sleeps
 """
 
 
@@ -205,14 +208,10 @@ def test_setup_and_teardown_are_lines_of_the_same_shell(running: Running) -> Non
 def test_signals_pass_to_the_agent(running: Running, teardown: list[str]) -> None:
     process = running.start("job", "wait", teardown=teardown)
     running.until("job wait")
+    while not handles(process.pid, signal.SIGUSR2):
+        time.sleep(0.01)
     for _ in range(2):
-        # bash may notice a signal only with the next where it comes between two of its waits, just after one.
-        for tries in range(200):
-            if tries % 50 == 0:
-                process.send_signal(signal.SIGUSR2)
-            if running.has_told("SIGUSR2"):
-                break
-            time.sleep(0.02)
+        process.send_signal(signal.SIGUSR2)
         running.until("SIGUSR2")
         running.told.write_text("")
     process.send_signal(signal.SIGTERM)

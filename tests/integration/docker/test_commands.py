@@ -5,30 +5,23 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from launcher.agent import record
 from launcher.spec import State
-from tests.integration.docker_lab import Boxed
-from tests.integration.test_docker_kills import begin, kill, processes
+from tests.integration.docker.lab import Boxed
+from tests.integration.docker.test_kills import begin, kill, processes
 from tests.processes import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.engine.machine import Engine
 
 
 @pytest.fixture
-def lab(tmp_path: Path, engine: Engine) -> Iterator[Boxed]:
+def lab(lab: Boxed, tmp_path: Path) -> Boxed:
     """Launches into containers, with a TMPDIR of their own."""
-    made = Boxed(tmp_path, engine)
     (tmp_path / "tmp").mkdir()
-    made.env["TMPDIR"] = str(tmp_path / "tmp")
-    yield made
-    made.clean_up()
+    lab.env["TMPDIR"] = str(tmp_path / "tmp")
+    return lab
 
 
 def check(lab: Boxed, *words: str) -> tuple[int, dict[str, tuple[str, str]]]:

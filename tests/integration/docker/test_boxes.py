@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,27 +13,16 @@ import pytest
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.engine.images import BASE, MPI
-from tests.integration.conftest import until
-from tests.integration.docker_lab import HANDLES, SLEEPS, TELLS, Boxed
+from tests.integration.conftest import TALKS, until
+from tests.integration.docker.lab import SLEEPS, TELLS, TWO, Boxed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.engine.machine import Engine
 
 # A Python below root's home can be started by others with this alone.
 READ_ALL = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
-
-TWO = ("distribution=torch", "nodes=2")
-
-
-@pytest.fixture
-def lab(tmp_path: Path, engine: Engine) -> Iterator[Boxed]:
-    """Launches into containers."""
-    made = Boxed(tmp_path, engine)
-    yield made
-    made.clean_up()
 
 
 def test_a_shell_script_on_two_nodes(lab: Boxed, tmp_path: Path) -> None:
@@ -55,21 +42,7 @@ def test_a_shell_script_on_two_nodes(lab: Boxed, tmp_path: Path) -> None:
 
 
 def test_nodes_know_each_other_by_name(lab: Boxed) -> None:
-    lab.script(
-        "import os, socket, sys\n"
-        "address = 'node0', int(os.environ['MASTER_PORT'])\n"
-        "if os.environ['RANK'] == '0':\n"
-        "    with socket.create_server(('', address[1])) as server:\n"
-        "        print(server.accept()[0].recv(99).decode(), sys.executable)\n"
-        "else:\n"
-        "    import time\n"
-        "    while True:\n"
-        "        try:\n"
-        "            socket.create_connection(address, 5).send(socket.gethostname().encode())\n"
-        "            break\n"
-        "        except ConnectionRefusedError:\n"
-        "            time.sleep(0.05)\n"
-    )
+    lab.script(TALKS.replace("os.environ['MASTER_ADDR']", "'node0'"))
     done = lab.launch(*TWO, f"environment.image={lab.engine.image(BASE)}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert lab.log(0) == "node1 /usr/bin/python3\n"
@@ -99,14 +72,7 @@ def test_what_a_box_is_given(lab: Boxed, tmp_path: Path) -> None:
     assert mounts[str(lab.run().root)].get("ReadOnly", False) is False
     assert mounts[str(lab.run().source.resolve())]["ReadOnly"] is True
     assert lab.engine.networks() == []  # one node needs none
-    cancel(lab)
-
-
-def cancel(lab: Boxed, number: int = 1) -> None:
-    """Cancel a run and wait for its end."""
-    assert lab.command("runs", "cancel", f"mnist/{number}").returncode == 0
-    assert lab.over(lab.run(number)).state is State.CANCELED
-    lab.nothing_left()
+    lab.cancel()
 
 
 def test_gpus_are_requested_and_renumbered(lab: Boxed, tmp_path: Path) -> None:
@@ -128,7 +94,7 @@ def test_gpus_are_requested_and_renumbered(lab: Boxed, tmp_path: Path) -> None:
     requests = {box["Config"]["Hostname"]: box["HostConfig"]["DeviceRequests"] for box in lab.boxes()}
     assert [requests[f"node{node}"][0]["DeviceIDs"] for node in range(2)] == [["0", "1"], ["2", "3"]]
     assert requests["node0"][0]["Capabilities"] == [["gpu"]]
-    cancel(lab)
+    lab.cancel()
 
 
 @pytest.mark.parametrize(
@@ -213,118 +179,6 @@ def test_mpi_with_the_image_s_own(lab: Boxed) -> None:
     lab.nothing_left()
 
 
-def test_detached_canceled_and_told_to_end(lab: Boxed) -> None:
-    lab.launch(lab.shell(HANDLES), *TWO, "wait=false")
-    lab.running(lab.run(), "up")
-    cancel(lab)
-    assert lab.log().startswith("up\n")
-    assert lab.log().endswith("told\n")
-
-
-def test_a_time_limit_and_a_retry(lab: Boxed) -> None:
-    command = lab.shell('echo "attempt $LAUNCHER_ATTEMPT"; [ "$LAUNCHER_ATTEMPT" = 1 ] || sleep 300')
-    done = lab.launch(command, "time_limit_min=0.03", "retries=1")
-    assert done.returncode == 0, done.stderr
-    assert (lab.run().logs / "attempt-1" / "worker-0.log").read_text() == "attempt 1\n"
-    lab.nothing_left()
-
-
-def test_a_sweep_side_by_side(lab: Boxed) -> None:
-    command = lab.shell('echo "$X"; exit $X')
-    done = lab.launch("-m", command, "env.X=0,1,2", "compute.max_parallel=2")
-    assert done.returncode == 1
-    states = [read_run(lab.run(number)).state for number in (1, 2, 3)]
-    assert states == [State.COMPLETED, State.FAILED, State.FAILED]
-    lab.nothing_left()
-
-
-def test_rerun_has_the_same_image(lab: Boxed) -> None:
-    client: Any = lab.engine.client()
-    tag = ("launcher-test/moving", "1")
-    client.images.get(lab.image).tag(*tag)
-    command = lab.shell("cat /etc/passwd | head -1; type python3 || true")
-    assert lab.launch(command, "environment.image=launcher-test/moving:1").returncode == 0
-    client.images.get(lab.engine.image(BASE)).tag(*tag)  # today it is another
-    assert lab.command("runs", "rerun", "mnist/1").returncode == 0
-    assert lab.log(0, 2) == lab.log(0, 1)
-    first, second = (read_run(lab.run(number)).submit["environment"]["image"] for number in (1, 2))
-    assert first == second
-    lab.nothing_left()
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["environment=current"], "an image with compute=docker"),
-        (["memory_gib=0.001"], "memory_gib: got 0.001"),
-        (["cpus_per_process=1000"], "at most"),
-        (["compute.mounts=[/nonesuch:/x]"], "/nonesuch does not"),
-        (["gpus_per_node=1"], "gpus_per_node=0"),
-        (["environment.image='a b'"], "registry/name:tag"),
-        (["environment.registry.password=plain"], "it is in no record"),
-        (["compute.mpi=some"], "openmpi 4.1"),
-    ],
-)
-def test_what_is_refused_before_anything_is_touched(lab: Boxed, words: Sequence[str], told: str) -> None:
-    done = lab.launch(lab.shell("true"), *words)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert told in done.stderr
-    assert "plain" not in done.stderr
-    assert not lab.store.root.exists()
-
-
-@pytest.mark.parametrize(
-    ("host", "told"),
-    [
-        ("tcp://192.0.2.1:2375", "another machine"),
-        ("unix:///nonesuch.sock", "No such file or directory"),
-        ("tcp://127.0.0.1:9", "refused"),
-    ],
-)
-def test_an_engine_that_does_not_serve(lab: Boxed, host: str, told: str) -> None:
-    lab.env["DOCKER_HOST"] = host
-    done = lab.launch(lab.shell("true"))
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not lab.store.root.exists()
-
-
-def test_a_context_names_the_engine(lab: Boxed, tmp_path: Path) -> None:
-    from docker.context import ContextAPI  # noqa: PLC0415  # reads DOCKER_CONFIG when it is asked
-
-    lab.env["DOCKER_CONFIG"] = str(tmp_path / "client")
-    (tmp_path / "client").mkdir()
-    (tmp_path / "client" / "config.json").write_text("{}")
-    before = os.environ.get("DOCKER_CONFIG")
-    os.environ["DOCKER_CONFIG"] = lab.env["DOCKER_CONFIG"]
-    try:
-        ContextAPI.create_context("mine", host=lab.engine.host)
-    finally:
-        os.environ.pop("DOCKER_CONFIG")
-        os.environ |= {} if before is None else {"DOCKER_CONFIG": before}
-    lab.env.pop("DOCKER_HOST")
-    command = lab.shell("true")
-    lab.env["DOCKER_CONTEXT"] = "mine"
-    assert lab.launch(command).returncode == 0
-    lab.env["DOCKER_CONTEXT"] = "nonesuch"
-    done = lab.launch(command)
-    assert done.returncode == 2
-    assert "there is no such context" in done.stderr
-    lab.nothing_left()
-
-
-def test_ctrl_c_while_watching(lab: Boxed) -> None:
-    watching = lab.start(lab.shell(SLEEPS))
-    lab.running(lab.run(), "up")
-    watching.send_signal(signal.SIGINT)
-    time.sleep(0.3)
-    watching.send_signal(signal.SIGINT)
-    watching.communicate(timeout=60)
-    assert lab.over(lab.run()).state is State.CANCELED
-    lab.nothing_left()
-
-
 ROLES = """\
 import json, os, time
 from pathlib import Path
@@ -373,34 +227,6 @@ def test_every_distribution(lab: Boxed, words: Sequence[str], roles: dict[str, i
             places = [place for group in one["cluster"].values() for place in group]
             assert {place.partition(":")[0] for place in places} == set(addresses.values())
         assert one["master"] in {None, addresses["node0"]}
-    lab.nothing_left()
-
-
-def test_an_engine_that_does_not_see_the_store(lab: Boxed, tmp_path: Path) -> None:
-    """It has a file system of its own there, as that of a virtual machine has."""
-    hidden = tmp_path / "store"
-    hidden.mkdir()
-    lab.engine.exec(["mount", "-t", "tmpfs", "none", str(hidden)])
-    try:
-        done = lab.launch(lab.shell("true"))
-        assert done.returncode == 2
-        assert f"does not see {lab.run().root}" in done.stderr
-        assert "does not see" in lab.cause(lab.run())
-    finally:
-        lab.engine.exec(["umount", str(hidden)])
-    lab.nothing_left()
-
-
-def test_an_engine_whose_disk_is_full(lab: Boxed) -> None:
-    """The engine's own words are the cause."""
-    state = lab.engine.layout.root / "data" / "containers"
-    lab.engine.exec(["mount", "-t", "tmpfs", "-o", "size=4k", "none", str(state)])
-    try:
-        assert lab.launch(lab.shell("true")).returncode == 1
-        assert "no space left on device" in lab.cause(lab.run())
-    finally:
-        lab.engine.exec(["umount", "-l", str(state)])
-    assert lab.launch(lab.shell("true")).returncode == 0
     lab.nothing_left()
 
 

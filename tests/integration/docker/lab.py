@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from launcher.spec import State
 from tests.engine.images import TINY
 from tests.integration.conftest import Lab, until
 
@@ -21,6 +22,8 @@ echo new >outputs/out-$RANK
 [ $RANK = 0 ] || sleep 0.3
 exit ${1-0}
 """
+
+TWO = ("distribution=torch", "nodes=2")
 
 SLEEPS = "echo up; sleep 300"
 
@@ -61,6 +64,12 @@ class Boxed(Lab):
     def log(self, rank: int = 0, number: int = 1) -> str:
         """Return what a rank wrote."""
         return (self.run(number).logs / f"worker-{rank}.log").read_text()
+
+    def cancel(self, number: int = 1) -> None:
+        """Cancel a run and wait for its end."""
+        assert self.command("runs", "cancel", f"mnist/{number}").returncode == 0
+        assert self.over(self.run(number)).state is State.CANCELED
+        self.nothing_left()
 
     def boxes(self) -> list[dict[str, Any]]:
         """Return what the engine tells of the containers of runs."""

@@ -6,25 +6,12 @@ import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from launcher.engine.boxes import KEEPER
 from tests.engine.images import BASE, MPI
-from tests.integration.docker_lab import SLEEPS, Boxed
+from tests.integration.docker.lab import SLEEPS, Boxed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.engine.machine import Engine
-
-
-@pytest.fixture
-def lab(tmp_path: Path, engine: Engine) -> Iterator[Boxed]:
-    """Launches into containers."""
-    made = Boxed(tmp_path, engine)
-    yield made
-    made.clean_up()
 
 
 def test_nothing_is_touched(lab: Boxed) -> None:

@@ -19,25 +19,16 @@ from launcher.agent.system import marked, parents
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import until
-from tests.integration.docker_lab import SLEEPS, Boxed
+from tests.integration.docker.lab import SLEEPS, Boxed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from launcher.paths import RunFolder
-    from tests.engine.machine import Engine
 
 KILLS: Final = int(os.environ.get("LAUNCHER_KILLS", "12"))
 SEED: Final = int(os.environ.get("LAUNCHER_SEED", "0")) or random.randrange(1, 10**6)  # noqa: S311  # a seed
 SHORT: Final = 'echo up; sleep 0.$((RANK + 2)); echo "done" >outputs/out-$RANK'
-
-
-@pytest.fixture
-def lab(tmp_path: Path, engine: Engine) -> Iterator[Boxed]:
-    """Launches into containers."""
-    made = Boxed(tmp_path, engine)
-    yield made
-    made.clean_up()
 
 
 def processes(lab: Boxed, folder: RunFolder) -> dict[str, int]:

@@ -14,13 +14,12 @@ from launcher.paths import cache_root
 from launcher.store.runs import read_run
 from tests.engine.images import BASE, MPI, TINY
 from tests.integration.conftest import REPOSITORY, until
-from tests.integration.docker_lab import Boxed
+from tests.integration.docker.lab import Boxed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.engine.machine import Engine
     from tests.engine.registry import Registry
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -29,12 +28,10 @@ SIX = "import six, sys; print(sys.executable, six.__version__)"
 
 
 @pytest.fixture
-def lab(tmp_path: Path, engine: Engine) -> Iterator[Boxed]:
-    """Launches into containers."""
-    made = Boxed(tmp_path, engine)
-    yield made
-    made.clean_up()
-    api: Any = engine.client().api
+def lab(lab: Boxed) -> Iterator[Boxed]:
+    """Launches into containers, whose images are removed."""
+    yield lab
+    api: Any = lab.engine.client().api
     for image in api.images():  # of this test alone: its cache is its own as well
         for tag in image["RepoTags"] or ():
             if tag.startswith("launcher/"):
