@@ -36,7 +36,9 @@ if unknown:
     parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
 
 found: list[Comparison] = []
-for name in options.names or NAMES:
-    print(f"{name}: {load()}", file=sys.stderr)
-    found += importlib.import_module(f"benchmarks.{name}").measure(options.pairs)
-show(found)
+try:
+    for name in options.names or NAMES:
+        print(f"{name}: {load()}", file=sys.stderr)
+        found += importlib.import_module(f"benchmarks.{name}").measure(options.pairs)
+finally:  # also what was measured before one that cannot be
+    show(found)
