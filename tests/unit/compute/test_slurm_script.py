@@ -23,6 +23,7 @@ from launcher.compute import slurm_script
 from launcher.compute.slurm import Slurm
 from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE, Script, send
 from launcher.errors import SubmitError
+from tests.processes import wait_for
 
 if TYPE_CHECKING:
     from tests.stand_ins import StandIns
@@ -208,8 +209,7 @@ def test_setup_and_teardown_are_lines_of_the_same_shell(running: Running) -> Non
 def test_signals_pass_to_the_agent(running: Running, teardown: list[str]) -> None:
     process = running.start("job", "wait", teardown=teardown)
     running.until("job wait")
-    while not handles(process.pid, signal.SIGUSR2):
-        time.sleep(0.01)
+    wait_for(lambda: handles(process.pid, signal.SIGUSR2), "a trap")
     for _ in range(2):
         process.send_signal(signal.SIGUSR2)
         running.until("SIGUSR2")
