@@ -63,8 +63,8 @@ fi
 .venv/bin/pyright
 .venv/bin/lint-imports
 .venv/bin/coverage erase
-# Three at a time on two cores, since tests on clusters wait more than they work; a file's tests share what is
-# started for them. In the order of their folders, so that the quick ones of units come last and even out the end.
-.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder "$@"
+# Two at a time, since tests on clusters wait more than they work; a file's tests share what is started for them.
+# In the order of their folders, so that the quick ones of units come last and even out the end.
+.venv/bin/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
 .venv/bin/coverage combine --quiet
 .venv/bin/coverage report --fail-under=90 --skip-covered --sort=cover

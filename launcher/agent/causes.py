@@ -12,12 +12,12 @@ from . import record
 _LAST_LINES = 20
 _TAIL = 16384  # bytes
 
-# What is said of a rank that was killed: by Open MPI's mpirun, MPICH's and Intel MPI's, and srun.
-_KILLED_RANKS = (
+# What is said of the rank that was killed first: by Open MPI, MPICH and Intel MPI. srun names all.
+_KILLED_FIRST = (
     re.compile(r"process rank (\d+) with PID \d+ on node \S+ exited on signal"),
     re.compile(r"RANK (\d+) PID \d+ RUNNING AT \S+\n=\s+KILLED BY SIGNAL"),
-    re.compile(r"srun: error: \S+ tasks? (\d+): Killed"),
 )
+_KILLED = re.compile(r"srun: error: \S+ tasks? (\d+): Killed")
 
 
 def how(who: dict[str, Any], several: bool) -> tuple[str, str]:
@@ -78,10 +78,11 @@ def failed_rank(folder: str, records: list[dict[str, Any]], log: str) -> dict[st
         if code != 0:
             failed.append((when, who))
     first = min(failed, key=lambda item: item[0])[1] if failed else None
-    if cut and (first is None or first["signal"] == signal.SIGTERM):
+    said = tail(log) if cut else ""
+    named = [int(rank) for pattern in _KILLED_FIRST for rank in pattern.findall(said)]
+    if not named and (first is None or first["signal"] == signal.SIGTERM):
         # mpirun ends the others by SIGTERM when one is killed.
-        named = [int(rank) for pattern in _KILLED_RANKS for rank in pattern.findall(tail(log))]
-        first = next(
-            (who for who in cut if who["rank"] in named), cut[0] if len(cut) == 1 else first or cut[0]
-        )
-    return first
+        named = [int(rank) for rank in _KILLED.findall(said)]
+        first = first if first and len(cut) != 1 else next(iter(cut), first)
+    # Also where another has failed since, such as one that was still to write to mpirun.
+    return next((who for who in cut if who["rank"] in named), first)

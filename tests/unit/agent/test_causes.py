@@ -40,6 +40,9 @@ def ranks(folder: Path, *ends: str | None) -> list[dict[str, Any]]:
         (("", "", "143@4"), "", 2),
         (("", ""), "", 0),
         (("7@1", ""), "", 0),
+        (("1@5", ""), "mpirun noticed that process rank 1 with PID 7 on node n exited on signal 9", 1),
+        (("1@5", ""), "srun: error: n: task 1: Killed", 0),
+        (("143@5", "", ""), "srun: error: n: task 2: Killed", 2),
         ((None, None), "", None),
     ],
 )
