@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 KILLS: Final = int(os.environ.get("LAUNCHER_KILLS", "12"))
 SEED: Final = int(os.environ.get("LAUNCHER_SEED", "0")) or random.randrange(1, 10**6)  # noqa: S311  # a seed
-SHORT: Final = 'echo up; sleep 0.$((RANK + 2)); echo "done" >outputs/out-$RANK'
+SHORT: Final = 'echo up; sleep 1.$((RANK + 2)); echo "done" >outputs/out-$RANK'
 
 
 def processes(lab: Boxed, folder: RunFolder) -> dict[str, int]:
