@@ -142,21 +142,29 @@ def test_a_store_that_fills_up_during_the_run(here: Lab, tmp_path: Path, *, inod
                 path.unlink(missing_ok=True)
 
 
-def test_a_store_that_fills_up_under_a_job(cluster: Cluster, tmp_path: Path) -> None:
+BYTES = "with open('outputs/big', 'wb') as file:\n    file.write(bytes(1 << 22))"
+INODES = "for number in range(10000):\n    open(f'outputs/{number}', 'x').close()"
+
+
+@pytest.mark.parametrize(("options", "script"), [("size=1m", BYTES), ("size=32m,nr_inodes=300", INODES)])
+def test_a_store_that_fills_up_under_a_job(
+    cluster: Cluster, tmp_path: Path, options: str, script: str
+) -> None:
     """The node sees the small file system as this host does, since it is started after the mount."""
     lab = SlurmLab(tmp_path, cluster)
-    with small(cluster.shared / "small", "size=1m") as folder:
+    with small(cluster.shared / f"small-{tmp_path.name}", options) as folder:
         cluster.stop("node4")
         cluster.start("node4")
         cluster.wait_idle(60)
         lab.store = StoreFolder(folder / "store")
         lab.env["LAUNCHER_STORE"] = str(lab.store.root)
-        lab.script("with open('outputs/big', 'wb') as file:\n    file.write(bytes(1 << 22))")
+        lab.script(script)
         lab.submit("compute.nodelist=node4")
         until(lambda: lab.state_of(lab.run()) == "Failed", "its end", 60)
         listed = lab.command("runs", "list")
         assert (listed.returncode, "Failed" in listed.stdout) == (0, True), listed.stderr
-        (lab.run().outputs / "big").unlink()
+        for made in lab.run().outputs.iterdir():
+            made.unlink()
         assert lab.over(lab.run(), 60).state is State.FAILED
         until(lambda: not lab.on("node4", str(lab.run().root)), "nothing left on node4", 30)
 
