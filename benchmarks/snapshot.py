@@ -6,6 +6,7 @@ import os
 import random
 import time
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from benchmarks.launches import project
 from benchmarks.paired import Bound, Comparison, in_turn, main
@@ -36,13 +37,8 @@ def measure(pairs: int | None) -> list[Comparison]:
             assert _walk(str(source)) == FILES
             return 1000 * (time.perf_counter() - started)
 
-        before = os.environ.get("LAUNCHER_CACHE")
-        os.environ["LAUNCHER_CACHE"] = here.environment["LAUNCHER_CACHE"]
-        try:
+        with patch.dict(os.environ, LAUNCHER_CACHE=here.environment["LAUNCHER_CACHE"]):
             series = in_turn(ours, theirs, pairs or 50)
-        finally:
-            os.environ.pop("LAUNCHER_CACHE")
-            os.environ |= {} if before is None else {"LAUNCHER_CACHE": before}
     return [
         Comparison(
             what="unchanged snapshot",

@@ -105,8 +105,8 @@ class Attempt:
             words = (self._names[0], ", ".join(unseen))
             self._fail("environment", "%s does not see %s, which environment.build_on=job needs" % words)
             return
-        record_of_it = self._preparation.record(self._names[0], self._commands.logs)
-        self._processes.add(preparation.NAME, record_of_it)
+        builder = self._preparation.record(self._names[0], self._commands.logs)
+        self._processes.add(preparation.NAME, builder)
         self._processes.expect(preparation.NAME)
         process = self._preparation.process(self._commands.logs, self._commands.node_mark(0))
         self._send(0, {"do": "start", "processes": [process]})

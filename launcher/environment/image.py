@@ -78,11 +78,10 @@ class Image:
         there = None
         if policy != "always" and facts.engine is not None and facts.engine.helper is not None:
             there = facts.engine.helper.ask("find", image=self.image)
-        reference = there["reference"] if there is not None else self._ensure(policy, progress)
+        if there is not None:
+            reference = there["reference"]
+        else:
+            from launcher.engine.images import ensure  # noqa: PLC0415  # imports the SDK
+
+            reference = ensure(self.image, policy, login_of(self.registry), progress).reference
         return Prepared(key=reference, python=self.python, prefix="", image=reference)
-
-    def _ensure(self, policy: str, progress: Progress) -> str:
-        from launcher.engine.images import ensure  # noqa: PLC0415  # imports the SDK
-
-        assert self.image is not None, "checked"  # noqa: S101
-        return ensure(self.image, policy, login_of(self.registry), progress).reference

@@ -43,6 +43,21 @@ else:
 """
 """Rank 0 prints the host name of rank 1, which it hears from it, and its own Python."""
 
+# For containers whose image has a shell alone.
+TELLS = """\
+echo "rank $RANK of $WORLD_SIZE on $(hostname), $SECRET_TEXT, uid $(id -u)"
+cat input.txt
+echo new >outputs/out-$RANK
+[ $RANK = 0 ] || sleep 0.3
+exit ${1-0}
+"""
+
+HANDLES = """\
+trap 'echo told; exit 0' TERM
+echo up
+while :; do sleep 1000 & wait $!; done
+"""
+
 
 def until(condition: Callable[[], T | None], what: str, limit_s: float = 60) -> T:
     """Return the first truthy value of a condition."""

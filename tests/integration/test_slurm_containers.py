@@ -16,7 +16,7 @@ import pytest
 
 from launcher.spec import State
 from launcher.store.runs import read_run
-from tests.integration.conftest import TALKS, until
+from tests.integration.conftest import HANDLES, TALKS, TELLS, until
 from tests.integration.images import MPI, TINY, Images, make_images, none_left
 from tests.integration.leaks import leaks
 from tests.integration.slurm_lab import SlurmLab
@@ -30,19 +30,6 @@ if TYPE_CHECKING:
 NODES = ("node1", "node2")
 TWO = ("distribution=torch", "nodes=2", "compute.nodelist='node[1-2]'")
 
-TELLS = """\
-echo "rank $RANK of $WORLD_SIZE on $(hostname), $SECRET_TEXT, uid $(id -u)"
-cat input.txt
-echo new >outputs/out-$RANK
-[ $RANK = 0 ] || sleep 0.3
-exit ${1-0}
-"""
-
-HANDLES = """\
-trap 'echo told; exit 0' TERM
-echo up
-while :; do sleep 1000 & wait $!; done
-"""
 
 ALLREDUCE = """\
 #include <mpi.h>

@@ -15,23 +15,9 @@ if TYPE_CHECKING:
     from launcher.paths import RunFolder
     from tests.engine.machine import Engine
 
-TELLS = """\
-echo "rank $RANK of $WORLD_SIZE on $(hostname), $SECRET_TEXT, uid $(id -u)"
-cat input.txt
-echo new >outputs/out-$RANK
-[ $RANK = 0 ] || sleep 0.3
-exit ${1-0}
-"""
-
 TWO = ("distribution=torch", "nodes=2")
 
 SLEEPS = "echo up; sleep 300"
-
-HANDLES = """\
-trap 'echo told; exit 0' TERM
-echo up
-while :; do sleep 1000 & wait $!; done
-"""
 
 
 class Boxed(Lab):

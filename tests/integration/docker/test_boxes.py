@@ -13,8 +13,8 @@ import pytest
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.engine.images import BASE, MPI
-from tests.integration.conftest import TALKS, until
-from tests.integration.docker.lab import SLEEPS, TELLS, TWO, Boxed
+from tests.integration.conftest import TALKS, TELLS, until
+from tests.integration.docker.lab import SLEEPS, TWO, Boxed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

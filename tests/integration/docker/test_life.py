@@ -10,8 +10,8 @@ from launcher.paths import StoreFolder
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.engine.images import BASE
-from tests.integration.conftest import until
-from tests.integration.docker.lab import HANDLES, SLEEPS, TWO, Boxed
+from tests.integration.conftest import HANDLES, until
+from tests.integration.docker.lab import SLEEPS, TWO, Boxed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -175,13 +175,7 @@ class Running:
         return subprocess.Popen([path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def until(self, line: str) -> None:
-        deadline = time.monotonic() + 20
-        while not self.has_told(line):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
-    def has_told(self, line: str) -> bool:
-        return self.told.exists() and line in self.told.read_text().splitlines()
+        wait_for(lambda: self.told.exists() and line in self.told.read_text().splitlines(), line)
 
 
 @pytest.fixture
