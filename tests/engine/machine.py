@@ -31,6 +31,8 @@ FOLDERS = ("bin", "client", "data", "exec", "log", "pids", "registry")
 FILES = ("daemon.json", "docker.sock", "dockerd.pid", "engine.json")
 # What dockerd calls for a container with GPUs. This one adds none, but such a container starts.
 GPU_HOOK = "nvidia-container-runtime-hook"
+# Killed while it makes a network, dockerd ends whenever it reads what it has saved of it: moby/moby#45057.
+PANIC = b"libnetwork.(*controller).reservePools"
 
 
 class Engine:
@@ -91,7 +93,6 @@ class Engine:
     def kill(self) -> None:
         """Kill dockerd, as a crash does: what runs in containers goes on. Its containerd ends with it."""
         self._processes.kill(DOCKERD)
-        wait_for(lambda: "containerd" not in self._commands(), "containerd ends with dockerd")
         # Its main thread is gone first; while others end, the socket still takes connections.
         wait_for(lambda: not listens(str(self.layout.socket)), "nobody listens any more")
 
@@ -101,12 +102,24 @@ class Engine:
         It stops the containers that still run, and waits 10 s for each that does not hear SIGTERM; with
         `live_restore` they go on.
         """
+        line = [DOCKERD, "--config-file", self.layout.daemon_json]
+        line += ["--live-restore"] if live_restore else []
+        log = self.layout.logs / f"{DOCKERD}.out"
+        before = log.stat().st_size if log.exists() else 0
+        try:
+            self._spawn(line)
+        except RuntimeError:
+            if PANIC not in log.read_bytes()[before:]:
+                raise
+            (self.layout.data / "network" / "files" / "local-kv.db").unlink()  # as its administrators do
+            self._spawn(line)
+
+    def _spawn(self, line: Sequence[str | Path]) -> None:
+        wait_for(lambda: "containerd" not in self._commands(), "containerd ends with dockerd")
         # A number of theirs may be another's by now, or that of a dead process which waits to be reaped.
         for left in (self.layout.pid_file, self.layout.exec / "containerd" / "containerd.pid"):
             left.unlink(missing_ok=True)
         path = f"{self.layout.bin}:{os.environ['PATH']}"
-        line = [DOCKERD, "--config-file", self.layout.daemon_json]
-        line += ["--live-restore"] if live_restore else []
         self._processes.spawn(DOCKERD, namespaces.argv(self._processes, line), {"PATH": path})
 
         def answers() -> bool:
