@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.fixtures import cgroup_cluster, cluster, hostile_cluster
+from tests.cluster.fixtures import cgroup_cluster, cluster, hostile_cgroup_cluster, hostile_cluster
 from tests.engine.fixtures import engine, registry
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["cgroup_cluster", "cluster", "engine", "hostile_cluster", "registry"]
+__all__ = ["cgroup_cluster", "cluster", "engine", "hostile_cgroup_cluster", "hostile_cluster", "registry"]
 
 # A shell starts what it puts into the background with SIGINT and SIGQUIT ignored, nohup with SIGHUP, and so
 # would be all that tests start.

@@ -43,6 +43,14 @@ def cgroup_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster
         yield made
 
 
+@pytest.fixture(scope="session")
+def hostile_cgroup_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A hostile cluster that holds jobs to their memory and their GPUs."""
+    wanted = Layout(hostile=True, cgroup=True, shared_dirs=_shared(tmp_path_factory))
+    with _session(wanted) as made:
+        yield made
+
+
 def _shared(factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     """Return the folders that nodes have to see: where tests write, and below /tmp also what they run."""
     own = (Path(__file__).parents[2], Path(sys.prefix), cache_root())

@@ -44,7 +44,7 @@ mount -t tmpfs tmpfs /mnt
 
 # /tmp is private: `srun --mpi=pmix` makes folders in it that two nodes cannot share.
 KEEP = """\
-mkdir -p /mnt{folder} && mount --bind {folder} /mnt{folder}
+mkdir -p /mnt{folder} && mount --rbind {folder} /mnt{folder}
 """
 PRIVATE_TMP = """\
 mount -t tmpfs -o mode=1777 tmpfs /tmp
@@ -52,10 +52,10 @@ mount -t tmpfs -o mode=1777 tmpfs /tmp
 GIVE_BACK = """\
 mkdir -p {folder} && mount --move /mnt{folder} {folder}
 """
+# What it serves stays below /mnt: taken from there, it would lose what is mounted in it.
 GIVE_BACK_STALE = """\
 mkdir -p {folder}
-bindfs --multithreaded --enable-lock-forwarding -o {options} /mnt{folder} {folder}
-umount --lazy /mnt{folder}
+bindfs --multithreaded --enable-lock-forwarding -o nonempty,{options} /mnt{folder} {folder}
 """
 
 INTERFACE = """\
@@ -82,7 +82,6 @@ RULES
 
 # The shell stays as pid 1 and reaps, also when slurmd is gone.
 TAIL = """\
-umount /mnt
 ulimit -n "$(ulimit -Hn)"
 slurmd -D -N {node} &
 set +e
@@ -120,6 +119,7 @@ def _folders(cluster: Layout) -> str:
             PRIVATE_TMP,
             *(GIVE_BACK.format(folder=_word(folder)) for folder in plain),
             *(back.format(folder=_word(folder), options=stale) for folder in shared),
+            *([] if cluster.hostile else ["umount /mnt\n"]),
         ]
     )
 

@@ -19,9 +19,7 @@ from tests.integration.conftest import Lab, until
 from tests.integration.slurm_lab import SlurmLab
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from tests.cluster.machine import Cluster
+    from collections.abc import Generator, Iterator
 
 HOG = "open('/proc/self/oom_score_adj', 'w').write('1000'); print(len(b'x' * (400 << 20)))"
 LITTLE = ("memory_gib=0.1", "compute.nodelist=node1")
@@ -40,8 +38,19 @@ for pid in (guard, agent):
 """
 
 
-def test_a_process_that_the_kernel_kills_for_memory(cgroup_cluster: Cluster, tmp_path: Path) -> None:
-    lab = SlurmLab(tmp_path, cgroup_cluster)
+@pytest.fixture(params=["cluster", "hostile_cluster"])
+def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SlurmLab]:
+    """Launches onto the plain cluster, and onto the hostile one."""
+    made = SlurmLab(tmp_path, request.getfixturevalue(request.param))
+    yield made
+    made.clean_up()
+
+
+HELD = pytest.mark.parametrize("lab", ["cgroup_cluster", "hostile_cgroup_cluster"], indirect=True)
+
+
+@HELD
+def test_a_process_that_the_kernel_kills_for_memory(lab: SlurmLab) -> None:
     lab.script(HOG)
     done = lab.launch(*LITTLE)
     assert done.returncode == 1
@@ -51,8 +60,8 @@ def test_a_process_that_the_kernel_kills_for_memory(cgroup_cluster: Cluster, tmp
     assert "more memory than it was given" in cause.message
 
 
-def test_a_job_that_slurm_ends_for_memory(cgroup_cluster: Cluster, tmp_path: Path) -> None:
-    lab = SlurmLab(tmp_path, cgroup_cluster)
+@HELD
+def test_a_job_that_slurm_ends_for_memory(lab: SlurmLab) -> None:
     lab.script(KILLS_ALL)
     lab.submit(*LITTLE)
     run = lab.over(lab.run(), 60)
@@ -147,11 +156,9 @@ INODES = "for number in range(10000):\n    open(f'outputs/{number}', 'x').close(
 
 
 @pytest.mark.parametrize(("options", "script"), [("size=1m", BYTES), ("size=32m,nr_inodes=300", INODES)])
-def test_a_store_that_fills_up_under_a_job(
-    cluster: Cluster, tmp_path: Path, options: str, script: str
-) -> None:
+def test_a_store_that_fills_up_under_a_job(lab: SlurmLab, tmp_path: Path, options: str, script: str) -> None:
     """The node sees the small file system as this host does, since it is started after the mount."""
-    lab = SlurmLab(tmp_path, cluster)
+    cluster = lab.cluster
     with small(cluster.shared / f"small-{tmp_path.name}", options) as folder:
         cluster.stop("node4")
         cluster.start("node4")
@@ -169,8 +176,7 @@ def test_a_store_that_fills_up_under_a_job(
         until(lambda: not lab.on("node4", str(lab.run().root)), "nothing left on node4", 30)
 
 
-def test_an_attempt_that_slurm_took_for_lost_goes_by_itself(cluster: Cluster, tmp_path: Path) -> None:
-    lab = SlurmLab(tmp_path, cluster)
+def test_an_attempt_that_slurm_took_for_lost_goes_by_itself(lab: SlurmLab) -> None:
     lab.script(SLEEPS)
     lab.submit("retries=1", "compute.exclude='node[3-4]'")
     first = lab.running(lab.run(), "up").nodes[0]["name"]
@@ -185,6 +191,5 @@ def test_an_attempt_that_slurm_took_for_lost_goes_by_itself(cluster: Cluster, tm
         lab.cluster.exec(first, ["kill", "-CONT", str(daemon)])
         lab.slurm("scontrol", "update", f"nodename={first}", "state=resume")
         time.sleep(0.5)
-        lab.clean_up()
     assert (run.state, run.attempts) == (State.COMPLETED, (0, 1)), run
     assert run.nodes[0]["name"] != first
