@@ -50,7 +50,7 @@ def build_once(recipe: Recipe, key: str, cache: Path, progress: Progress) -> Pre
     lease = Lease(cache / "leases", f"environment-{key[:KEY_LENGTH]}")
     if lease.take(lambda: place.prepared() is not None, waiting):
         with lease:
-            return _build(recipe, key, place, cache, progress)
+            return place.settled() or _build(recipe, key, place, cache, progress)
     there = place.prepared()
     if there is None:
         raise BuildError(

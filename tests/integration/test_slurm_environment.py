@@ -20,7 +20,6 @@ from tests.integration.slurm_lab import SlurmLab
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.machine import Cluster
 
 SCRIPT = """\
 import os, subprocess, sys, demo
@@ -41,10 +40,10 @@ def here(tmp_path: Path) -> Iterator[Lab]:
     made.clean_up()
 
 
-@pytest.fixture
-def lab(tmp_path: Path, cluster: Cluster) -> Iterator[SlurmLab]:
-    """Launches onto the plain cluster."""
-    made = SlurmLab(tmp_path, cluster)
+@pytest.fixture(params=["cluster", "hostile_cluster"])
+def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SlurmLab]:
+    """Launches onto the plain cluster, and onto the hostile one."""
+    made = SlurmLab(tmp_path, request.getfixturevalue(request.param))
     yield made
     made.clean_up()
 
@@ -131,7 +130,7 @@ def test_a_python_that_the_node_does_not_see_is_named(lab: SlurmLab, tmp_path: P
     try:
         done = lab.launch(*words, "compute.nodelist=node2", "compute.python=/usr/bin/python3")
     finally:
-        lab.cluster.exec("node2", ["umount", str(hidden.parent)])
+        lab.cluster.exec("node2", ["umount", "--lazy", str(hidden.parent)])
     assert done.returncode == 1
     cause = read_run(lab.run()).cause
     assert cause is not None

@@ -25,9 +25,9 @@ WITHIN_S = 30.0
 TWO_NODES = ("distribution=torch", "nodes=2", "compute.nodelist='node[1-2]'")
 
 
-@pytest.fixture(params=["cluster"])
+@pytest.fixture(params=["cluster", "hostile_cluster"])
 def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SlurmLab]:
-    """Launches onto the plain cluster, and where a test asks for it onto the hostile one."""
+    """Launches onto the plain cluster, and onto the hostile one."""
     made = SlurmLab(tmp_path, request.getfixturevalue(request.param))
     yield made
     made.clean_up()
@@ -40,7 +40,7 @@ def hidden(lab: SlurmLab, node: str, folder: Path) -> Generator[None]:
     try:
         yield
     finally:
-        lab.cluster.exec(node, ["umount", str(folder)])
+        lab.cluster.exec(node, ["umount", "--lazy", str(folder)])
 
 
 def fails(lab: SlurmLab, *words: str, names: tuple[str, ...]) -> Run:
@@ -76,7 +76,6 @@ def test_a_store_that_another_node_does_not_see(lab: SlurmLab) -> None:
         fails(lab, *TWO_NODES, names=("node2 does not see", str(lab.store.agents)))
 
 
-@pytest.mark.parametrize("lab", ["cluster", "hostile_cluster"], indirect=True)
 def test_an_environment_that_another_node_does_not_see(lab: SlurmLab, tmp_path: Path) -> None:
     lab.script("pass")
     places = tmp_path / "cache" / "environments"
