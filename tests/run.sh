@@ -63,9 +63,9 @@ fi
 .venv/bin/pyright
 .venv/bin/lint-imports
 .venv/bin/coverage erase
-# Two at a time, since tests on clusters wait more than they work; a file's tests share what is started for them.
+# Three at a time, since tests on clusters wait more than they work; a file's tests share what is started for them.
 # In the order of their folders, so that the quick ones of units come last and even out the end.
 # A worker that ended is not replaced: its test would begin again, and one that hangs would do so for ever.
-.venv/bin/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 "$@"
+.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 "$@"
 .venv/bin/coverage combine --quiet
 .venv/bin/coverage report --fail-under=90 --skip-covered --sort=cover

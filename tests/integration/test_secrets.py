@@ -18,7 +18,7 @@ from launcher.store.runs import read_run
 from tests.integration.conftest import Lab
 from tests.integration.hydra_app import App
 from tests.integration.leaks import leaks
-from tests.integration.slurm_lab import SlurmLab
+from tests.integration.slurm.lab import SlurmLab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,9 @@ from launcher.paths import RunFolder
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import until
-from tests.integration.slurm_lab import SlurmLab
+from tests.integration.slurm.lab import SlurmLab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -36,14 +35,6 @@ step = saved.read_text() if saved.exists() else 0
 print("attempt", os.environ["LAUNCHER_ATTEMPT"], "from", step, flush=True)
 time.sleep(0 if saved.exists() else 300)
 """
-
-
-@pytest.fixture(params=["cluster", "hostile_cluster"])
-def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SlurmLab]:
-    """Launches onto the plain cluster, and onto the hostile one."""
-    made = SlurmLab(tmp_path, request.getfixturevalue(request.param))
-    yield made
-    made.clean_up()
 
 
 def logs(folder: RunFolder, attempt: int) -> str:

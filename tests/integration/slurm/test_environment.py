@@ -14,8 +14,8 @@ from launcher.environment.cached import KEY_LENGTH
 from launcher.environment.lease import Lease
 from launcher.spec import State
 from launcher.store.runs import environment_of, read_run, request_cancel
-from tests.integration.conftest import Lab, until
-from tests.integration.slurm_lab import SlurmLab
+from tests.integration.conftest import REPOSITORY, Lab, until
+from tests.integration.slurm.lab import SlurmLab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,14 +36,6 @@ SLEEPS = "import time; print('up', flush=True); time.sleep(300)"
 def here(tmp_path: Path) -> Iterator[Lab]:
     """Launches on this machine."""
     made = Lab(tmp_path)
-    yield made
-    made.clean_up()
-
-
-@pytest.fixture(params=["cluster", "hostile_cluster"])
-def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SlurmLab]:
-    """Launches onto the plain cluster, and onto the hostile one."""
-    made = SlurmLab(tmp_path, request.getfixturevalue(request.param))
     yield made
     made.clean_up()
 
@@ -125,7 +117,7 @@ def test_members_of_an_array_build_once(lab: SlurmLab, tmp_path: Path) -> None:
 def test_a_python_that_the_node_does_not_see_is_named(lab: SlurmLab, tmp_path: Path) -> None:
     lab.script(SCRIPT)
     words = packages(tmp_path, build_on="job")
-    hidden = Path(__file__).parents[2] / "launcher"
+    hidden = REPOSITORY / "launcher"
     lab.cluster.exec("node2", ["mount", "-t", "tmpfs", "tmpfs", str(hidden.parent)])
     try:
         done = lab.launch(*words, "compute.nodelist=node2", "compute.python=/usr/bin/python3")

@@ -16,10 +16,10 @@ from launcher.paths import StoreFolder
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import Lab, until
-from tests.integration.slurm_lab import SlurmLab
+from tests.integration.slurm.lab import SlurmLab
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
 
 HOG = "open('/proc/self/oom_score_adj', 'w').write('1000'); print(len(b'x' * (400 << 20)))"
 LITTLE = ("memory_gib=0.1", "compute.nodelist=node1")
@@ -36,14 +36,6 @@ guard = int(open(f"/proc/{{agent}}/stat").read().rpartition(")")[2].split()[1])
 for pid in (guard, agent):
     os.kill(pid, signal.SIGKILL)
 """
-
-
-@pytest.fixture(params=["cluster", "hostile_cluster"])
-def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SlurmLab]:
-    """Launches onto the plain cluster, and onto the hostile one."""
-    made = SlurmLab(tmp_path, request.getfixturevalue(request.param))
-    yield made
-    made.clean_up()
 
 
 HELD = pytest.mark.parametrize("lab", ["cgroup_cluster", "hostile_cgroup_cluster"], indirect=True)

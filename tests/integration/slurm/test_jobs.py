@@ -9,26 +9,15 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import REPOSITORY, until
-from tests.integration.slurm_lab import SlurmLab
+from tests.integration.slurm.lab import SlurmLab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 SLEEPS = "import time; print('up', flush=True); time.sleep(300)"
-
-
-@pytest.fixture(params=["cluster", "hostile_cluster"])
-def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SlurmLab]:
-    """Launches onto the plain cluster, and onto the hostile one."""
-    made = SlurmLab(tmp_path, request.getfixturevalue(request.param))
-    yield made
-    made.clean_up()
 
 
 def sweep_id(lab: SlurmLab) -> str:

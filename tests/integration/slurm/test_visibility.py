@@ -8,29 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from launcher.paths import StoreFolder
 from launcher.spec import State
-from tests.integration.slurm_lab import SlurmLab
-from tests.integration.test_slurm_environment import SCRIPT, packages
+from tests.integration.slurm.lab import SlurmLab
+from tests.integration.slurm.test_environment import SCRIPT, packages
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
 
     from launcher.store.fold import Run
     from tests.cluster.machine import Cluster
 
 WITHIN_S = 30.0
 TWO_NODES = ("distribution=torch", "nodes=2", "compute.nodelist='node[1-2]'")
-
-
-@pytest.fixture(params=["cluster", "hostile_cluster"])
-def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SlurmLab]:
-    """Launches onto the plain cluster, and onto the hostile one."""
-    made = SlurmLab(tmp_path, request.getfixturevalue(request.param))
-    yield made
-    made.clean_up()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from launcher.paths import cache_root
 from launcher.spec import State
 from launcher.store.runs import read_run
-from tests.integration.slurm_lab import SlurmLab
+from tests.integration.slurm.lab import SlurmLab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

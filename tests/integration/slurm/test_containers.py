@@ -17,9 +17,9 @@ import pytest
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import HANDLES, TALKS, TELLS, until
-from tests.integration.images import MPI, TINY, Images, make_images, none_left
 from tests.integration.leaks import leaks
-from tests.integration.slurm_lab import SlurmLab
+from tests.integration.slurm.images import MPI, TINY, Images, make_images, none_left
+from tests.integration.slurm.lab import SlurmLab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
