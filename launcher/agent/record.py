@@ -7,6 +7,7 @@ recognised by the content that it finds.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -66,10 +67,24 @@ def create(path: str, value: object) -> bool:
     try:
         os.link(draft, path)
     except FileExistsError:
-        with open(path, "rb") as file:  # a retried link whose first answer was lost
-            return file.read() == data
+        try:
+            with open(path, "rb") as file:  # a retried link whose first answer was lost
+                return file.read() == data
+        except FileNotFoundError:  # removed since
+            return False
     finally:
         remove(draft)
+    return True
+
+
+def publish(draft: str, folder: str) -> bool:
+    """Rename a folder to its final name; tell whether nobody else's was there already."""
+    try:
+        os.rename(draft, folder)
+    except OSError as error:  # the word of the server, where a lookup may be old
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+            raise
+        return False
     return True
 
 

@@ -1,7 +1,12 @@
-"""Whether this node sees what a run needs; a file system that answers from a stale cache gets its time."""
+"""Whether this host sees what is there; a file system that answers from a stale cache gets its time.
+
+Clients of NFS and the like remember for up to a minute that a name was not there, and what a folder held.
+Making something new is never answered from memory, and after a change of its own a client asks again.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -9,8 +14,7 @@ PATIENCE_S = 10.0
 """For a path that nothing speaks for."""
 
 STALE_S = 75.0
-"""For one that the listing of its folder has, while looking it up still says no: NFS and the like remember
-for up to a minute that something was not there."""
+"""For one that the listing of its folder has, while looking it up still says no."""
 
 
 class Sight:
@@ -45,6 +49,25 @@ def listed(path: str) -> bool:
         return name in os.listdir(folder)
     except OSError:
         return False
+
+
+def fresh(folder: str) -> list[str]:
+    """Return what a folder holds now, whatever was remembered of it."""
+    with contextlib.suppress(OSError):  # it is gone, or somebody else's
+        look = os.path.join(folder, ".look-%s" % os.urandom(8).hex())
+        os.mkdir(look)
+        os.rmdir(look)
+    return os.listdir(folder)
+
+
+def appears(path: str) -> bool:
+    """Wait for what is known to be there until it can be looked up; tell whether it can."""
+    until = time.monotonic() + STALE_S
+    while not os.path.lexists(path):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def told(path: str) -> str:

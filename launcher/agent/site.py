@@ -83,6 +83,11 @@ class Here:
         del run
         return 0
 
+    def begins(self, run: str, number: int) -> bool:
+        """Claim the next attempt; tell whether it is this process's to begin."""
+        del run, number
+        return True
+
     def superseded(self, run: str, number: int) -> bool:
         """Tell whether a later attempt has begun elsewhere, so that this one has to go."""
         del run, number

@@ -140,6 +140,14 @@ class Slurm(Here):
             else:
                 return number
 
+    def begins(self, run: str, number: int) -> bool:
+        """See `Here.begins`: whoever makes its folder."""
+        try:
+            os.mkdir(os.path.join(run, "attempts", str(number)))
+        except FileExistsError:
+            return False
+        return True
+
     def superseded(self, run: str, number: int) -> bool:
         """See `Here.superseded`: Slurm took this node for lost and started the job again."""
         return os.path.isdir(os.path.join(run, "attempts", str(number + 1)))

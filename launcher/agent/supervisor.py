@@ -170,6 +170,8 @@ class Supervisor:
         follows = self._site.after(
             run.attempt, run.spec["retries"] - run.number, lambda: self._loop.asked_to_end
         )
+        if follows == "retry" and not self._site.begins(run.folder, run.number + 1):
+            follows = "leave"  # Slurm has started it on other nodes
         if follows == "retry":
             run.number += 1
             self._begin(run)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from launcher import agent
+from launcher.agent import record
 
 if TYPE_CHECKING:
     from launcher.paths import StoreFolder
@@ -34,10 +35,6 @@ def install(store: StoreFolder) -> Path:
         target.write_bytes(content)
         target.chmod(0o700 if name.endswith(".sh") else 0o600)
     (draft / "__main__.py").write_text(_ENTRY, encoding="utf-8")
-    try:
-        draft.rename(home)
-    except OSError:  # another launch was faster
+    if not record.publish(str(draft), str(home)):  # another launch was faster
         shutil.rmtree(draft)
-        if not home.is_dir():
-            raise
     return home

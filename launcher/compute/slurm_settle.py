@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.agent.causes import tail_lines
+from launcher.agent.sight import fresh
 from launcher.agent.slurm import KINDS
 from launcher.compute.slurm_queue import FINAL, Answer, Job, Told, ask_about, job_folder, job_id, queue
 from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE
@@ -143,11 +144,20 @@ def _over(place: _Place, job: Job) -> None:
     patience = REQUEUE_WITHIN_S if job.state in _REQUEUED and left > 0 else LAST_WORDS_S
     if time.time() - job.ended < patience or place.run.end.exists():
         return
+    if left > 0 and _submitted_again(place):
+        return
     state = records.read(place.run.attempt_state(numbers[-1])) if numbers else None
     outcome, cause = (state or {}).get("outcome"), (state or {}).get("cause")
     if outcome is None or (job.state in KINDS and job.state != "CANCELLED"):
         outcome, cause = _judge(place, job, state)
     finish(place.run, State(outcome), cause, attempt=numbers[-1] if numbers else None)
+
+
+def _submitted_again(place: _Place) -> bool:
+    """Tell whether its agent has had it submitted once more, which a remembered listing would not tell."""
+    fresh(str(place.folder))
+    found = job_folder(place.run)
+    return found is not None and job_id(*found) != place.id
 
 
 def _judge(place: _Place, job: Job, state: dict[str, Any] | None) -> tuple[State, dict[str, Any]]:

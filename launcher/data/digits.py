@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+from launcher.agent import record
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:
@@ -147,9 +148,6 @@ def _write(folder: Path, part: str, rows: Sequence[Row]) -> dict[str, str]:
 
 def _publish(draft: Path, folder: Path) -> None:
     try:
-        draft.rename(folder)
+        record.publish(str(draft), str(folder))  # somebody else's that finished first is as good
     except OSError as error:
-        if not (folder / ORIGIN).is_file():  # somebody else's finished first is as good
-            raise LauncherError(
-                f"data=digits: cannot put the images into {folder}: {error.strerror}"
-            ) from error
+        raise LauncherError(f"data=digits: cannot put the images into {folder}: {error.strerror}") from error

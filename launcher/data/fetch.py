@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from hashlib import sha256
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from launcher.agent import record
+from launcher.agent.sight import appears, fresh
 from launcher.data import digits
 from launcher.data.inputs import Input, found_files
 from launcher.errors import LauncherError
+from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from launcher.spec import Progress
-
-STALE_S: Final = 60.0
-"""A lock that was not renewed for this long is nobody's."""
-POLL_S: Final = 0.5
 
 
 def bring(each: Input, cache: Path, progress: Progress) -> Path:
@@ -43,59 +41,35 @@ def bring(each: Input, cache: Path, progress: Progress) -> Path:
             return each.path.absolute()
         progress.step(f"copying {each.name}")
         target = folder / f"{each.name}-{_digest(each.path)}"
-        return once(target, lambda draft: _copy(each.path, draft))
+        return once(target, lambda draft: _copy(each.path, draft), progress)
     target = folder / f"{each.name}-{sha256(repr((each.uri, each.files)).encode()).hexdigest()[:16]}"
-    return once(target, lambda draft: _download(each, draft, progress))
+    return once(target, lambda draft: _download(each, draft, progress), progress)
 
 
-def once(target: Path, make: Callable[[Path], None]) -> Path:
-    """Let one process of all make `target`; the others wait for it. A lock's owner renews it by its draft."""
-    lock = target.with_name(f".{target.name}.lock")
+def once(target: Path, make: Callable[[Path], None], progress: Progress) -> Path:
+    """Let one process of all make `target` in the cache; the others wait for it."""
+
+    def waiting(seconds: float) -> None:
+        progress.step(f"waiting for another launch that fetches {target.name} ({seconds:.0f} s)")
+
     target.parent.mkdir(parents=True, exist_ok=True)
-    while not target.exists():
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        except FileExistsError:
-            _wait(lock)
-            continue
-        draft = target.with_name(f".{target.name}.{uuid4().hex}")
-        try:
-            if not target.exists():
+    lease = Lease(target.parents[1] / "leases", f"data-{target.name}")
+    if lease.take(target.exists, waiting):
+        with lease:
+            names = fresh(str(target.parent))
+            if target.name in names:  # of another host, just now
+                appears(str(target))
+                return target
+            for name in names:
+                if name.startswith(f".{target.name}."):  # of one that was killed
+                    shutil.rmtree(target.with_name(name), ignore_errors=True)
+            draft = target.with_name(f".{target.name}.{uuid4().hex}")
+            try:
                 make(draft)
-                _publish(draft, target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-            lock.unlink(missing_ok=True)
+                record.publish(str(draft), str(target))
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
     return target
-
-
-def _publish(draft: Path, target: Path) -> None:
-    try:
-        draft.rename(target)
-    except OSError:
-        if not target.exists():  # somebody else's, finished first, is as good
-            raise
-
-
-def _wait(lock: Path) -> None:
-    """Wait a moment; take away the lock of a process that died."""
-    try:
-        newest = max(path.stat().st_mtime for path in _growing(lock))
-    except (ValueError, FileNotFoundError):
-        return
-    if time.time() - newest > STALE_S:
-        lock.unlink(missing_ok=True)
-    else:
-        time.sleep(POLL_S)
-
-
-def _growing(lock: Path) -> Iterator[Path]:
-    """Yield a lock and everything that is being written under it."""
-    yield lock
-    name = lock.name.removesuffix(".lock")
-    for draft in lock.parent.glob(f"{name}.*"):
-        yield draft
-        yield from draft.rglob("*")
 
 
 def _copy(source: Path, draft: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import stat
@@ -13,11 +12,13 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from launcher.agent import record
+from launcher.agent.sight import appears, fresh
 from launcher.agent.stage import LIST
 from launcher.environment.cached import KEY_LENGTH, folder
-from launcher.environment.lease import Lease
 from launcher.environment.tools import Tools
 from launcher.errors import BuildError
+from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
     from launcher.spec import Prepared, Progress
@@ -28,8 +29,11 @@ PACKERS: Final = {".zst": ("zstd", "zstd -1 -T0"), ".gz": ("gzip", "gzip -1")}
 
 def of(prepared: Prepared) -> Path | None:
     """Return the archive of an environment, if it was packed."""
-    archives = [Path(f"{prepared.prefix}.tar{ending}") for ending in PACKERS]
-    return next((archive for archive in archives if archive.is_file()), None)
+    return next((archive for archive in _archives(prepared) if archive.is_file()), None)
+
+
+def _archives(prepared: Prepared) -> list[Path]:
+    return [Path(f"{prepared.prefix}.tar{ending}") for ending in PACKERS]
 
 
 def packed(prepared: Prepared, cache: Path, progress: Progress) -> Prepared:
@@ -45,8 +49,13 @@ def packed(prepared: Prepared, cache: Path, progress: Progress) -> Prepared:
     lease = Lease(cache / "leases", f"archive-{prepared.key[:KEY_LENGTH]}")
     if lease.take(lambda: of(prepared) is not None, waiting):
         with lease:
-            progress.step("Packing the environment for the nodes")
-            _pack(prepared, Tools(log=folder(cache, prepared.key).log))
+            there = set(fresh(str(Path(prepared.prefix).parent)))
+            packed_by_another = [path for path in _archives(prepared) if path.name in there]
+            if packed_by_another:
+                appears(str(packed_by_another[0]))
+            else:
+                progress.step("Packing the environment for the nodes")
+                _pack(prepared, Tools(log=folder(cache, prepared.key).log))
     archive = of(prepared)
     if archive is not None:
         with suppress(OSError):  # somebody else's cache
@@ -60,8 +69,7 @@ def _pack(prepared: Prepared, tools: Tools) -> None:
     if ending is None:
         raise BuildError("environment.stage: neither zstd nor gzip is here to pack the environment with")
     files, links = holders(prefix)
-    text = json.dumps({"schema": 1, "files": files, "links": links})
-    (prefix / LIST).write_text(text, encoding="utf-8")
+    record.write(str(prefix / LIST), {"schema": 1, "files": files, "links": links})
     draft = prefix.with_name(f"{prefix.name}.{uuid.uuid4().hex[:8]}.draft")
     argv = ["tar", "-c", "-I", PACKERS[ending][1], "-f", str(draft), "-C", str(prefix), "."]
     try:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.agent import record
@@ -17,13 +17,14 @@ from launcher.environment import conda, uv
 from launcher.environment.cached import KEY_LENGTH, CachedEnvironment, bytes_of, folder
 from launcher.environment.horovod_build import Place, ensure_wheel
 from launcher.environment.interpreters import describe
-from launcher.environment.lease import Lease
 from launcher.environment.tools import Tools
 from launcher.errors import BuildError
 from launcher.spec import Prepared
+from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
     from launcher.environment.horovod_build import PlaceOf
     from launcher.environment.interpreters import Interpreter
@@ -75,13 +76,14 @@ def _build(recipe: Recipe, key: str, place: CachedEnvironment, cache: Path, prog
         build.try_imports(python)
         packages = uv.frozen(python, build.tools)
     except BaseException:
-        place.sweep()
+        shutil.rmtree(prefix, ignore_errors=True)
         raise
     env = {**recipe.env, **_variables(build)}
     prepared = Prepared(key=key, python=str(python), prefix=str(prefix), env=env, packages=packages)
     took = round(time.monotonic() - begin, 1)
     done = place.finish(prepared, {"build_s": took, "wants": recipe.wants(), "bytes": bytes_of(prefix)})
-    place.sweep(keep=Path(done.prefix).name)
+    if done.prefix != str(prefix):
+        shutil.rmtree(prefix, ignore_errors=True)
     return done
 
 

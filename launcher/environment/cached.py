@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.agent import record
-from launcher.agent.sight import STALE_S, listed
+from launcher.agent.sight import appears, fresh, listed
 from launcher.spec import SCHEMA, Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 KEY_LENGTH = 20
 """Digits of the key in names: 80 bits."""
@@ -64,30 +62,19 @@ class CachedEnvironment:
         )
 
     def settled(self) -> Prepared | None:
-        """Return `prepared` for good, for who is about to build: another host may have just done so.
-
-        A file system may say for up to `STALE_S` that something is not there which its folder lists. Where
-        the listing is old too, as on NFS, a change of the folder makes this host ask again.
-        """
+        """Return `prepared` for good, for who is about to build: another host may have just done so."""
         try:
             self.root.mkdir(parents=True)
-        except FileExistsError:  # the one word of it that is never old
-            deadline = time.monotonic() + STALE_S
+        except FileExistsError:
+            appears(str(self.root))
         else:
             return None
-        while True:
-            with suppress(OSError):
-                Path(tempfile.mkdtemp(prefix=".look-", dir=self.root)).rmdir()
-            found = self.prepared()
-            if found is not None or not self._denied() or time.monotonic() > deadline:
-                return found
-            time.sleep(0.5)
-
-    def _denied(self) -> bool:
-        """Tell whether what makes the environment ready is listed, while looking it up says no."""
-        known = record.read(str(self.ready))
-        path = str(self.ready if known is None else known["python"])
-        return not os.path.lexists(path) and listed(path)
+        if self.ready.name in fresh(str(self.root)):
+            appears(str(self.ready))
+            known = record.read(str(self.ready))
+            if known is not None and listed(str(known["python"])):
+                appears(str(known["python"]))
+        return self.prepared()
 
     def finish(self, prepared: Prepared, about: dict[str, Any]) -> Prepared:
         """Declare the environment ready; where another build was first, that one counts."""

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from launcher.agent.sight import appears, fresh
 from launcher.environment import uv
 from launcher.environment.horovod import DEBIAN
 from launcher.environment.interpreters import as_record
-from launcher.environment.lease import Lease
 from launcher.environment.recipe import digest
 from launcher.environment.wheels import strip_wheel
 from launcher.errors import BuildError
+from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from launcher.environment.tools import Listener, Tools
     from launcher.spec import Progress
 
+_WHEEL = "horovod-*.whl"
 _BUILD_NEEDS = ("pip", "setuptools>=65", "wheel", "packaging", "cffi")
 
 Patch = tuple[str, str, str]
@@ -97,7 +99,7 @@ def ensure_wheel(  # noqa: PLR0913, PLR0917  # what it is for, and where it is m
     place = cache / "wheels" / key
 
     def there() -> Path | None:
-        return next(iter(place.glob("horovod-*.whl")), None)
+        return next(iter(place.glob(_WHEEL)), None)
 
     def waiting(seconds: float) -> None:
         progress.step(f"Waiting for another launch that builds Horovod ({seconds:.0f} s)")
@@ -113,8 +115,14 @@ def ensure_wheel(  # noqa: PLR0913, PLR0917  # what it is for, and where it is m
 
 
 def _build(wish: HorovodWish, folder: Path, progress: Progress, place_of: PlaceOf) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = list(folder.iterdir())
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        appears(str(folder))
+    unfinished = [folder / name for name in fresh(str(folder))]
+    for wheel in unfinished:
+        if wheel.match(_WHEEL):  # of another host, just now: it came by a rename, so it is whole
+            return wheel
     if unfinished:
         progress.step("Clearing away what an unfinished build left", 0.02)  # seconds, where it was large
     for old in unfinished:

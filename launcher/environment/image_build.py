@@ -24,11 +24,11 @@ from launcher.environment.cached import KEY_LENGTH, folder
 from launcher.environment.frameworks import choose
 from launcher.environment.image_names import LABEL, LAYERS, REPOSITORY
 from launcher.environment.interpreters import version_numbers, within
-from launcher.environment.lease import Lease
 from launcher.environment.recipe import Recipe, digest, machine
 from launcher.environment.registry import login_of
 from launcher.errors import BuildError, EngineError
 from launcher.spec import Prepared
+from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

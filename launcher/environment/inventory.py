@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from launcher.environment import archive
 from launcher.environment.cached import KEY_LENGTH, CachedEnvironment, bytes_of, folder
 from launcher.environment.image_names import LABEL, REPOSITORY
-from launcher.environment.lease import Lease
 from launcher.store import records
+from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

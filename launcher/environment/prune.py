@@ -12,8 +12,8 @@ from launcher.agent import record
 from launcher.environment import inventory
 from launcher.environment.cached import CachedEnvironment, bytes_of, folder
 from launcher.environment.image_names import LAYERS
-from launcher.environment.lease import Lease
 from launcher.store.folders import remove_tree
+from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -110,7 +110,8 @@ def _strays(entry: Entry) -> Iterator[Path]:
     prefix = Path(entry.place)
     for path in sorted(prefix.parent.iterdir()):
         lost = path.is_dir() and not path.is_symlink() and path != prefix
-        if lost or path.suffix == ".draft" or (".tar" in path.suffixes and path != entry.archive):
+        mine = path.name.startswith(f"{prefix.name}.tar")  # also one that a stale cache denies
+        if lost or path.suffix == ".draft" or (".tar" in path.suffixes and not mine):
             yield path
 
 
@@ -166,6 +167,10 @@ def remove(waste: Waste, cache: Path, client: Any) -> str:
     if not lease.try_take():
         return "somebody builds it just now"
     with lease:
+        places = [CachedEnvironment(path) for path in waste.paths]
+        environment = waste.lease.startswith("environment-") and waste.kind == inventory.UNFINISHED
+        if environment and any(place.settled() for place in places):
+            return "its build has just finished"
         if waste.used and _used(waste) > waste.used:
             return "somebody has used it just now"
         return _remove(waste, client)

@@ -6,18 +6,18 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.environment.indexes import constraint_files, redact
-from launcher.environment.interpreters import Interpreter, as_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from launcher.environment.conda import CondaWish
     from launcher.environment.horovod import HorovodWish
+    from launcher.environment.interpreters import Interpreter
 
 _LAYOUT = 1
 """Raise it when environments that were built before must be built anew."""
@@ -127,7 +127,8 @@ class Recipe:
                 **image,
                 "layout": _LAYOUT,
                 "machine": dict(self.machine),
-                "python": as_record(self.interpreter) if self.interpreter else None,
+                # Also its place, which an environment has links to.
+                "python": asdict(self.interpreter) if self.interpreter else None,
                 "requirements": sorted({normalised(line) for line in self.requirements}),
                 "local": contents(local_files(self.requirements)),
                 "files": contents(self.files),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.agent import record
 from launcher.errors import ConfigError, Problem, StoreError
 from launcher.paths import StoreFolder, cache_root
 from launcher.store import records, statcache
@@ -143,11 +144,7 @@ class _Draft:
             (self._root / path).chmod(0o555)
 
     def _place(self, target: Path) -> None:
-        try:
-            self._root.rename(target)
-        except OSError:
-            if not target.is_dir():  # else another launch was faster with the same tree
-                raise
+        record.publish(str(self._root), str(target))  # unless another launch was faster with the same tree
 
 
 def _link(old: Path, new: Path, size: int) -> bool:

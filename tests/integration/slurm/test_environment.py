@@ -11,8 +11,8 @@ import pytest
 
 from launcher.environment import remove
 from launcher.environment.cached import KEY_LENGTH
-from launcher.environment.lease import Lease
 from launcher.spec import State
+from launcher.store.lease import Lease
 from launcher.store.runs import environment_of, read_run, request_cancel
 from tests.integration.conftest import REPOSITORY, Lab, until
 from tests.integration.slurm.lab import SlurmLab

@@ -17,9 +17,9 @@ from launcher.cli.completion import complete
 from launcher.engine.shelf import Shelved
 from launcher.environment.cached import CachedEnvironment, bytes_of, folder, prepared
 from launcher.environment.inventory import image_entries
-from launcher.environment.lease import Lease
 from launcher.paths import StoreFolder
 from launcher.spec import Prepared
+from launcher.store.lease import Lease
 from tests.unit.cli.conftest import end, make
 
 KEYS = ["a" * 64, "b" * 64, "c" * 64]

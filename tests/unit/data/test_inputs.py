@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import os
 import sys
 import threading
 import time
@@ -116,27 +115,29 @@ def test_one_of_many_makes_it_and_the_others_wait(tmp_path: Path) -> None:
         time.sleep(0.3)
         draft.mkdir()
 
-    threads = [threading.Thread(target=lambda: fetch.once(tmp_path / "x" / "data", make)) for _ in range(8)]
+    def once() -> None:
+        fetch.once(tmp_path / "data" / "x", make, Steps())
+
+    threads = [threading.Thread(target=once) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(made) == 1
-    assert [path.name for path in (tmp_path / "x").iterdir()] == ["data"]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["x"]
 
 
-def test_a_dead_owners_lock_is_taken_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    lock = tmp_path / ".data.lock"
-    lock.touch()
-    os.utime(lock, (0, 0))
+def test_nothing_is_left_of_a_failure_nor_of_what_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "data" / ".x.0123" / "half").mkdir(parents=True)
 
     def fail(draft: Path) -> None:
         draft.mkdir()
         raise OSError("no")
 
     with pytest.raises(OSError, match="no"):
-        fetch.once(tmp_path / "data", fail)
-    assert list(tmp_path.iterdir()) == []
+        fetch.once(tmp_path / "data" / "x", fail, Steps())
+    assert list((tmp_path / "data").iterdir()) == []
+    assert list((tmp_path / "leases").iterdir()) == []
 
 
 def test_addresses_need_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

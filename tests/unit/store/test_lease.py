@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 from launcher.agent import record
-from launcher.environment import lease as module
-from launcher.environment.lease import Lease
+from launcher.store import lease as module
+from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HOLD = """
 import sys, time
 from pathlib import Path
-from launcher.environment.lease import Lease
+from launcher.store.lease import Lease
 lease = Lease(Path(sys.argv[1]), "x")
 assert lease.try_take()
 print("held", flush=True)
