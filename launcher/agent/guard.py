@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -59,11 +60,13 @@ def _work(main: Callable[[], int], guard: int) -> None:
     except BaseException:  # noqa: BLE001  # whatever it was: it is told, and the guard takes over
         import traceback  # noqa: PLC0415  # 2 ms that a good end does not need
 
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the log is on the disk that is full
+            traceback.print_exc()
     finally:
         end_descendants()  # the guard may be gone
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
         os._exit(code)
 
 

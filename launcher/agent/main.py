@@ -48,7 +48,7 @@ class _Agent:
                 self._loop.wait(min(times))
                 self._loop.reap(self._node.reaped)
         except ChannelClosed as error:
-            print("lost agent 0: %s" % error, file=sys.stderr)
+            record.complain("lost agent 0: %s" % error)
         finally:
             self._node.close()
         return 0
@@ -73,7 +73,7 @@ def _node() -> int:
     try:
         return _Agent().work()
     except ChannelClosed as error:
-        print("%s: no way to agent 0: %s" % (os.uname().nodename, error), file=sys.stderr)
+        record.complain("%s: no way to agent 0: %s" % (os.uname().nodename, error))
         return 1
 
 

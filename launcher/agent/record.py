@@ -44,6 +44,12 @@ def _draft(path: str, data: bytes) -> str:
     return draft
 
 
+def complain(text: str) -> None:
+    """Write a line to the log of this process. It may be on the disk that is full: nothing ends for that."""
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode(errors="replace") + b"\n")
+
+
 def remove(path: str) -> None:
     """Remove a file that may be gone."""
     with contextlib.suppress(OSError):

@@ -220,7 +220,7 @@ class Slurm(Here):
             return True
         refused = self._submit_again(number)
         if refused is not None:
-            print("neither requeued nor submitted again: %s" % refused, file=sys.stderr, flush=True)
+            record.complain("neither requeued nor submitted again: %s" % refused)
         return refused is None
 
     def _submit_again(self, number: int) -> str | None:

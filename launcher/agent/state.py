@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 from . import record
@@ -48,4 +47,4 @@ class State:
         try:
             record.write(self._path, state)
         except OSError as error:
-            print("%s: %s" % (self._path, error), file=sys.stderr, flush=True)
+            record.complain("%s: %s" % (self._path, error))

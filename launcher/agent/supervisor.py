@@ -44,7 +44,7 @@ def finish(folder: str, state: str, cause: dict[str, Any] | None, attempt: int |
     try:
         record.create(os.path.join(folder, "end.json"), end)
     except OSError as error:  # who reads the run later finds this process gone and ends it
-        print("end of %s: %s" % (folder, error), file=sys.stderr, flush=True)
+        record.complain("end of %s: %s" % (folder, error))
 
 
 def _gone(folder: str, name: str) -> bool:
@@ -186,7 +186,7 @@ class Supervisor:
             if not _gone(run.folder, "submit.json"):
                 manifest.write_manifest(run.folder, HASH_FOR_S)
         except OSError as error:
-            print("manifest of %s: %s" % (run.folder, error), file=sys.stderr, flush=True)
+            record.complain("manifest of %s: %s" % (run.folder, error))
         finish(run.folder, state, cause, run.number)
         self._failed += state != "Completed"
         if self._free is not None:

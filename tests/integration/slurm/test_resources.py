@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,6 +116,7 @@ def test_a_store_that_fills_up_during_the_run(here: Lab, tmp_path: Path, *, inod
     here.script(
         f"import os, time, sys\nfrom pathlib import Path\nprint('up', flush=True)\n"
         f"while not Path({str(go)!r}).exists(): time.sleep(0.05)\n"
+        "if os.environ['X'] == '2': time.sleep(3)\n"
         f"Path({str(other)!r} + os.environ['X']).touch()\n"
         "if os.environ['X'] == '1': open('outputs/large', 'wb').write(b'x' * 65536)\n"
     )
@@ -181,7 +181,9 @@ def test_an_attempt_that_slurm_took_for_lost_goes_by_itself(lab: SlurmLab) -> No
         run = lab.over(lab.run(), 60)
     finally:
         lab.cluster.exec(first, ["kill", "-CONT", str(daemon)])
-        lab.slurm("scontrol", "update", f"nodename={first}", "state=resume")
-        time.sleep(0.5)
+        # Refused where it has come back by itself.
+        words = ["scontrol", "update", f"nodename={first}", "state=resume"]
+        subprocess.run(words, env=lab.env, capture_output=True, check=False)
+        lab.cluster.wait_idle(60)
     assert (run.state, run.attempts) == (State.COMPLETED, (0, 1)), run
     assert run.nodes[0]["name"] != first

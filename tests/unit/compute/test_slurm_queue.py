@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from conftest import Scheduled
 
 
-def keep_asking(until: float, problems: Any) -> None:
-    """Ask from five threads."""
+def keep_asking(problems: Any) -> None:
+    """Ask from five threads, for two seconds from when this process has begun."""
+    until = time.monotonic() + 2
 
     def ask() -> None:
         while time.monotonic() < until:
@@ -55,14 +56,15 @@ def test_fifty_askers_are_one_to_squeue(scheduled: Scheduled, monkeypatch: pytes
     scheduled.says(scheduled.line("7", "RUNNING"))
     context = multiprocessing.get_context("fork")
     problems = context.Queue()
-    until = time.monotonic() + 2
-    askers = [context.Process(target=keep_asking, args=(until, problems)) for _ in range(10)]
+    began = time.monotonic()
+    askers = [context.Process(target=keep_asking, args=(problems,)) for _ in range(10)]
     for asker in askers:
         asker.start()
     for asker in askers:
         asker.join()
     assert problems.empty()
-    assert 1 <= len(scheduled.stand_ins.calls("squeue")) <= 3
+    most = 1 + (time.monotonic() - began) / 0.75
+    assert 1 <= len(scheduled.stand_ins.calls("squeue")) <= most
     problems.close()
 
 
