@@ -190,7 +190,8 @@ class StoreFolder(NamedTuple):
     def experiments(self) -> list[str]:
         """Return the names of the experiments."""
         try:
-            return sorted(entry.name for entry in os.scandir(self.runs) if entry.is_dir())
+            found = (entry for entry in os.scandir(self.runs) if not entry.name.startswith("."))
+            return sorted(entry.name for entry in found if entry.is_dir())
         except FileNotFoundError:
             return []
 

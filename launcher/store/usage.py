@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from launcher.agent.sight import fresh
 from launcher.store.filters import Filters
 from launcher.store.index import list_runs
 
@@ -40,7 +42,7 @@ class Usage(NamedTuple):
 
 
 def usage(store: StoreFolder, digits: int) -> Usage:
-    """Return which runs use what.
+    """Return which runs use what, also those that another host has launched just now.
 
     Args:
         store: to look into.
@@ -49,6 +51,9 @@ def usage(store: StoreFolder, digits: int) -> Usage:
     runs: dict[str, list[str]] = {}
     still_open: list[str] = []
     preparing: list[float] = []
+    for folder in (store.runs, *map(store.experiment, store.experiments())):
+        with suppress(OSError):  # there is no run yet, or the store is somebody else's
+            fresh(str(folder))
     for row in list_runs(store, Filters(), None):
         if row["ended"] is None:
             still_open.append(row["id"])

@@ -15,8 +15,12 @@ from launcher.store import records
 from launcher.store.runs import Cause, read_run, request_cancel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from conftest import Scheduled
 
+    from launcher.compute.slurm_queue import Job
     from launcher.paths import RunFolder
 
 
@@ -206,6 +210,26 @@ def test_slurm_has_time_to_requeue_what_may_be_tried_again(
     scheduled.says(scheduled.line("7", "NODE_FAIL"))
     settle([run])
     assert run.end.exists()
+
+
+def test_a_listing_from_before_its_job_was_submitted_again_does_not_end_it(
+    scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS, which remembers what a folder held."""
+    run = scheduled.run(retries=1)
+    note_job(scheduled.folder(), "7")
+    scheduled.attempt(run, 0, "Starting", "Running", "Queued")
+    scheduled.says(scheduled.line("7", "COMPLETED"), scheduled.line("8", "PENDING"))
+    known = slurm_settle.job_id
+
+    def remembered(folder: Path, index: int | None, jobs: Iterable[Job] = ()) -> str | None:
+        found = known(folder, index, jobs)
+        records.create(folder / "id.0.json", {"schema": 1, "id": "8"})
+        return found
+
+    monkeypatch.setattr(slurm_settle, "job_id", remembered)
+    settle([run])
+    assert not run.end.exists()
 
 
 def test_a_run_that_has_ended_is_left_alone(scheduled: Scheduled, run: RunFolder) -> None:

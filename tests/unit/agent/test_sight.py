@@ -1,0 +1,53 @@
+"""What is there, whatever a file system remembers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.agent import record, sight
+from launcher.agent.slurm import Slurm
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_looking_anew_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "one").touch()
+    before = tmp_path.stat().st_mtime_ns
+    time.sleep(0.01)
+    assert sight.fresh(str(tmp_path)) == ["one"]
+    assert tmp_path.stat().st_mtime_ns > before  # that is what makes a client ask again
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_what_is_there_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = tmp_path / "late"
+    timer = threading.Timer(0.3, late.touch)
+    timer.start()
+    assert sight.appears(str(late))
+    timer.join()
+    monkeypatch.setattr(sight, "STALE_S", 0.3)
+    assert not sight.appears(str(tmp_path / "never"))
+
+
+def test_of_two_that_publish_the_first_counts(tmp_path: Path) -> None:
+    for number, first in (("1", True), ("2", False)):
+        draft = tmp_path / number
+        draft.mkdir()
+        (draft / "who").write_text(number)
+        assert record.publish(str(draft), str(tmp_path / "place")) is first
+    assert (tmp_path / "place" / "who").read_text() == "1"
+    assert (tmp_path / "2").exists()
+    with pytest.raises(FileNotFoundError):
+        record.publish(str(tmp_path / "none"), str(tmp_path / "other"))
+
+
+def test_an_attempt_is_begun_by_one_job(tmp_path: Path) -> None:
+    (tmp_path / "attempts").mkdir()
+    site: Slurm = Slurm.__new__(Slurm)
+    assert site.begins(str(tmp_path), 1)
+    assert not site.begins(str(tmp_path), 1)
