@@ -120,10 +120,10 @@ class Lab:
         self._started.append(process)
         return process
 
-    def launch(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def launch(self, *words: str, limit_s: float = 240) -> subprocess.CompletedProcess[str]:
         """Launch and wait."""
         process = self.start(*words)
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=limit_s)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:

@@ -95,6 +95,8 @@ else:
 
 
 CHOSEN = {"framework=python", "environment=current"}
+BUILD_S = 1800
+"""How long a launch may take that builds TensorFlow's environment, or Horovod, in an empty cache."""
 
 
 class Meeting(SlurmLab):
@@ -112,9 +114,9 @@ class Meeting(SlurmLab):
         # A login shell runs what the machine's owner put into his profile, for a minute where that waits.
         return [*made, *(word for word in words if word in CHOSEN), "compute.login_shell=false"]
 
-    def hold(self, *words: str) -> dict[str, dict[str, Any]]:
+    def hold(self, *words: str, limit_s: float = 240) -> dict[str, dict[str, Any]]:
         """Launch; return what each process left, by its name."""
-        done = self.launch(*words)
+        done = self.launch(*words, limit_s=limit_s)
         assert done.returncode == 0, done.stderr
         folder = self.run()
         assert read_run(folder).state is State.COMPLETED
@@ -202,8 +204,9 @@ def test_torch(meeting: Meeting, nodes: int, gpus: int) -> None:
 @pytest.mark.parametrize(("nodes", "gpus"), [(2, 0), (4, 2)])
 def test_multi_worker(meeting: Meeting, nodes: int, gpus: int) -> None:
     told = meeting.hold(
-        "distribution=multi_worker", f"nodes={nodes}", "processes_per_node=2", f"gpus_per_node={gpus}"
-    )
+        "distribution=multi_worker", f"nodes={nodes}", "processes_per_node=2", f"gpus_per_node={gpus}",
+        limit_s=BUILD_S,
+    )  # fmt: skip
     assert [told[f"worker-{rank}"]["host"] for rank in range(2 * nodes)] == [
         f"node{1 + rank // 2}" for rank in range(2 * nodes)
     ]
@@ -217,7 +220,7 @@ def test_multi_worker(meeting: Meeting, nodes: int, gpus: int) -> None:
 def test_parameter_server(meeting: Meeting, nodes: int, gpus: int) -> None:
     told = meeting.hold(
         "distribution=parameter_server", f"nodes={nodes}", "processes_per_node=2", f"gpus_per_node={gpus}",
-        "distribution.parameter_server_count=3",
+        "distribution.parameter_server_count=3", limit_s=BUILD_S,
     )  # fmt: skip
     roles = Counter(mine["role"] for mine in told.values())
     assert roles == {"chief": 1, "worker": 2 * nodes, "ps": 3}
@@ -233,6 +236,7 @@ def test_parameter_server(meeting: Meeting, nodes: int, gpus: int) -> None:
 @pytest.mark.slow
 def test_horovod_over_gloo(meeting: Meeting) -> None:
     told = meeting.hold(
-        "distribution=horovod", "distribution.controller=gloo", "nodes=4", "processes_per_node=2"
-    )
+        "distribution=horovod", "distribution.controller=gloo", "nodes=4", "processes_per_node=2",
+        limit_s=BUILD_S,
+    )  # fmt: skip
     assert_ranks(told, 4, 2)
