@@ -41,7 +41,7 @@ def run(*argv: str | int | Path, env: Mapping[str, str] | None = None, check: bo
     return done.stdout
 
 
-def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 60) -> None:
     """Return when a condition holds.
 
     Raises:

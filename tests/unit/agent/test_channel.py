@@ -96,12 +96,16 @@ def test_who_does_not_know_the_token_is_refused(listener: socket.socket) -> None
     result: list[Any] = []
     thread = in_thread(serve, listener, "token", result)
     with pytest.raises(ChannelClosed):
-        connect([address(listener)], "wrong", HELLO, timeout_s=0.5)
+        connect([address(listener)], "wrong", HELLO, timeout_s=2)
     thread.join()
     assert str(result[0]) == "wrong token"
 
 
-def test_who_only_claims_to_be_agent_0_is_left(listener: socket.socket) -> None:
+def test_who_only_claims_to_be_agent_0_is_left(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launcher.agent.channel._AGAIN_S", 20)  # it is told of the first try, the only one
+
     def impostor() -> None:
         sock, _ = listener.accept()
         with sock:
@@ -112,7 +116,7 @@ def test_who_only_claims_to_be_agent_0_is_left(listener: socket.socket) -> None:
 
     thread = in_thread(impostor)
     with pytest.raises(ChannelClosed, match="wrong token"):
-        connect([address(listener)], "token", HELLO, timeout_s=0.2)
+        connect([address(listener)], "token", HELLO, timeout_s=20)
     thread.join()
 
 
