@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.cluster import config, daemons, node
-from tests.cluster.layout import DEFAULT_ROOT, Layout, load
-from tests.processes import Processes, run, wait_for
+from tests.cluster.layout import DEFAULT_ROOT, SLURMD_PORT, Layout, load
+from tests.processes import Processes, listens, run, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +59,10 @@ class Cluster:
         node.stop(self.layout, self._processes, name)
 
     def start(self, name: str) -> None:
-        """Switch a node on again."""
+        """Switch a node on again; return when its slurmd answers, whatever the controller knows of it."""
         node.start(self.layout, self._processes, name)
+        address = (self.layout.address(name), SLURMD_PORT)
+        wait_for(lambda: listens(address), f"slurmd of {name} answers")
 
     def kill_daemon(self, name: daemons.Name) -> None:
         """Kill a daemon of the head."""
@@ -78,7 +80,7 @@ class Cluster:
         rows = (line.split() for line in words.splitlines())
         return tuple(name for name, state in rows if state == "idle")
 
-    def wait_idle(self, limit_s: float = 20) -> None:
+    def wait_idle(self, limit_s: float = 60) -> None:
         """Return when every node waits for work."""
         wait_for(lambda: len(self.idle()) == len(self.nodes), f"{len(self.nodes)} nodes are idle", limit_s)
 

@@ -127,6 +127,7 @@ def test_pulled_plug(cluster: Cluster) -> None:
     wait_for(lambda: field(cluster, lost, "JobState") == "NODE_FAIL", "NODE_FAIL", limit_s=60)
     wait_for(lambda: field(cluster, again, "Restarts") == "1", "the other job is queued again")
     cluster.start("node4")
+    assert connect(cluster, "node3", "node4", SLURMD_PORT, 10) == "connected"
     ask(cluster, "scancel", again)
     assert ask(cluster, "srun", "--nodelist=node4", "hostname") == "node4"
 
