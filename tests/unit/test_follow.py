@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -148,25 +146,34 @@ def test_a_run_whose_owner_is_gone_is_over(run: RunFolder, monkeypatch: pytest.M
     assert causes == ["supervisor_lost"]
 
 
-def interrupts(*times: float) -> Callable[[], None]:
-    """Return a `show` that sends SIGINT to this process after its first calls."""
-    timers = [threading.Timer(when, os.kill, (os.getpid(), signal.SIGINT)) for when in times]
+def interrupt() -> Callable[[], None]:
+    """Return a `show` that sends SIGINT to this process when it is first called."""
+    left = [signal.SIGINT]
 
     def show() -> None:
-        while timers:
-            timers.pop().start()
+        while left:
+            signal.raise_signal(left.pop())
 
     return show
+
+
+class Impatient(io.StringIO):
+    """Sends a second SIGINT as soon as it is told what that does."""
+
+    def write(self, text: str) -> int:
+        if "again within" in text:
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text)
 
 
 def test_one_interrupt_stops_and_two_cancel(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr("launcher.follow.SECOND_INTERRUPT_S", 0.3)
     with pytest.raises(Stopped):
-        wait([run], View(io.StringIO()), interrupts(0), lambda _: None)
+        wait([run], View(io.StringIO()), interrupt(), lambda _: None)
     assert not run.cancel.exists()
     monkeypatch.setattr("launcher.follow.SECOND_INTERRUPT_S", 30)
-    show = interrupts(0, 0.2)
+    show = interrupt()
 
     def end_when_asked() -> None:
         show()
@@ -174,6 +181,6 @@ def test_one_interrupt_stops_and_two_cancel(run: RunFolder, monkeypatch: pytest.
             record.write(str(run.end), {"state": "Canceled", "time": 9.0})
 
     states: list[str] = []
-    wait([run], View(io.StringIO()), end_when_asked, lambda run: states.append(run.state))
+    wait([run], View(Impatient()), end_when_asked, lambda run: states.append(run.state))
     assert states == ["Canceled"]
     assert signal.getsignal(signal.SIGINT) is before

@@ -126,7 +126,8 @@ def test_memory_that_is_used_up(lab: Boxed) -> None:
 
 def test_a_container_that_is_killed_from_outside(lab: Boxed) -> None:
     lab.start(lab.shell(SLEEPS), *TWO)
-    lab.running(lab.run(), "up")
+    for rank in range(2):
+        lab.running(lab.run(), "up", rank=rank)
     [second] = [box["Id"] for box in lab.boxes() if box["Config"]["Hostname"] == "node1"]
     api: Any = lab.engine.client().api
     api.kill(second)

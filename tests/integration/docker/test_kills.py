@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 KILLS: Final = int(os.environ.get("LAUNCHER_KILLS", "12"))
 SEED: Final = int(os.environ.get("LAUNCHER_SEED", "0")) or random.randrange(1, 10**6)  # noqa: S311  # a seed
+WAITS: Final = "echo up; until [ -e outputs/go ]; do sleep 0.1; done; echo over"
 SHORT: Final = 'echo up; sleep 1.$((RANK + 2)); echo "done" >outputs/out-$RANK'
 
 
@@ -111,8 +112,9 @@ def test_all_that_look_after_a_run_are_killed_at_once(lab: Boxed) -> None:
 
 def test_the_way_to_the_engine_is_killed(lab: Boxed) -> None:
     """A run goes on without it; another is started for what comes next."""
-    folder = begin(lab, "echo up; sleep 3; echo over")
+    folder = begin(lab, WAITS)
     kill(processes(lab, folder)["helper"])
+    (folder.outputs / "go").touch()
     assert lab.over(folder).state is State.COMPLETED
     assert lab.log().endswith("over\n")
     lab.nothing_left()
@@ -133,9 +135,10 @@ def test_the_engine_is_killed_and_started_again(lab: Boxed) -> None:
 
 
 def test_a_run_ends_while_the_engine_is_away(lab: Boxed) -> None:
-    folder = begin(lab, "echo up; sleep 2; echo over")
+    folder = begin(lab, WAITS)
     lab.engine.kill()
     try:
+        (folder.outputs / "go").touch()
         until(lambda: "over" in lab.log(), "its last line")
     finally:
         lab.engine.start()

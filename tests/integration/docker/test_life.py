@@ -29,7 +29,7 @@ def test_detached_canceled_and_told_to_end(lab: Boxed) -> None:
 
 def test_a_time_limit_and_a_retry(lab: Boxed) -> None:
     command = lab.shell('echo "attempt $LAUNCHER_ATTEMPT"; [ "$LAUNCHER_ATTEMPT" = 1 ] || sleep 300')
-    done = lab.launch(command, "time_limit_min=0.03", "retries=1")
+    done = lab.launch(command, "time_limit_min=0.1", "retries=1")
     assert done.returncode == 0, done.stderr
     assert (lab.run().logs / "attempt-1" / "worker-0.log").read_text() == "attempt 1\n"
     lab.nothing_left()
@@ -85,7 +85,10 @@ def test_ctrl_c_while_watching(lab: Boxed) -> None:
     watching = lab.start(lab.shell(SLEEPS))
     lab.running(lab.run(), "up")
     watching.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    assert watching.stderr is not None
+    for line in watching.stderr:
+        if "again within" in line:
+            break
     watching.send_signal(signal.SIGINT)
     watching.communicate(timeout=60)
     assert lab.over(lab.run()).state is State.CANCELED

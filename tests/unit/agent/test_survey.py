@@ -58,7 +58,7 @@ def test_two_nodes(folder: Path) -> None:
             time.sleep(0.01)
         (folder / "seen.json").write_text("{}")
 
-    threading.Thread(target=reply).start()
+    threading.Thread(target=reply, daemon=True).start()
     began = time.time()
     assert survey(str(folder)) == 0
     told = answer(folder)

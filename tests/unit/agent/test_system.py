@@ -126,11 +126,13 @@ def test_with_parent_it_ends_with_its_parent(tmp_path: Path, entry: Path, superv
         guarded = Guarded(tmp_path, entry, "sleep", "parent")
         (tmp_path / "pid").write_text(str(guarded.process.pid))
         signal.pause()
-    said = tmp_path / "out"
-    supervisors.until(lambda: said.exists() and "worker" in said.read_text())
-    guard = int((tmp_path / "pid").read_text())
-    os.kill(middle, signal.SIGKILL)
-    os.waitpid(middle, 0)
+    said, pid = tmp_path / "out", tmp_path / "pid"
+    try:
+        supervisors.until(lambda: said.exists() and "worker" in said.read_text())
+        guard = int(supervisors.until(lambda: pid.exists() and pid.read_text()))
+    finally:
+        os.kill(middle, signal.SIGKILL)
+        os.waitpid(middle, 0)
     supervisors.until(lambda: not Path(f"/proc/{guard}").exists())
 
 
