@@ -202,3 +202,4 @@ def test_random_kills(lab: Lab, target: str) -> None:
         assert code == (-signal.SIGKILL if target == "launcher" else 1)
     numbers.check(lab)
     _tell(f"killed {target}: {killed}")
+    assert killed

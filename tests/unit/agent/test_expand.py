@@ -41,7 +41,5 @@ def test_text_without_a_known_placeholder_survives(text: str) -> None:
 
 @given(st.text(alphabet="@{}.hostpyn1$\\ \n"), st.text(alphabet="@{}.hostpyn1$\\ \n"))
 def test_text_around_a_placeholder_survives(before: str, after: str) -> None:
-    if not before.endswith("@"):
-        filled = expand(f"{before}@{{python}}{after}", VALUES)
-        assert filled.startswith(expand(before, VALUES) if "@{" not in before else "")
-        assert "/usr/bin/python" in filled
+    filled = expand(f"{before}@{{python}}{after}", VALUES)
+    assert filled == expand(before, VALUES) + "/usr/bin/python" + expand(after, VALUES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -25,7 +26,9 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_any_text_survives(value: dict[str, str]) -> None:
-    assert record.encode(value).isascii()
+    text = record.encode(value)
+    assert text.isascii()
+    assert json.loads(text) == value
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b'"x"'])

@@ -222,9 +222,17 @@ def test_orders_that_make_no_sense_leave_no_run_undecided(supervisors: Bench) ->
     assert "Traceback" in (supervisors.folder / "supervisor.log").read_text()
 
 
-def test_many_short_runs_take_no_time(supervisors: Bench) -> None:
-    runs = [supervisors.run(supervisors.process("pass"), name=str(i)) for i in range(12)]
+def test_of_many_short_runs_four_at_once(supervisors: Bench, tmp_path: Path) -> None:
+    """The first four wait for each other; the others end at once."""
+    here = tmp_path / "here"
+    here.mkdir()
+    code = (
+        f"import os, time; os.close(os.open({str(here)!r} + '/' + str(os.getpid()), os.O_CREAT))\n"
+        f"while len(os.listdir({str(here)!r})) < 4: time.sleep(0.01)"
+    )
+    runs = [supervisors.run(supervisors.process(code), name=str(i)) for i in range(12)]
     began = time.monotonic()
     assert supervisors.supervise(*runs, max_parallel=4).wait(120) == 0
     assert {end(run)["state"] for run in runs} == {"Completed"}
+    assert most_at_once(runs) == 4
     assert time.monotonic() - began < 60

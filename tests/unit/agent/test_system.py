@@ -183,23 +183,31 @@ def test_what_is_gone_is_signalled_without_complaint() -> None:
     assert not system.has_variable(process.pid, {b"A=b"})
 
 
-def all_of_us(*_: object) -> list[int]:
-    return [os.getpid()]
-
-
-def nothing(*_: object) -> None:
-    pass
-
-
 def yes(*_: object) -> bool:
     return True
 
 
 def test_stubborn_descendants_are_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "descendants", all_of_us)
-    monkeypatch.setattr(system, "send", nothing)
-    system.end_descendants(patience_s=0.05)
-    monkeypatch.setattr(system, "children", all_of_us)
+    looked: list[str] = []
+    sent: list[object] = []
+
+    def there(*_: object) -> list[int]:
+        looked.append("all of us")
+        return [os.getpid()]
+
+    def send(*words: object) -> None:
+        sent.append(words)
+
+    monkeypatch.setattr(system, "descendants", there)
+    monkeypatch.setattr(system, "send", send)
+    system.end_descendants(patience_s=0.5)
+    assert len(looked) > 1
+    assert sent == [(os.getpid(), signal.SIGKILL)] * len(looked)
+    looked.clear()
+    sent.clear()
+    monkeypatch.setattr(system, "children", there)
     monkeypatch.setattr(system, "has_variable", yes)
-    monkeypatch.setattr(system, "end_tree", nothing)
-    system.end_marked({b"A=b"}, patience_s=0.05)
+    monkeypatch.setattr(system, "end_tree", send)
+    system.end_marked({b"A=b"}, patience_s=0.5)
+    assert len(looked) > 1
+    assert sent == [(os.getpid(),)] * len(looked)

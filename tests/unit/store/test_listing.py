@@ -2,6 +2,7 @@ import json
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,23 @@ def test_new_ended_and_deleted_runs_are_seen_at_once(store: StoreFolder) -> None
     assert ids(store, limit=2) == ["a/3", "a/1"]
 
 
-def test_a_settled_folder_is_not_listed_again(store: StoreFolder) -> None:
+def test_a_settled_folder_is_not_listed_again(store: StoreFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers, listed = StoreFolder.numbers, list[str]()
+
+    def noted(store: StoreFolder, name: str) -> Iterator[int]:
+        listed.append(name)
+        return numbers(store, name)
+
+    monkeypatch.setattr(StoreFolder, "numbers", noted)
     run(store, "a", 1)
     time.sleep(2.1)
     assert ids(store) == ["a/1"]
+    assert listed == ["a"]
     assert ids(store) == ["a/1"]
+    assert listed == ["a"]
     run(store, "a", 2)
     assert ids(store) == ["a/2", "a/1"]
+    assert listed == ["a", "a"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "old", "folder"])
