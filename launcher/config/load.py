@@ -57,7 +57,7 @@ def load_sweep(line: Loader | CommandLine | Sequence[str], cwd: Path | None = No
     """Return the members of the sweep that a command line asks for, in order.
 
     Raises:
-        ConfigError: with everything that is wrong with any of them.
+        ConfigError: with everything that is wrong with the first `FAILURES` that are wrong.
     """
     loader = line if isinstance(line, Loader) else Loader(line, cwd)
     problems: list[Problem | str] = []
