@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from launcher.agent import record
+from launcher.agent.sight import fresh
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:
@@ -148,6 +149,8 @@ def _write(folder: Path, part: str, rows: Sequence[Row]) -> dict[str, str]:
 
 def _publish(draft: Path, folder: Path) -> None:
     try:
-        record.publish(str(draft), str(folder))  # somebody else's that finished first is as good
+        first = record.publish(str(draft), str(folder))
     except OSError as error:
         raise LauncherError(f"data=digits: cannot put the images into {folder}: {error.strerror}") from error
+    if not first and ORIGIN not in fresh(str(folder)):  # else somebody else's is as good
+        raise LauncherError(f"data=digits: cannot put the images into {folder}: it holds something else")
