@@ -93,6 +93,6 @@ def _environment(then: Mapping[str, Any] | None, spec: RunSpec, facts: Facts, pr
     if then is not None and now.build is None and now.key != then["key"]:
         raise BuildError(
             f"environment: the run had {then['key']}, which is gone, and its packages give {now.key} today "
-            "(a requirements file, Python or MPI has changed). Launch anew instead of rerunning"
+            "(a requirements file, MPI, Python or its place has changed). Launch anew instead of rerunning"
         )
     return now

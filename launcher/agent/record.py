@@ -87,8 +87,8 @@ def publish(draft: str, folder: str) -> bool:
     """Rename a folder to its final name; tell whether nobody else's was there already."""
     try:
         os.rename(draft, folder)
-    except OSError as error:  # the word of the server, where a lookup may be old
-        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+    except OSError as error:  # the word of the server first, for a lookup may be old
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY} and not os.path.isdir(folder):
             raise
         return False
     return True

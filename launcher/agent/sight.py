@@ -17,6 +17,9 @@ STALE_S = 75.0
 """For one that the listing of its folder has, while looking it up still says no."""
 
 
+_LOOK = ".look-"
+
+
 class Sight:
     """Paths that have to be there; looked at again until they are, or until there is no hope."""
 
@@ -52,22 +55,32 @@ def listed(path: str) -> bool:
 
 
 def fresh(folder: str) -> list[str]:
-    """Return what a folder holds now, whatever was remembered of it."""
-    with contextlib.suppress(OSError):  # it is gone, or somebody else's
-        look = os.path.join(folder, ".look-%s" % os.urandom(8).hex())
-        os.mkdir(look)
-        os.rmdir(look)
-    return os.listdir(folder)
+    """Return what a folder holds now, whatever was remembered of it.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    with contextlib.suppress(OSError):  # somebody else's
+        os.mkdir(os.path.join(folder, _LOOK + os.urandom(8).hex()))
+    names = os.listdir(folder)
+    for name in names:
+        if name.startswith(_LOOK):  # also of one that was killed
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.join(folder, name))
+    return [name for name in names if not name.startswith(_LOOK)]
 
 
-def appears(path: str) -> bool:
-    """Wait for what is known to be there until it can be looked up; tell whether it can."""
+def appears(path: str) -> None:
+    """Wait for what is known to be there until it can be looked up.
+
+    Raises:
+        OSError: it cannot, though every memory of it is over.
+    """
     until = time.monotonic() + STALE_S
     while not os.path.lexists(path):
         if time.monotonic() > until:
-            return False
+            raise OSError("%s is there, but %s cannot look it up" % (path, os.uname().nodename))
         time.sleep(0.2)
-    return True
 
 
 def told(path: str) -> str:

@@ -146,6 +146,8 @@ class Slurm(Here):
             os.mkdir(os.path.join(run, "attempts", str(number)))
         except FileExistsError:
             return False
+        except OSError:
+            return True  # a full disk: the attempt tells it as it starts
         return True
 
     def superseded(self, run: str, number: int) -> bool:

@@ -41,8 +41,8 @@ class Found(NamedTuple):
 
 
 @contextmanager
-def find(store: StoreFolder, cache: Path) -> Generator[Found]:
-    """Give what there is; without an engine, images are left out."""
+def find(store: StoreFolder, cache: Path, *, sure: bool = False) -> Generator[Found]:
+    """Give what there is; without an engine, images are left out. For `sure` see `usage`."""
     images, client, left_out = None, None, ""
     try:
         client = reach()
@@ -52,7 +52,7 @@ def find(store: StoreFolder, cache: Path) -> Generator[Found]:
     try:
         entries = [*folders(cache, images), *(images or ())]
         entries.sort(key=lambda entry: -entry.used)
-        used = usage(store, KEY_LENGTH)
+        used = usage(store, KEY_LENGTH, sure=sure)
         yield Found(tuple(entries), used, None if images is None else client, left_out)
     finally:
         if client is not None:

@@ -31,7 +31,7 @@ def prune_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """
     before = time.time() - (0 if options.all else seconds(options.unused_for))
     cache = cache_root()
-    with find(store, cache) as found:
+    with find(store, cache, sure=True) as found:
         say_left_out(found)
         waste = _waste(found, cache, before)
         left = {} if options.dry_run else _remove(waste, cache, found.client)

@@ -155,9 +155,10 @@ def _over(place: _Place, job: Job) -> None:
 
 def _submitted_again(place: _Place) -> bool:
     """Tell whether its agent has had it submitted once more, which a remembered listing would not tell."""
-    fresh(str(place.folder))
+    with suppress(OSError):  # the run may be being deleted
+        fresh(str(place.folder))
     found = job_folder(place.run)
-    return found is not None and job_id(*found) != place.id
+    return found is not None and job_id(*found) not in {None, place.id}
 
 
 def _judge(place: _Place, job: Job, state: dict[str, Any] | None) -> tuple[State, dict[str, Any]]:

@@ -66,6 +66,8 @@ def once(target: Path, make: Callable[[Path], None], progress: Progress) -> Path
             draft = target.with_name(f".{target.name}.{uuid4().hex}")
             try:
                 make(draft)
+                if not lease.holds():  # given up for dead: another may have removed a part of it
+                    raise LauncherError(f"{target.name} was not fetched in time. Launch again")
                 record.publish(str(draft), str(target))
             finally:
                 shutil.rmtree(draft, ignore_errors=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from launcher.errors import Problem, nearest
+from launcher.errors import LauncherError, Problem, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -106,7 +106,11 @@ class Inputs:
         """
         from launcher.data.fetch import bring  # noqa: PLC0415  # most launches only check
 
-        return {each.name: str(bring(each, cache, progress)) for each in self.items()}
+        try:
+            return {each.name: str(bring(each, cache, progress)) for each in self.items()}
+        except OSError as error:  # a full disk, a cache that cannot be written
+            hint = "LAUNCHER_CACHE names another folder"
+            raise LauncherError(f"data.inputs cannot be brought into {cache}: {error}. {hint}") from error
 
 
 def variable(name: str) -> str:

@@ -57,9 +57,10 @@ def packed(prepared: Prepared, cache: Path, progress: Progress) -> Prepared:
                 progress.step("Packing the environment for the nodes")
                 _pack(prepared, Tools(log=folder(cache, prepared.key).log))
     archive = of(prepared)
-    if archive is not None:
-        with suppress(OSError):  # somebody else's cache
-            os.utime(archive)  # when it was used last
+    if archive is None:
+        raise BuildError("The archive of the environment was removed while it was waited for. Launch again")
+    with suppress(OSError):  # somebody else's cache
+        os.utime(archive)  # when it was used last
     return replace(prepared, archive=str(archive))
 
 

@@ -49,9 +49,14 @@ class CachedEnvironment:
                 return
 
     def prepared(self) -> Prepared | None:
-        """Return the environment if it can be used."""
+        """Return the environment if it can be used here."""
+        found = self.recorded()
+        return found if found is not None and os.access(found.python, os.X_OK) else None
+
+    def recorded(self) -> Prepared | None:
+        """Return the environment if it is ready, be it for hosts that have another Python."""
         known = record.read(str(self.ready))
-        if known is None or known.get("schema") != SCHEMA or not os.access(str(known["python"]), os.X_OK):
+        if known is None or known.get("schema") != SCHEMA:
             return None
         return Prepared(
             key=str(known["key"]),
@@ -71,9 +76,9 @@ class CachedEnvironment:
             return None
         if self.ready.name in fresh(str(self.root)):
             appears(str(self.ready))
-            known = record.read(str(self.ready))
-            if known is not None and listed(str(known["python"])):
-                appears(str(known["python"]))
+            found = self.recorded()
+            if found is not None and listed(found.python):
+                appears(found.python)
         return self.prepared()
 
     def finish(self, prepared: Prepared, about: dict[str, Any]) -> Prepared:
@@ -91,16 +96,13 @@ class CachedEnvironment:
         record.create(str(self.ready), values)
         return self.prepared() or prepared
 
-    def leftovers(self, keep: str = "") -> list[Path]:
-        """Return the folders of builds, but for the one to keep."""
-        entries = list(self.root.iterdir())
-        return [
-            entry for entry in entries if entry.is_dir() and not entry.is_symlink() and entry.name != keep
-        ]
+    def leftovers(self) -> list[Path]:
+        """Return the folders of builds."""
+        return [entry for entry in self.root.iterdir() if entry.is_dir() and not entry.is_symlink()]
 
-    def sweep(self, keep: str = "") -> None:
+    def sweep(self) -> None:
         """Remove what builds left that did not finish."""
-        for entry in self.leftovers(keep):
+        for entry in self.leftovers():
             shutil.rmtree(entry, ignore_errors=True)
 
 

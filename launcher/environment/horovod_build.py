@@ -119,13 +119,13 @@ def _build(wish: HorovodWish, folder: Path, progress: Progress, place_of: PlaceO
         folder.mkdir(parents=True)
     except FileExistsError:
         appears(str(folder))
-    unfinished = [folder / name for name in fresh(str(folder))]
-    for wheel in unfinished:
+    there = [folder / name for name in fresh(str(folder))]
+    for wheel in there:
         if wheel.match(_WHEEL):  # of another host, just now: it came by a rename, so it is whole
             return wheel
-    if unfinished:
+    if there:
         progress.step("Clearing away what an unfinished build left", 0.02)  # seconds, where it was large
-    for old in unfinished:
+    for old in there:
         old.unlink() if old.is_file() else shutil.rmtree(old, ignore_errors=True)
     work = folder / uuid.uuid4().hex[:8]
     work.mkdir()
@@ -177,7 +177,7 @@ def _compile(wish: HorovodWish, place: Place, work: Path, progress: Progress) ->
     compiling.run(
         ["nice", "-n", "10", *pip], "Compiling Horovod", hear=_cmake_listener(progress), cwd=work, hint=hint
     )
-    wheel = strip_wheel(next(iter(work.glob("horovod-*.whl"))), work / "stripped", tools)
+    wheel = strip_wheel(next(iter(work.glob(_WHEEL))), work / "stripped", tools)
     progress.step("Importing Horovod", 0.5)
     uv.install(uv.Wanted(lines=(f"horovod @ {wheel.as_uri()}",)), python, tools)
     trying = tools.beside(env=dict(release.horovod_env))

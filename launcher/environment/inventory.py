@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from launcher.engine.shelf import Shelved
+    from launcher.spec import Prepared
 
 
 UNFINISHED = "unfinished"
@@ -95,18 +96,17 @@ def folders(cache: Path, images: Iterable[Entry] | None) -> Iterator[Entry]:
     named = {entry.name for entry in images or ()}
     for place in places(cache):
         key = place.root.name
-        known = records.read(place.ready)
-        if known is not None and place.prepared() is not None:
-            yield _ready(place, known)
+        found = place.recorded()
+        if found is not None:
+            yield _ready(place, found)
         elif held(cache, key, "environment", "image"):
             yield _build(place, BUILDING)
         elif key not in named and not (images is None and of_image(place)):
             yield _build(place, NO_IMAGE if of_image(place) else UNFINISHED)
 
 
-def _ready(place: CachedEnvironment, known: Mapping[str, Any]) -> Entry:
-    found = place.prepared()
-    assert found is not None, "looked at"  # noqa: S101
+def _ready(place: CachedEnvironment, found: Prepared) -> Entry:
+    known = records.read(place.ready) or {}
     packed = archive.of(found)
     return Entry(
         key=found.key,

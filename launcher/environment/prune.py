@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.agent import record
+from launcher.agent.sight import fresh
 from launcher.environment import inventory
 from launcher.environment.cached import CachedEnvironment, bytes_of, folder
 from launcher.environment.image_names import LAYERS
@@ -167,19 +169,31 @@ def remove(waste: Waste, cache: Path, client: Any) -> str:
     if not lease.try_take():
         return "somebody builds it just now"
     with lease:
-        places = [CachedEnvironment(path) for path in waste.paths]
-        environment = waste.lease.startswith("environment-") and waste.kind == inventory.UNFINISHED
-        if environment and any(place.settled() for place in places):
+        if waste.kind == inventory.UNFINISHED and _finished(waste):
             return "its build has just finished"
         if waste.used and _used(waste) > waste.used:
             return "somebody has used it just now"
         return _remove(waste, client)
 
 
+def _finished(waste: Waste) -> bool:
+    """Tell whether what looked like the rest of a build has become an environment since."""
+    places = [CachedEnvironment(path) for path in waste.paths if path.is_dir()]
+    return any(place.ready.name in fresh(str(place.root)) for place in places)
+
+
 def _used(waste: Waste) -> float:
     places = [CachedEnvironment(path) for path in waste.paths]
     marks = [place.ready if waste.kind in {"packages", "conda"} else place.log for place in places]
-    return max((path.stat().st_mtime for path in marks if path.exists()), default=0.0)
+    return max(map(_changed, marks), default=0.0)
+
+
+def _changed(path: Path) -> float:
+    try:
+        with path.open("rb") as file:  # NFS asks for a file's time as it is opened
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _remove(waste: Waste, client: Any) -> str:

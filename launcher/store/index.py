@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from launcher.store.filters import Filters
     from launcher.store.fold import Run
 
-VERSION = 3
+VERSION = 4
 """Of the tables; another one is thrown away."""
 
 SETTLED_S = 2.0
@@ -70,9 +70,12 @@ def list_runs(store: StoreFolder, filters: Filters, limit: int | None) -> list[R
 def summarize(run: Run) -> Row:
     """Return what a list shows of a run."""
     from launcher.store.metrics import last_values  # noqa: PLC0415  # 10 ms, see `_put`
+    from launcher.store.runs import environment_of  # noqa: PLC0415
 
     submit = run.submit
     environment = cast("Row", submit.get("environment") or {})
+    if environment.get("build"):  # by its job: under another key where the node has another Python
+        environment = environment_of(run.folder) or {}
     return {
         "id": run.id,
         "state": str(run.state),

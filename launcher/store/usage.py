@@ -41,17 +41,18 @@ class Usage(NamedTuple):
         return self.preparing_since is not None and used >= self.preparing_since
 
 
-def usage(store: StoreFolder, digits: int) -> Usage:
-    """Return which runs use what, also those that another host has launched just now.
+def usage(store: StoreFolder, digits: int, *, sure: bool = False) -> Usage:
+    """Return which runs use what.
 
     Args:
         store: to look into.
         digits: of a key that count.
+        sure: also those that another host has launched just now, whatever this one remembers of the store.
     """
     runs: dict[str, list[str]] = {}
     still_open: list[str] = []
     preparing: list[float] = []
-    for folder in (store.runs, *map(store.experiment, store.experiments())):
+    for folder in (store.runs, *map(store.experiment, store.experiments())) if sure else ():
         with suppress(OSError):  # there is no run yet, or the store is somebody else's
             fresh(str(folder))
     for row in list_runs(store, Filters(), None):

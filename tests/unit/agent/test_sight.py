@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def test_looking_anew_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "one").touch()
+    (tmp_path / ".look-of-one-that-was-killed").mkdir()
     before = tmp_path.stat().st_mtime_ns
     time.sleep(0.01)
     assert sight.fresh(str(tmp_path)) == ["one"]
@@ -28,10 +29,12 @@ def test_what_is_there_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     late = tmp_path / "late"
     timer = threading.Timer(0.3, late.touch)
     timer.start()
-    assert sight.appears(str(late))
+    sight.appears(str(late))
+    assert late.exists()
     timer.join()
     monkeypatch.setattr(sight, "STALE_S", 0.3)
-    assert not sight.appears(str(tmp_path / "never"))
+    with pytest.raises(OSError, match="cannot look it up"):
+        sight.appears(str(tmp_path / "never"))
 
 
 def test_of_two_that_publish_the_first_counts(tmp_path: Path) -> None:
@@ -51,3 +54,4 @@ def test_an_attempt_is_begun_by_one_job(tmp_path: Path) -> None:
     site: Slurm = Slurm.__new__(Slurm)
     assert site.begins(str(tmp_path), 1)
     assert not site.begins(str(tmp_path), 1)
+    assert site.begins(str(tmp_path / "gone"), 1)  # the attempt itself tells what is wrong there

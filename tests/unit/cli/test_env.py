@@ -134,6 +134,30 @@ def test_what_a_run_may_be_about_to_use_stays(
     assert not place.root.exists()
 
 
+def test_what_only_another_host_can_use_stays(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its Python is a link to one that this host does not have."""
+    place = put(cache, KEYS[0], days=1)
+    (place.root / "0123abcd" / "bin" / "python").unlink()
+    (place.root / "0123abcd" / "bin" / "python").symlink_to("/opt/of/the/nodes/python")
+    assert place.prepared() is None
+    assert [row["kind"] for row in told(capsys, "list")] == ["packages"]
+    assert pruned(capsys) == []
+    assert pruned(capsys, "--all") == [("packages", KEYS[0][:20])]
+
+
+def test_what_a_job_has_built_for_itself_is_needed(
+    store: StoreFolder, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The node's Python is another than that of the submitting host, and so is the key."""
+    put(cache, KEYS[0], days=40)
+    run = make(store, 1, environment={"key": KEYS[1], "build": {"python": "/usr/bin/python3"}})
+    run.attempt_environment(0).parent.mkdir(parents=True)
+    record.write(str(run.attempt_environment(0)), {"key": KEYS[0]})
+    assert pruned(capsys, "--all") == []
+    end(run, "Completed")
+    assert pruned(capsys) == [("packages", KEYS[0][:20])]
+
+
 def test_use_is_noted(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = put(cache, KEYS[0], days=40)
     assert prepared(cache, KEYS[0]) is not None

@@ -140,6 +140,25 @@ def test_nothing_is_left_of_a_failure_nor_of_what_was_killed(tmp_path: Path) -> 
     assert list((tmp_path / "leases").iterdir()) == []
 
 
+def test_who_was_given_up_for_dead_publishes_nothing(tmp_path: Path) -> None:
+    def make(draft: Path) -> None:
+        draft.mkdir()
+        [lease] = (tmp_path / "leases").iterdir()
+        lease.unlink()  # as an heir's, once it is done
+
+    with pytest.raises(LauncherError, match="was not fetched in time"):
+        fetch.once(tmp_path / "data" / "x", make, Steps())
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "cache").touch()
+    inputs = Inputs(inputs={"a": {"uri": str(tmp_path / "file"), "mode": "download"}})
+    with pytest.raises(LauncherError, match="LAUNCHER_CACHE"):
+        inputs.prepare(tmp_path / "cache", Steps())
+
+
 def test_addresses_need_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(LauncherError, match=r"https://x/y needs: pip install 'launcher\[data\]'"):
