@@ -114,6 +114,16 @@ def test_members_of_an_array_build_once(lab: SlurmLab, tmp_path: Path) -> None:
     assert not list((tmp_path / "cache" / "leases").iterdir())
 
 
+def test_members_of_an_array_pack_once(lab: SlurmLab, tmp_path: Path) -> None:
+    lab.script(SCRIPT)
+    done = lab.launch("-m", *packages(tmp_path, build_on="job", stage="node"), "env.X=1,2,3,4,5,6,7,8")
+    assert done.returncode == 0, done.stderr
+    [made] = list((tmp_path / "cache" / "environments").iterdir())
+    said = (made / "build.log").read_text()
+    assert (said.count("$ tar "), len(list(made.glob("*.tar.*")))) == (1, 1)
+    until(lambda: set(staged(lab).values()) == {""}, "nothing left on the nodes' disks")
+
+
 def test_a_python_that_the_node_does_not_see_is_named(lab: SlurmLab, tmp_path: Path) -> None:
     lab.script(SCRIPT)
     words = packages(tmp_path, build_on="job")
