@@ -83,6 +83,33 @@ def appears(path: str) -> None:
         time.sleep(0.2)
 
 
+def make(folder: str) -> bool:
+    """Make a folder, unless it is there; tell whether it was not. Then it can be looked up.
+
+    Raises:
+        OSError: it cannot be made, or cannot be looked up.
+    """
+    try:
+        os.makedirs(folder)
+    except FileExistsError:
+        appears(folder)
+        return False
+    return True
+
+
+def surely(path: str) -> bool:
+    """Tell whether something is there, whatever was remembered of its folder. If so, it can be looked up.
+
+    Raises:
+        OSError: the folder cannot be listed, or what it lists cannot be looked up.
+    """
+    folder, name = os.path.split(path)
+    if name not in fresh(folder):
+        return False
+    appears(path)
+    return True
+
+
 def told(path: str) -> str:
     """Return a path as a user is told of it: with where it leads, if that is what is missing."""
     return "%s (for %s)" % (os.path.realpath(path), path) if os.path.islink(path) else path

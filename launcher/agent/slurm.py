@@ -147,7 +147,7 @@ class Slurm(Here):
         except FileExistsError:
             return False
         except OSError:
-            return True  # a full disk: the attempt tells it as it starts
+            pass  # a full disk: the attempt tells it as it starts
         return True
 
     def superseded(self, run: str, number: int) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from launcher.agent import record
-from launcher.agent.sight import fresh
+from launcher.agent.sight import surely
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:
@@ -152,5 +152,5 @@ def _publish(draft: Path, folder: Path) -> None:
         first = record.publish(str(draft), str(folder))
     except OSError as error:
         raise LauncherError(f"data=digits: cannot put the images into {folder}: {error.strerror}") from error
-    if not first and ORIGIN not in fresh(str(folder)):  # else somebody else's is as good
+    if not first and not surely(str(folder / ORIGIN)):  # else somebody else's is as good
         raise LauncherError(f"data=digits: cannot put the images into {folder}: it holds something else")

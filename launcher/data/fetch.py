@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from hashlib import sha256
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from launcher.agent import record
-from launcher.agent.sight import appears, fresh
+from launcher.agent.sight import surely
 from launcher.data import digits
 from launcher.data.inputs import Input, found_files
 from launcher.errors import LauncherError
@@ -56,13 +57,10 @@ def once(target: Path, make: Callable[[Path], None], progress: Progress) -> Path
     lease = Lease(target.parents[1] / "leases", f"data-{target.name}")
     if lease.take(target.exists, waiting):
         with lease:
-            names = fresh(str(target.parent))
-            if target.name in names:  # of another host, just now
-                appears(str(target))
+            if surely(str(target)):  # of another host, just now
                 return target
-            for name in names:
-                if name.startswith(f".{target.name}."):  # of one that was killed
-                    shutil.rmtree(target.with_name(name), ignore_errors=True)
+            for left in target.parent.glob(f".{glob.escape(target.name)}.*"):  # of one that was killed
+                shutil.rmtree(left, ignore_errors=True)
             draft = target.with_name(f".{target.name}.{uuid4().hex}")
             try:
                 make(draft)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from launcher.agent import record
-from launcher.agent.sight import appears, fresh
+from launcher.agent.sight import surely
 from launcher.agent.stage import LIST
 from launcher.environment.cached import KEY_LENGTH, folder
 from launcher.environment.tools import Tools
@@ -49,11 +49,7 @@ def packed(prepared: Prepared, cache: Path, progress: Progress) -> Prepared:
     lease = Lease(cache / "leases", f"archive-{prepared.key[:KEY_LENGTH]}")
     if lease.take(lambda: of(prepared) is not None, waiting):
         with lease:
-            there = set(fresh(str(Path(prepared.prefix).parent)))
-            packed_by_another = [path for path in _archives(prepared) if path.name in there]
-            if packed_by_another:
-                appears(str(packed_by_another[0]))
-            else:
+            if not any(surely(str(path)) for path in _archives(prepared)):  # else another host has, just now
                 progress.step("Packing the environment for the nodes")
                 _pack(prepared, Tools(log=folder(cache, prepared.key).log))
     archive = of(prepared)

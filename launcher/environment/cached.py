@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from launcher.agent import record
-from launcher.agent.sight import appears, fresh, listed
+from launcher.agent.sight import appears, listed, make, surely
 from launcher.spec import SCHEMA, Prepared
 
 if TYPE_CHECKING:
@@ -68,14 +68,7 @@ class CachedEnvironment:
 
     def settled(self) -> Prepared | None:
         """Return `prepared` for good, for who is about to build: another host may have just done so."""
-        try:
-            self.root.mkdir(parents=True)
-        except FileExistsError:
-            appears(str(self.root))
-        else:
-            return None
-        if self.ready.name in fresh(str(self.root)):
-            appears(str(self.ready))
+        if not make(str(self.root)) and surely(str(self.ready)):
             found = self.recorded()
             if found is not None and listed(found.python):
                 appears(found.python)

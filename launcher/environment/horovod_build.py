@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from launcher.agent.sight import appears, fresh
+from launcher.agent.sight import fresh, make
 from launcher.environment import uv
 from launcher.environment.horovod import DEBIAN
 from launcher.environment.interpreters import as_record
@@ -115,10 +115,7 @@ def ensure_wheel(  # noqa: PLR0913, PLR0917  # what it is for, and where it is m
 
 
 def _build(wish: HorovodWish, folder: Path, progress: Progress, place_of: PlaceOf) -> Path:
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        appears(str(folder))
+    make(str(folder))
     there = [folder / name for name in fresh(str(folder))]
     for wheel in there:
         if wheel.match(_WHEEL):  # of another host, just now: it came by a rename, so it is whole

@@ -119,7 +119,7 @@ def _ready(place: CachedEnvironment, found: Prepared) -> Entry:
         archive=packed,
         size=int(known.get("bytes") or bytes_of(Path(found.prefix))) + (bytes_of(packed) if packed else 0),
         created=float(known.get("created") or 0),
-        used=_changed(place.ready),
+        used=changed(place.ready),
         build_s=known.get("build_s"),
         env=found.env,
     )
@@ -127,12 +127,13 @@ def _ready(place: CachedEnvironment, found: Prepared) -> Entry:
 
 def _build(place: CachedEnvironment, kind: str) -> Entry:
     log = place.log if place.log.exists() else None
-    changed = _changed(log or place.root)
+    used = changed(log or place.root)
     size = 0 if kind == BUILDING else bytes_of(place.root)  # it grows
-    return Entry(key=place.root.name, kind=kind, log=log, created=changed, used=changed, size=size)
+    return Entry(key=place.root.name, kind=kind, log=log, created=used, used=used, size=size)
 
 
-def _changed(path: Path) -> float:
+def changed(path: Path) -> float:
+    """Return when a file was changed, in seconds since the epoch; 0 where it is not there."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -169,7 +170,7 @@ def image_entries(cache: Path, shelved: Iterable[Shelved]) -> list[Entry]:
                     log=log if log.exists() else None,
                     size=image.size,
                     created=image.created,
-                    used=max(image.created, _changed(log)),
+                    used=max(image.created, changed(log)),
                     build_s=known.get("build_s"),
                     env=dict(known.get("env") or {}),
                 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,15 +185,10 @@ def _finished(waste: Waste) -> bool:
 def _used(waste: Waste) -> float:
     places = [CachedEnvironment(path) for path in waste.paths]
     marks = [place.ready if waste.kind in {"packages", "conda"} else place.log for place in places]
-    return max(map(_changed, marks), default=0.0)
-
-
-def _changed(path: Path) -> float:
-    try:
-        with path.open("rb") as file:  # NFS asks for a file's time as it is opened
-            return os.fstat(file.fileno()).st_mtime
-    except OSError:
-        return 0.0
+    for mark in marks:
+        with suppress(OSError):
+            mark.open("rb").close()  # NFS asks for a file's time as it is opened
+    return max(map(inventory.changed, marks), default=0.0)
 
 
 def _remove(waste: Waste, client: Any) -> str:

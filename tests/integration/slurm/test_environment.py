@@ -127,12 +127,11 @@ def test_members_of_an_array_pack_once(lab: SlurmLab, tmp_path: Path) -> None:
 def test_a_python_that_the_node_does_not_see_is_named(lab: SlurmLab, tmp_path: Path) -> None:
     lab.script(SCRIPT)
     words = packages(tmp_path, build_on="job")
-    hidden = REPOSITORY / "launcher"
-    lab.cluster.exec("node2", ["mount", "-t", "tmpfs", "tmpfs", str(hidden.parent)])
+    lab.cluster.exec("node2", ["mount", "-t", "tmpfs", "tmpfs", str(REPOSITORY)])
     try:
         done = lab.launch(*words, "compute.nodelist=node2", "compute.python=/usr/bin/python3")
     finally:
-        lab.cluster.exec("node2", ["umount", "--lazy", str(hidden.parent)])
+        lab.cluster.exec("node2", ["umount", "--lazy", str(REPOSITORY)])
     assert done.returncode == 1
     cause = read_run(lab.run()).cause
     assert cause is not None

@@ -55,3 +55,14 @@ def test_an_attempt_is_begun_by_one_job(tmp_path: Path) -> None:
     assert site.begins(str(tmp_path), 1)
     assert not site.begins(str(tmp_path), 1)
     assert site.begins(str(tmp_path / "gone"), 1)  # the attempt itself tells what is wrong there
+
+
+def test_what_was_made_or_is_there_can_be_looked_up(tmp_path: Path) -> None:
+    folder = tmp_path / "one" / "two"
+    assert sight.make(str(folder))
+    assert not sight.make(str(folder))
+    assert not sight.surely(str(folder / "file"))
+    (folder / "file").touch()
+    assert sight.surely(str(folder / "file"))
+    with pytest.raises(FileNotFoundError):
+        sight.surely(str(tmp_path / "none" / "file"))

@@ -8,16 +8,23 @@ import hashlib
 import shutil
 import subprocess
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.environment.horovod_build import apply
+from launcher.environment import horovod_build
+from launcher.environment.frameworks import releases
+from launcher.environment.horovod import HorovodWish
+from launcher.environment.horovod_build import apply, ensure_wheel
+from launcher.environment.interpreters import Interpreter
 from launcher.environment.tools import Tools
 from launcher.environment.wheels import strip_wheel
 from launcher.errors import BuildError
+from launcher.prepare import Lines
+from launcher.spec import Facts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -56,3 +63,27 @@ def test_a_patch_that_finds_nothing_is_an_error(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "one 2\n"
     with pytest.raises(BuildError, match=r"a\.txt: nothing like 't\.o'"):
         apply([("a.txt", "t.o", "2")], tmp_path)
+
+
+def test_a_wheel_that_another_host_has_just_made_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This host's view of the folder was older when it took the lease."""
+    wish = HorovodWish.of(releases("tensorflow")[0], Facts(), gpu=False)
+    python = Interpreter(path="/a/python", version="3.11.7", implementation="cpython", abi="cpython-311")
+
+    class Lease(horovod_build.Lease):
+        def take(self, done: Callable[[], bool], waiting: Callable[[float], None]) -> bool:
+            held = super().take(done, waiting)
+            [place] = (tmp_path / "leases").iterdir()
+            folder = tmp_path / "wheels" / place.name.removeprefix("wheel-").removesuffix(".json")
+            folder.mkdir(parents=True)
+            (folder / "horovod-1-py3-none-any.whl").touch()
+            return held
+
+    def place_of(folder: Path) -> Any:
+        raise AssertionError(folder)
+
+    monkeypatch.setattr(horovod_build, "Lease", Lease)
+    found = ensure_wheel(wish, {}, python, tmp_path, Lines(), place_of)
+    assert (found.name, found.exists()) == ("horovod-1-py3-none-any.whl", True)
