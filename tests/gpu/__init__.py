@@ -1,0 +1,1 @@
+"""Checks of the launcher on a machine with a GPU, which CI does not have."""
