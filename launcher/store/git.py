@@ -1,12 +1,15 @@
 """The state of the git repository around a source tree.
 
 Only `git status` knows whether the source differs from the commit; it runs while the snapshot is made.
-Where it does not answer, commit and branch are read from the repository's files.
+If git does not answer, commit and branch are read from the repository's files.
+
+A source may come from someone else, so git is asked nothing that runs a program which the repository names.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from dataclasses import dataclass
@@ -18,6 +21,17 @@ if TYPE_CHECKING:
 MAX_LINKS = 5
 """Symbolic refs that git follows."""
 
+PROGRAMS = re.compile(r"\[\s*(filter|include)", re.IGNORECASE)
+"""Sections of a repository's configuration that may name a program which `git status` runs: gitattributes(5),
+and git-config(1) for the files that it includes."""
+
+SAFE = {
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "core.sshCommand": "false",
+}
+"""What else git-config(1) lets a repository run during `git status`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Git:
@@ -28,7 +42,8 @@ class Git:
     branch: str | None
     """None where HEAD is detached."""
     dirty: bool | None
-    """Whether the source has changes or files that the commit has not; None where git did not tell."""
+    """Whether the source has changes or files that the commit does not have; None if git did not answer, or
+    was not asked because the repository's configuration names programs."""
 
 
 class GitQuestion:
@@ -39,7 +54,8 @@ class GitQuestion:
         self._source = source
         self._folder = _git_folder(source)
         self._asked = time.monotonic()
-        self._status = _ask_status(source) if self._folder is not None else None
+        safe = self._folder is not None and not _names_programs(self._folder)
+        self._status = _ask_status(source) if safe else None
 
     def answer(self, timeout_s: float = 2.0) -> Git | None:
         """Return the state, None outside a repository; wait for it no longer than that since it was asked."""
@@ -84,8 +100,10 @@ def parse_status(text: str) -> Git:
 def _ask_status(source: Path) -> subprocess.Popen[bytes] | None:
     # A git hook that launches has GIT_DIR and the like set, of a repository that need not be ours.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    line = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "status", "--porcelain=v2"]
-    line += ["--branch", "--no-ahead-behind", "--", "."]
+    environment["GIT_ALLOW_PROTOCOL"] = "none"  # a partial clone fetches what it lacks, by any program
+    line = ["git", "--no-optional-locks", *(word for key in SAFE for word in ("-c", f"{key}={SAFE[key]}"))]
+    line += ["status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--no-renames"]
+    line += ["--ignore-submodules=dirty", "--", "."]  # a submodule has a configuration of its own
     try:
         return subprocess.Popen(
             line,
@@ -97,6 +115,12 @@ def _ask_status(source: Path) -> subprocess.Popen[bytes] | None:
         )
     except OSError:
         return None
+
+
+def _names_programs(folder: Path) -> bool:
+    """Return whether the repository's own configuration may name a program that `git status` runs."""
+    common = folder / (_text(folder / "commondir") or ".")
+    return any(PROGRAMS.search(_text(path)) for path in (common / "config", folder / "config.worktree"))
 
 
 def _git_folder(source: Path) -> Path | None:

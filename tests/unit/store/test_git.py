@@ -96,3 +96,69 @@ def test_the_variables_of_a_git_hook_do_not_mislead(
 def test_status_of_a_new_repository() -> None:
     text = "# branch.oid (initial)\n# branch.head (detached)\n? a\n"
     assert parse_status(text) == Git(commit=None, branch=None, dirty=True)
+
+
+def _mark(repository: Path) -> tuple[Path, str]:
+    """Return a file that a program of the repository would write, and the command that writes it."""
+    mark = repository.parent / "ran"
+    program = repository.parent / "program"
+    program.write_text(f"#!/bin/sh\ntouch {mark}\ncat\n")
+    program.chmod(0o755)
+    return mark, str(program)
+
+
+FILTERS: dict[str, dict[str, str]] = {
+    "clean": {"filter.evil.clean": "{program}"},
+    "process": {"filter.evil.process": "{program}", "filter.evil.required": "true"},
+    "fsmonitor": {"core.fsmonitor": "{program}"},
+    "hooks": {"core.hooksPath": "{folder}"},
+    "ssh": {"core.sshCommand": "{program}", "remote.origin.promisor": "true"},
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_no_program_of_the_repository_runs(repository: Path, name: str) -> None:
+    mark, program = _mark(repository)
+    head = git(repository, "rev-parse", "HEAD")
+    (repository / ".gitattributes").write_text("* filter=evil\n")
+    for key, value in FILTERS[name].items():
+        git(repository, "config", key, value.format(program=program, folder=repository.parent))
+    (repository / "src" / "a.py").write_text("2")
+    found = read_git(repository / "src")
+    assert not mark.exists()
+    assert found is not None
+    assert found.commit == head
+    assert found.dirty in {True, None}
+
+
+def test_filters_in_included_files_and_worktree_configurations_do_not_run(repository: Path) -> None:
+    mark, program = _mark(repository)
+    extra = repository / ".git" / "extra"
+    git(repository, "config", "-f", str(extra), "filter.evil.clean", program)
+    git(repository, "config", "include.path", "extra")
+    (repository / ".gitattributes").write_text("* filter=evil\n")
+    (repository / "src" / "a.py").write_text("2")
+    assert read_git(repository) == Git(commit=git(repository, "rev-parse", "HEAD"), branch="main", dirty=None)
+    git(repository, "config", "--unset", "include.path")
+    git(repository, "config", "extensions.worktreeConfig", "true")
+    git(repository, "config", "--worktree", "filter.evil.clean", program)
+    assert read_git(repository) == Git(commit=git(repository, "rev-parse", "HEAD"), branch="main", dirty=None)
+    assert not mark.exists()
+
+
+def test_filters_of_a_submodule_do_not_run(repository: Path, tmp_path: Path) -> None:
+    mark, program = _mark(repository)
+    inner = tmp_path / "inner"
+    git(tmp_path, "init", "-q", "-b", "main", str(inner))
+    (inner / "b.py").write_text("1")
+    (inner / ".gitattributes").write_text("* filter=evil\n")
+    git(inner, "add", ".")
+    git(inner, "commit", "-qm", "first")
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "inner")
+    git(repository, "commit", "-qm", "second")
+    git(repository / "inner", "config", "filter.evil.clean", program)
+    (repository / "inner" / "b.py").write_text("2")
+    found = read_git(repository)
+    assert not mark.exists()
+    assert found is not None
+    assert found.commit == git(repository, "rev-parse", "HEAD")
