@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from launcher.paths import StoreFolder
 from launcher.probe import probe
 from launcher.secrets import named, wanted
 from launcher.store.git import GitQuestion
+from launcher.store.ownership import open_cache
 from launcher.store.runs import create_run, reserve
 from launcher.store.snapshots import snapshot
 from launcher.store.sweeps import NewMember, create_sweep
@@ -86,8 +88,10 @@ def record(members: Sequence[Member], sweep: str | None = None, line: CommandLin
 
     Raises:
         ConfigError: a source cannot be frozen.
-        StoreError: a store cannot be written.
+        StoreError: a store cannot be written, or another user can write to it or to the cache.
     """
+    with suppress(OSError):  # a home that cannot be written; not every run needs a cache
+        open_cache()
     recorded: dict[Path, list[NewMember]] = {}
     sources: dict[tuple[str, str], Any] = {}
     free: dict[tuple[str, str], list[RunFolder]] = {}

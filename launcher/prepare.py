@@ -20,6 +20,7 @@ from launcher.errors import LauncherError
 from launcher.paths import RunFolder
 from launcher.spec import Framework, Resources, RunSpec, plain
 from launcher.store import records
+from launcher.store.ownership import open_cache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +77,7 @@ def _built(frozen: Mapping[str, Any], build: Mapping[str, Any]) -> Prepared:
             data=Inputs(),
             compute=Local(),
         )
-        return options.prepare(spec, facts_of(build), Path(build["cache"]), Lines())
+        return options.prepare(spec, facts_of(build), open_cache(), Lines())
 
 
 if __name__ == "__main__":

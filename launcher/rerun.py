@@ -9,9 +9,10 @@ from launcher.checks import unknown_secrets
 from launcher.errors import BuildError, ConfigError, NotFoundError
 from launcher.launch import run_members
 from launcher.members import Member, facts_of
-from launcher.paths import RunFolder, StoreFolder, cache_root
+from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec
 from launcher.store import records
+from launcher.store.ownership import open_cache
 from launcher.store.runs import create_run, environment_of
 from launcher.store.snapshots import Snapshot
 
@@ -89,7 +90,7 @@ def _environment(then: Mapping[str, Any] | None, spec: RunSpec, facts: Facts, pr
 
             bring(str(then["image"]), spec, progress)
         return Prepared(**values)
-    now = spec.environment.prepare(spec, facts, cache_root(), progress)
+    now = spec.environment.prepare(spec, facts, open_cache(), progress)
     if then is not None and now.build is None and now.key != then["key"]:
         raise BuildError(
             f"environment: the run had {then['key']}, which is gone, and its packages give {now.key} today "

@@ -13,8 +13,8 @@ from launcher.config.load import load, load_sweep
 from launcher.environment import Packages
 from launcher.errors import ConfigError
 from launcher.members import checked
-from launcher.paths import cache_root
 from launcher.probe import probe
+from launcher.store.ownership import open_cache
 from launcher.view import View, duration
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _built(member: Member, view: View) -> dict[str, Any]:
     options = spec.environment
     if isinstance(options, Packages):
         options = replace(options, build_on="submit")
-    prepared: Prepared = options.prepare(spec, member.facts, cache_root(), told)
+    prepared: Prepared = options.prepare(spec, member.facts, open_cache(), told)
     return {
         "key": prepared.key,
         "kind": options.kind,

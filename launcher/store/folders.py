@@ -6,8 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-PRIVATE = 0o700
-"""Mode of the folders that the store makes."""
+from launcher.store.ownership import PRIVATE
 
 
 def remove_tree(tree: Path) -> bool:

@@ -15,8 +15,9 @@ import time
 from _blake2 import blake2b  # hashlib loads OpenSSL, 4 ms
 from typing import TYPE_CHECKING, Any, cast
 
-from launcher.errors import NotFoundError
+from launcher.errors import NotFoundError, StoreError
 from launcher.paths import StoreFolder, cache_root
+from launcher.store.ownership import PRIVATE, open_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,8 +111,12 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         base = sqlite3.connect(":memory:")
     else:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+            open_cache()
+            path.parent.mkdir(PRIVATE, exist_ok=True)
+            # SQLite gives its log the mode of the base, and takes the process's umask for the base itself.
+            os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            path.chmod(0o600)
+        except (OSError, StoreError) as error:
             raise sqlite3.DatabaseError(str(error)) from error
         base = sqlite3.connect(path, timeout=5)
     try:

@@ -12,7 +12,8 @@ from launcher.errors import NotFoundError, StoreError
 from launcher.spec import SCHEMA, RunSpec, State, plain
 from launcher.store import records
 from launcher.store.fold import Cause, Phase, Run, read_run, remember_end
-from launcher.store.folders import PRIVATE, remove_tree
+from launcher.store.folders import remove_tree
+from launcher.store.ownership import PRIVATE, check_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,10 +43,11 @@ def reserve(store: StoreFolder, name: str, count: int = 1) -> list[RunFolder]:
     """Take the next free numbers of an experiment; a number that no run comes to use is a hole.
 
     Raises:
-        StoreError: the store cannot be written.
+        StoreError: the store cannot be written, or another user can write to it.
     """
     if not name or name.startswith(".") or "/" in name or "\0" in name:
         raise StoreError(f"name: got {name!r}; expected one folder's name that does not start with a dot")
+    check_store(store)
     folders: list[RunFolder] = []
     try:
         for folder in (store.root, store.runs, store.experiment(name)):

@@ -18,8 +18,9 @@ from launcher.agent import record
 from launcher.errors import ConfigError, Problem, StoreError
 from launcher.paths import StoreFolder, cache_root
 from launcher.store import records, statcache
-from launcher.store.folders import PRIVATE, remove_tree
+from launcher.store.folders import remove_tree
 from launcher.store.links import check_links
+from launcher.store.ownership import PRIVATE, check_store
 from launcher.store.tree import Tree, scan, unreadable
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ def snapshot(source: Path, store: StoreFolder, limit_mib: float) -> Snapshot:
 
     Raises:
         ConfigError: the tree is too big or holds what cannot be kept; nothing was written.
-        StoreError: the store cannot be written.
+        StoreError: the store cannot be written, or another user can write to it.
     """
+    check_store(store)
     source = Path(os.path.realpath(source))
     memory = statcache.load(source)
     hashed_ns = time.time_ns()

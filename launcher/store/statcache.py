@@ -12,9 +12,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from launcher.errors import StoreError
 from launcher.paths import cache_root
 from launcher.spec import SCHEMA
 from launcher.store import records
+from launcher.store.ownership import PRIVATE, open_cache
 from launcher.store.tree import Sign, Tree
 
 if TYPE_CHECKING:
@@ -71,9 +73,10 @@ def save(source: Path, memory: Memory, hashed_ns: int) -> None:
     }
     file = _file(source)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        open_cache()
+        file.parent.mkdir(PRIVATE, exist_ok=True)
         records.write(file, data)
-    except OSError:
+    except (OSError, StoreError):
         pass
 
 
