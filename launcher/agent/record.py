@@ -95,11 +95,15 @@ def publish(draft: str, folder: str) -> bool:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """Return when a process started, in clock ticks after boot (proc(5), field 22 of stat)."""
+    """Return when a process started, in clock ticks after boot (proc(5), field 22 of stat); None: it is gone.
+
+    Raises:
+        OSError: this process cannot find out, such as one with no descriptor or memory left.
+    """
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
@@ -109,7 +113,7 @@ def _machine() -> dict[str, Any]:
         with open("/proc/sys/kernel/random/boot_id") as file:
             boot = file.read().strip()
         pid_namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
+    except (FileNotFoundError, PermissionError):  # a system without them
         boot = pid_namespace = ""
     return {"host": socket.gethostname(), "boot": boot, "pid_namespace": pid_namespace}
 
@@ -121,7 +125,14 @@ def owner(pid: int | None = None) -> dict[str, Any]:
 
 
 def alive(who: dict[str, Any]) -> bool | None:
-    """Tell whether the process of `owner()` still runs; None where it cannot be seen from here."""
+    """Return whether the process of `owner()` still runs; None if that cannot be seen from here."""
+    try:
+        return _alive(who)
+    except OSError:
+        return None
+
+
+def _alive(who: dict[str, Any]) -> bool | None:
     here = _machine()
     if who.get("boot") != here["boot"]:
         return False if who.get("host") == here["host"] else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -114,3 +115,23 @@ def test_without_proc_nobody_is_the_owner(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(os, "readlink", no)
     assert record.owner()["boot"] == ""
+
+
+def test_a_process_that_has_no_descriptor_left_takes_nobody_for_dead() -> None:
+    code = """
+import os, resource
+from launcher.agent import record
+mine = record.owner()
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+taken = []
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    answer = record.alive(mine)
+for fd in taken:
+    os.close(fd)
+print(answer, record.alive(mine))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None", "True"]
