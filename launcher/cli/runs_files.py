@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from launcher.paths import StoreFolder
+    from launcher.store.files import RunFile
 
 
 def files_command(store: StoreFolder, options: argparse.Namespace) -> int:
@@ -20,11 +22,16 @@ def files_command(store: StoreFolder, options: argparse.Namespace) -> int:
     folder = find_run(store, options.run)
     files = list_files(folder, options.prefix)
     if options.json:
-        say_json([{"name": file.name, "size": file.size, "modified": file.modified} for file in files])
+        say_json(
+            [
+                {"name": file.name, "size": file.size, "modified": file.modified, "link": file.link}
+                for file in files
+            ]
+        )
     elif files:
         table(
             ("SIZE", "CHANGED", "NAME"),
-            [(size(file.size), moment(file.modified), file.name) for file in files],
+            [(size(file.size), moment(file.modified), _shown(file)) for file in files],
         )
         say(f"\n{len(files)} files, {size(sum(file.size for file in files))} in {folder.root}")
     else:
@@ -32,9 +39,16 @@ def files_command(store: StoreFolder, options: argparse.Namespace) -> int:
     return 0
 
 
+def _shown(file: RunFile) -> str:
+    return file.name if file.link is None else f"{file.name} -> {file.link}"
+
+
 def download_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Copy files of a run."""
     folder = find_run(store, options.run)
+    for file in list_files(folder, options.prefix):
+        if file.link is not None:
+            print(f"{_shown(file)}: leads out of the run, so it is not copied", file=sys.stderr)  # noqa: T201
     named = any(file.name == options.prefix for file in list_files(folder))
     output = options.output or Path() if named else options.output or Path(folder.id.replace("/", "-"))
     copies = download(folder, options.prefix, output, force=options.force)

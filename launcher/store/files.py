@@ -30,6 +30,8 @@ class RunFile:
     size: int
     modified: float
     """Seconds since the epoch."""
+    link: str | None = None
+    """Where a link leads that leaves the run. Nothing of it is read: a script may have linked any file."""
 
 
 def list_files(folder: RunFolder, prefix: str = "") -> list[RunFile]:
@@ -53,7 +55,13 @@ def download(folder: RunFolder, prefix: str, destination: Path, *, force: bool =
         StoreError: a file is there already, or one cannot be copied. Without `force`, nothing was copied
             if anything is in the way.
     """
-    files = list_files(folder, prefix)
+    listed = list_files(folder, prefix)
+    files = [file for file in listed if file.link is None]
+    if listed and not files:
+        links = ", ".join(f"{file.name} -> {file.link}" for file in listed[:3])
+        raise StoreError(
+            f"{folder.id}: {links}: leads out of the run, which is not followed. Copy it yourself"
+        )
     if not files:
         names = sorted({part for file in list_files(folder) for part in _prefixes(file.name)})
         hint = nearest(prefix, names) or f"See `python -m launcher runs files {folder.id}`"
@@ -85,18 +93,28 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _walk(root: Path, part: str) -> Iterator[RunFile]:
-    for place, _, names in os.walk(root / part):
-        for name in names:
+    if (root / part).is_symlink():
+        top = _file(root, part)
+        if top is not None:
+            yield top
+        return
+    for place, folders, names in os.walk(root / part):
+        for name in (*names, *folders):
             file = _file(root, os.path.relpath(Path(place, name), root))
             if file is not None:
                 yield file
 
 
 def _file(root: Path, name: str) -> RunFile | None:
-    """Return a regular file, also through a link; a broken link or a FIFO is no file to copy."""
+    """Return a regular file, also through a link within the run, or a link that leaves the run.
+
+    A broken link or a FIFO is no file to copy.
+    """
     path = root / name
     try:
         found = path.stat()
+        if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+            return RunFile(name=name, path=path, size=0, modified=found.st_mtime, link=str(path.readlink()))
     except OSError:
         return None
     if not stat.S_ISREG(found.st_mode):

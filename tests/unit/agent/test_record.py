@@ -111,7 +111,7 @@ def test_other_machines_boots_and_namespaces() -> None:
 
 def test_without_proc_nobody_is_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     def no(*_: object) -> str:
-        raise OSError
+        raise FileNotFoundError
 
     monkeypatch.setattr(os, "readlink", no)
     assert record.owner()["boot"] == ""
