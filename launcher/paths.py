@@ -156,6 +156,11 @@ class StoreFolder(NamedTuple):
     root: Path
 
     @property
+    def identity(self) -> Path:
+        """What tells this store from another one at the same path."""
+        return self.root / "store.json"
+
+    @property
     def runs(self) -> Path:
         """Experiments, each with its numbered runs."""
         return self.root / "runs"

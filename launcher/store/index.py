@@ -1,8 +1,9 @@
 """Lists of runs, quickly: a SQLite cache on local disk, made again at will and never the truth.
 
 Of a run that is over the cache holds all that a list shows; the others are read anew every time. What
-was deleted is noticed when it is about to be shown. Where the cache cannot be used (a read-only home,
-a broken file) the same happens in memory.
+was deleted or put back is noticed when it is about to be shown. A store has an identity: if another one lies
+at the same path, such as a backup, the cache begins again. If the cache cannot be used (a read-only home, a
+broken file), the same happens in memory.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from _blake2 import blake2b  # hashlib loads OpenSSL, 4 ms
 from typing import TYPE_CHECKING, Any, cast
 
+from launcher.agent.record import read
 from launcher.errors import NotFoundError, StoreError
 from launcher.paths import StoreFolder, cache_root
 from launcher.store.ownership import PRIVATE, open_cache
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from launcher.store.filters import Filters
     from launcher.store.fold import Run
 
-VERSION = 4
+VERSION = 6
 """Of the tables; another one is thrown away."""
 
 SETTLED_S = 2.0
@@ -37,9 +39,11 @@ HOLE_AFTER_S = 3600.0
 """A number that has been without a run for so long never gets one."""
 
 TABLES = """
-CREATE TABLE experiments (name TEXT PRIMARY KEY, mtime_ns INTEGER);
+CREATE TABLE store (identity TEXT);
+CREATE TABLE experiments (name TEXT PRIMARY KEY, inode INTEGER, mtime_ns INTEGER);
 CREATE TABLE runs (
-    name TEXT, number INTEGER, state TEXT, created REAL, sweep TEXT, row TEXT, PRIMARY KEY (name, number)
+    name TEXT, number INTEGER, state TEXT, created REAL, sweep TEXT, sign TEXT, row TEXT,
+    PRIMARY KEY (name, number)
 );
 CREATE INDEX newest ON runs (created DESC, number DESC);
 CREATE INDEX open_runs ON runs (name) WHERE state NOT IN ('Completed', 'Failed', 'Canceled', 'hole');
@@ -134,7 +138,7 @@ def _set_up(base: sqlite3.Connection) -> None:
         return
     base.execute("BEGIN IMMEDIATE")  # of two at once, the second finds the tables of the first
     if base.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-        for table in ("experiments", "runs"):
+        for table in ("store", "experiments", "runs"):
             base.execute(f"DROP TABLE IF EXISTS {table}")
         for statement in TABLES.split(";"):
             base.execute(statement)
@@ -150,24 +154,26 @@ def _discard(path: Path) -> None:
 
 def _refresh(base: sqlite3.Connection, store: StoreFolder) -> None:
     """Take in new runs, and look at those again that are not over."""
+    _check_identity(base, store)
     still_open = base.execute(f"SELECT name, number FROM runs WHERE {OPEN}")  # noqa: S608  # fixed words
     todo = [store.run(name, number) for name, number in still_open]
-    known = dict(
-        cast("list[tuple[str, int]]", base.execute("SELECT name, mtime_ns FROM experiments").fetchall())
-    )
-    seen: list[tuple[str, int]] = []
+    known = {name: (inode, mtime_ns) for name, inode, mtime_ns in base.execute("SELECT * FROM experiments")}
+    seen: list[tuple[str, int, int]] = []
     now_ns = time.time_ns()
     for name in store.experiments():
-        mtime_ns = store.experiment(name).stat().st_mtime_ns
-        if known.get(name) == mtime_ns:
+        status = store.experiment(name).stat()
+        inode, mtime_ns = status.st_ino, status.st_mtime_ns
+        if known.get(name) == (inode, mtime_ns):
             continue
+        if known.get(name, (inode, 0))[0] != inode:  # another folder, such as a restored one
+            base.execute("DELETE FROM runs WHERE name = ?", (name,))
         taken = {number for (number,) in base.execute("SELECT number FROM runs WHERE name = ?", (name,))}
         todo += [store.run(name, number) for number in store.numbers(name) if number not in taken]
         settled = now_ns - mtime_ns > SETTLED_S * 1e9
-        seen.append((name, mtime_ns if settled else 0))
+        seen.append((name, inode, mtime_ns if settled else 0))
     _put(base, todo)
     if seen:
-        base.executemany("INSERT OR REPLACE INTO experiments VALUES (?, ?)", seen)
+        base.executemany("INSERT OR REPLACE INTO experiments VALUES (?, ?, ?)", seen)
 
 
 def _put(base: sqlite3.Connection, folders: list[RunFolder]) -> None:
@@ -178,14 +184,39 @@ def _put(base: sqlite3.Connection, folders: list[RunFolder]) -> None:
     rows: list[tuple[Any, ...]] = []
     for folder in folders:
         name, number = folder.root.parent.name, int(folder.root.name)
+        sign = _sign(folder)
         try:
             row = summarize(read_run(folder))
         except NotFoundError:
             state = "hole" if _age(folder) > HOLE_AFTER_S else "Reserved"
-            rows.append((name, number, state, None, None, None))
+            rows.append((name, number, state, None, None, None, None))
             continue
-        rows.append((name, number, row["state"], row["created"], row["sweep"], json.dumps(row)))
-    base.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", rows)
+        rows.append((name, number, row["state"], row["created"], row["sweep"], sign, json.dumps(row)))
+    base.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _check_identity(base: sqlite3.Connection, store: StoreFolder) -> None:
+    """Forget everything if another store lies at this path now."""
+    record = read(str(store.identity)) or {}
+    try:
+        inode = store.runs.stat().st_ino
+    except OSError:
+        inode = 0
+    identity = f"{record.get('id')} {inode}"
+    if base.execute("SELECT identity FROM store").fetchone() == (identity,):
+        return
+    for table in ("store", "experiments", "runs"):
+        base.execute(f"DELETE FROM {table}")  # noqa: S608  # fixed words
+    base.execute("INSERT INTO store VALUES (?)", (identity,))
+
+
+def _sign(folder: RunFolder) -> str | None:
+    """Return what changes where another file has taken the place of a run's record; None: it has none."""
+    try:
+        status = folder.submit.stat()
+    except OSError:
+        return None
+    return f"{status.st_ino} {status.st_mtime_ns}"
 
 
 def _age(folder: RunFolder) -> float:
@@ -197,22 +228,29 @@ def _age(folder: RunFolder) -> float:
 
 def _select(base: sqlite3.Connection, store: StoreFolder, filters: Filters, limit: int | None) -> list[Row]:
     found: list[Row] = []
-    gone: list[tuple[str, int]] = []
-    for name, number, text in _candidates(base, filters):
+    changed: list[RunFolder] = []
+    for name, number, sign, text in _candidates(base, filters):
         if limit is not None and len(found) >= limit:
             break
         row = cast("Row", json.loads(text))
         if not filters.tagged(row["tags"]):
             continue
-        if store.run(name, number).submit.exists():
+        folder = store.run(name, number)
+        if _sign(folder) == sign:
             found.append(row)
         else:
-            gone.append((name, number))
-    base.executemany("UPDATE runs SET state = 'hole', row = NULL WHERE name = ? AND number = ?", gone)
-    return found
+            changed.append(folder)
+    if not changed:
+        return found
+    base.executemany(
+        "UPDATE runs SET state = 'hole', row = NULL WHERE name = ? AND number = ?",
+        [(folder.root.parent.name, int(folder.root.name)) for folder in changed],
+    )
+    _put(base, [folder for folder in changed if _sign(folder) is not None])
+    return _select(base, store, filters, limit)
 
 
-def _candidates(base: sqlite3.Connection, filters: Filters) -> Iterator[tuple[str, int, str]]:
+def _candidates(base: sqlite3.Connection, filters: Filters) -> Iterator[tuple[str, int, str, str]]:
     clauses, values = ["row IS NOT NULL"], list[Any]()
     for column, wanted in (("state", filters.states), ("name", filters.names)):
         if wanted:
@@ -225,5 +263,5 @@ def _candidates(base: sqlite3.Connection, filters: Filters) -> Iterator[tuple[st
         clauses.append("sweep = ?")
         values.append(filters.sweep)
     where = " AND ".join(clauses)
-    query = f"SELECT name, number, row FROM runs WHERE {where} ORDER BY created DESC, number DESC"  # noqa: S608  # fixed words
+    query = f"SELECT name, number, sign, row FROM runs WHERE {where} ORDER BY created DESC, number DESC"  # noqa: S608  # fixed words
     yield from base.execute(query, values)

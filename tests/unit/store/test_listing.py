@@ -1,4 +1,5 @@
 import json
+import shutil
 import sqlite3
 import threading
 import time
@@ -14,7 +15,7 @@ from launcher.store import records
 from launcher.store.filters import parse_filters
 from launcher.store.find import find_run, find_runs
 from launcher.store.index import list_runs
-from launcher.store.runs import delete
+from launcher.store.runs import delete, reserve
 
 NOW = 1_800_000_000.0
 
@@ -196,3 +197,62 @@ def test_an_empty_store_is_told(store: StoreFolder) -> None:
     with pytest.raises(NotFoundError, match="has no runs"):
         find_run(store, "latest")
     assert ids(store) == []
+
+
+def test_another_store_at_the_same_path_shows_its_own_runs(store: StoreFolder) -> None:
+    reserve(store, "a")
+    run(store, "a", 1, state="Failed")
+    run(store, "a", 2)
+    assert ids(store) == ["a/2", "a/1"]
+    shutil.rmtree(store.root)
+    assert ids(store) == []
+    reserve(store, "a")
+    run(store, "a", 1, state="Completed", created=NOW)
+    assert ids(store) == ["a/1"]
+    assert ids(store, "state=completed") == ["a/1"]
+    assert ids(store, "state=failed") == []
+
+
+@pytest.mark.parametrize("way", ["restored", "copied", "moved"])
+def test_a_store_from_a_backup_shows_what_the_backup_holds(
+    store: StoreFolder, tmp_path: Path, way: str
+) -> None:
+    reserve(store, "a")
+    run(store, "a", 1)
+    shutil.copytree(store.root, tmp_path / "backup", symlinks=True)
+    run(store, "a", 2, state="Failed")
+    assert ids(store) == ["a/2", "a/1"]
+    if way == "copied":
+        store = StoreFolder(tmp_path / "backup")
+    elif way == "moved":
+        store.root.rename(tmp_path / "before")
+        (tmp_path / "backup").rename(store.root)
+    else:
+        shutil.rmtree(store.root)
+        shutil.copytree(tmp_path / "backup", store.root, symlinks=True)
+    assert ids(store) == ["a/1"]
+    run(store, "a", 2, state="Canceled", created=NOW)
+    assert ids(store, "state=canceled") == ["a/2"]
+    assert ids(store, "state=failed") == []
+
+
+def test_a_run_that_was_put_back_over_another_one_is_read_again(store: StoreFolder, tmp_path: Path) -> None:
+    reserve(store, "a")
+    run(store, "a", 1, state="Failed")
+    assert ids(store, "state=failed") == ["a/1"]
+    other = run(StoreFolder(tmp_path / "other"), "a", 1, state="Completed", created=NOW)
+    for file in (other.submit, other.end):
+        file.replace(store.run("a", 1).root / file.name)
+    assert ids(store, "state=failed") == []
+    assert ids(store, "state=completed") == ["a/1"]
+
+
+def test_an_experiment_that_was_put_back_is_read_again(store: StoreFolder, tmp_path: Path) -> None:
+    reserve(store, "a")
+    run(store, "a", 1, state="Failed")
+    run(store, "b", 1)
+    assert ids(store, "state=failed") == ["a/1"]
+    run(StoreFolder(tmp_path / "other"), "a", 1, state="Completed", created=NOW)
+    shutil.rmtree(store.experiment("a"))
+    (tmp_path / "other" / "runs" / "a").rename(store.experiment("a"))
+    assert ids(store, "state=completed") == ["a/1", "b/1"]
