@@ -142,6 +142,16 @@ def _one_line(text: str) -> str:
     return " ".join(str(text).split())
 
 
+@contextmanager
+def without_limit(client: Any) -> Generator[None]:
+    """Wait for each answer as long as the engine works on it, such as on the layers of a large image."""
+    before, client.timeout = client.timeout, None
+    try:
+        yield
+    finally:
+        client.timeout = before
+
+
 def read_engine(known: Any = None) -> Engine:
     """Return what the engine tells of itself, or why there is none; `known`: a client of it."""
     try:

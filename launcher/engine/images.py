@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from docker.errors import DockerException, ImageNotFound
 from docker.utils import parse_repository_tag
 
-from launcher.engine.client import connect, in_words
+from launcher.engine.client import connect, in_words, without_limit
 from launcher.errors import EngineError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def push(client: Any, name: str, login: Login | None, progress: Progress) -> Non
     """
     where, tag = parse_repository_tag(name)
     progress.step(f"Pushing {name}")
-    with in_words(f"{name} cannot be pushed", hint=_hinted):
+    with in_words(f"{name} cannot be pushed", hint=_hinted), without_limit(client):
         stream = client.push(where, tag, stream=True, decode=True, auth_config=_auth(login, where))
         _follow(stream, f"Pushing {name}", progress)
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 from docker.types import Mount
 
 from launcher.engine.boxes import KEEPER, remove
-from launcher.engine.client import in_words
+from launcher.engine.client import in_words, without_limit
 from launcher.engine.made import own_labels, own_name
 from launcher.errors import EngineError
 
@@ -115,7 +115,7 @@ class Workbench:
             *(f"LABEL {name}={_quoted(value)}" for name, value in labels.items()),
             *(f'LABEL {name}=""' for name in own_labels()),  # those of this container
         ]
-        with in_words():
+        with in_words(), without_limit(self._client):
             made = self._client.commit(self._container)["Id"]
         build(self._client, "\n".join([f"FROM {made}", *text]) + "\n", tag, lambda _line: None)
 
