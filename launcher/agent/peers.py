@@ -12,13 +12,20 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from .channel import SILENT_S, Channel, ChannelClosed, Doorkeeper
+from .channel import HANDSHAKE_S, SILENT_S, Channel, ChannelClosed, Doorkeeper
 from .system import end_tree, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Event = Callable[[int, dict[str, Any]], object]
+
+STRANGERS = 128
+"""Connections that have not proved yet that they know the token. More of them wait in the kernel: anybody who
+reaches the port can open them, and descriptors are limited."""
+
+ACCEPT_AGAIN_S = 0.5
+"""Pause after a connection could not be accepted, such as when this process has no descriptor left."""
 
 END_WITHIN_S = 10.0
 """How long another agent has for its end before it is killed with all that is below it."""
@@ -35,11 +42,14 @@ class Peers:
         self._agents: dict[int, tuple[list[int], subprocess.Popen[bytes]]] = {}
         self._closing = False
         self._kill_at = 0.0
-        self._doors: list[Channel] = []
+        self._strangers: dict[Channel, float] = {}
+        """Until when each has to prove itself."""
         self._listener = listener
+        self._accept_at = 0.0
         listener.listen(256)
         listener.setblocking(False)
-        selector.register(listener, selectors.EVENT_READ, self._accept)
+        self._listening = False
+        self._listen()
 
     def start(self, nodes: list[int], argv: list[str], addresses: list[str], mark: str, log: str) -> None:
         """Start the agents of some nodes by one command.
@@ -94,25 +104,34 @@ class Peers:
             return
         self._closing = True
         self._kill_at = time.monotonic() + END_WITHIN_S
-        self._selector.unregister(self._listener)
+        self._stop_listening()
         self._listener.close()
-        for channel in [*self._channels.values(), *self._doors]:
+        for channel in [*self._channels.values(), *self._strangers]:
             self._selector.unregister(channel)
             channel.close()
         self._channels = {}
-        self._doors = []
+        self._strangers = {}
         for pid, (_, popen) in self._agents.items():
             if popen.args[0] == sys.executable:  # srun would kill its step; it ends when its agents do  # type: ignore[index]
                 send(pid, signal.SIGTERM)
 
     def tick(self) -> None:
-        """Notice agents that have fallen silent; kill those that do not end, such as stopped ones."""
+        """Notice agents that have fallen silent; kill those that do not end, such as stopped ones.
+
+        Drop connections that have not proved in time that they know the token.
+        """
+        now = time.monotonic()
+        for channel, until in list(self._strangers.items()):
+            if now >= until:
+                self._drop(channel)
+        if not self._closing:
+            self._listen()
         for node, channel in list(self._channels.items()):
             try:
                 channel.tick()
             except ChannelClosed as error:
                 self._lose(node, str(error))
-        if self._closing and time.monotonic() >= self._kill_at:
+        if self._closing and now >= self._kill_at:
             for pid in self._agents:
                 end_tree(pid)
 
@@ -121,15 +140,38 @@ class Peers:
         """Whether every agent that was started here has ended."""
         return not self._agents
 
+    def _listen(self) -> None:
+        """Accept connections again, if there is room for one."""
+        free = len(self._strangers) < STRANGERS and time.monotonic() >= self._accept_at
+        if free and not self._listening:
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+            self._listening = True
+
+    def _stop_listening(self) -> None:
+        if self._listening:
+            self._selector.unregister(self._listener)
+            self._listening = False
+
     def _accept(self) -> None:
         try:
             sock, _ = self._listener.accept()
-        except OSError:
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:  # the connection stays in the queue, and would wake this loop again without a pause
+            self._accept_at = time.monotonic() + ACCEPT_AGAIN_S
+            self._stop_listening()
             return
         channel = Channel(sock, SILENT_S)
-        self._doors.append(channel)
+        self._strangers[channel] = time.monotonic() + HANDSHAKE_S
         door = Doorkeeper(channel, self._token)
         self._selector.register(channel, selectors.EVENT_READ, lambda: self._admit(door))
+        if len(self._strangers) >= STRANGERS:
+            self._stop_listening()
+
+    def _drop(self, channel: Channel) -> None:
+        del self._strangers[channel]
+        self._selector.unregister(channel)
+        channel.close()
 
     def _admit(self, door: Doorkeeper) -> None:
         channel = door.channel
@@ -140,11 +182,9 @@ class Peers:
             hello = door.admit(messages[0])  # its sender waits for the answer before it says more
             node = int(hello["node"])
         except (ChannelClosed, KeyError, ValueError, TypeError):
-            self._doors.remove(channel)
-            self._selector.unregister(channel)
-            channel.close()
+            self._drop(channel)
             return
-        self._doors.remove(channel)
+        del self._strangers[channel]
         self._channels[node] = channel
         self._selector.modify(channel, selectors.EVENT_READ, lambda: self._serve(node, channel))
         self._on_event(node, dict(hello, event="hello"))

@@ -1,4 +1,5 @@
 """Several nodes acted by this machine: agents, their channels, mpirun's remote shell."""
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -7,6 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +19,7 @@ import pytest
 from launcher.agent import attempt as attempt_module
 from launcher.agent import peers as peers_module
 from launcher.agent import shim as shim_module
+from launcher.agent.channel import Channel, connect
 from launcher.agent.commands import tmp_folder
 from launcher.agent.peers import Peers
 from launcher.agent.shim import Shim
@@ -22,6 +27,7 @@ from launcher.agent.system import descendants
 
 if TYPE_CHECKING:
     import selectors
+    from collections.abc import Callable
 
     from conftest import Bench
 
@@ -153,7 +159,7 @@ def test_an_agent_that_finds_nobody_says_so(bench: Bench) -> None:
 def test_strangers_at_the_door_are_turned_away(bench: Bench) -> None:
     events: list[Any] = []
     peers = Peers(bench.loop.selector, lambda node, event: events.append((node, event)), bench.site.listen())
-    where = peers._listener.getsockname()  # pyright: ignore[reportPrivateUsage]
+    where = peers._listener.getsockname()
     strangers = [socket.create_connection(where) for _ in range(6)]
     for sock, data in zip(
         strangers, (b"[1]\n", b"{}\n", b"[" * 60_000 + b"\n", b"x" * 9000, b"", b"half"), strict=True
@@ -168,6 +174,81 @@ def test_strangers_at_the_door_are_turned_away(bench: Bench) -> None:
     assert (events, peers.gone, peers.reaped(1, 0)) == ([], True, False)
     for sock in strangers:
         sock.close()
+
+
+def test_connections_that_prove_nothing_are_bounded_and_dropped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers_module, "HANDSHAKE_S", 0.5)
+    events: list[Any] = []
+    peers = Peers(bench.loop.selector, lambda node, event: events.append((node, event)), bench.site.listen())
+    where = peers._listener.getsockname()
+    strangers = [socket.create_connection(where) for _ in range(peers_module.STRANGERS + 20)]
+    most = 0
+
+    def serve(until: Callable[[], object]) -> None:
+        nonlocal most
+        deadline = time.monotonic() + 60
+        while not until():
+            assert time.monotonic() < deadline
+            bench.loop.wait(time.monotonic() + 0.05)
+            peers.tick()
+            most = max(most, len(peers._strangers))
+
+    serve(lambda: len(peers._strangers) == peers_module.STRANGERS)
+    answer: Future[Channel] = Future()
+    address = f"127.0.0.1:{where[1]}"
+    # An agent comes behind all strangers, and is admitted as soon as their time is over.
+    join = threading.Thread(
+        target=lambda: answer.set_result(connect([address], peers._token, {"node": 1}, 60))
+    )
+    join.start()
+    serve(lambda: events and not peers._strangers)
+    join.join()
+    assert most == peers_module.STRANGERS
+    assert [(node, event["event"]) for node, event in events] == [(1, "hello")]
+    assert all(sock.recv(9999) for sock in strangers)  # the challenge
+    assert [sock.recv(1) for sock in strangers] == [b""] * len(strangers)
+    peers.close()
+    answer.result().close()
+    for sock in strangers:
+        sock.close()
+
+
+def test_a_supervisor_without_descriptors_pauses_instead_of_spinning() -> None:
+    code = """
+import os, resource, selectors, socket, time
+from launcher.agent.peers import Peers
+selector = selectors.DefaultSelector()
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+peers = Peers(selector, lambda node, event: None, listener)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+clients = [socket.create_connection(listener.getsockname()) for _ in range(10)]
+taken = []
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+began, woken = time.monotonic(), 0
+while time.monotonic() < began + 1.2:
+    for key, _ in selector.select(0.1):
+        woken += 1
+        key.data()
+    peers.tick()
+for fd in taken:
+    os.close(fd)
+while len(peers._strangers) < 10:
+    for key, _ in selector.select(0.1):
+        key.data()
+    peers.tick()
+print(woken)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert 1 <= int(done.stdout) <= 4
 
 
 SHIM = Path(peers_module.__file__).with_name("shim.sh")
