@@ -33,11 +33,21 @@ _BUSY = (
 )
 """What sbatch says when to try again may help; anything else is a refusal."""
 
-LOST_STORE, LOST_PYTHON = 71, 72
-"""Exit codes of the script where a node cannot run the agent."""
+LOST_STORE, LOST_PYTHON, FAILED_SETUP = 71, 72, 73
+"""Exit codes of the script if a node cannot run the agent."""
 
 STORE_PATIENCE_S = 20
 """A node may have cached that a new folder of a shared file system is not there."""
+
+SETUP = "compute.setup: "
+"""How the line of the job's log begins that names the setup line which failed."""
+
+_CHECK = """\
+check_setup() {{
+    code=$?
+    [ $code -eq 0 ] || {{ echo "{setup}$1 exited with $code" >&2; exit {failed_setup}; }}
+}}
+"""
 
 _AGENT = """\
 agent={agent}
@@ -137,11 +147,23 @@ class Script:
             lost_store=LOST_STORE,
             lost_python=LOST_PYTHON,
         )
-        before = "".join(f"{line}\n" for line in options.setup)
+        before = self._setup()
         if not options.teardown:
             return f'{before}{head}exec "$python" -I -S "$agent" {command}'
         after = "".join(f"{line}\n" for line in options.teardown)
         return f"{before}{head}{_THEN.format(command=command)}{after}exit $code"
+
+    def _setup(self) -> str:
+        """Return the lines of `compute.setup`, each followed by a check of its exit code."""
+        lines = self._options.setup
+        if not lines:
+            return ""
+        text = _CHECK.format(setup=SETUP, failed_setup=FAILED_SETUP)
+        for line in lines:
+            text += f"{line}\n"
+            if not line.rstrip().endswith(("\\", "&&", "|")):  # else the next line belongs to it
+                text += f"check_setup {shlex.quote(line)}\n"
+        return text
 
     def text(self, lines: str) -> str:
         """Return the file that sbatch gets, as submitit renders it."""

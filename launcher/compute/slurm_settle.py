@@ -10,7 +10,7 @@ from launcher.agent.causes import tail_lines
 from launcher.agent.sight import fresh
 from launcher.agent.slurm import KINDS
 from launcher.compute.slurm_queue import FINAL, Answer, Job, Told, ask_about, job_folder, job_id, queue
-from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE
+from launcher.compute.slurm_script import FAILED_SETUP, LOST_PYTHON, LOST_STORE, SETUP
 from launcher.spec import State
 from launcher.store import records
 from launcher.store.runs import finish
@@ -166,12 +166,15 @@ def _judge(place: _Place, job: Job, state: dict[str, Any] | None) -> tuple[State
     asked = place.run.cancel.exists()
     outcome = State.CANCELED if job.state == "CANCELLED" or asked else State.FAILED
     kind, message = KINDS.get(job.state, ("agent_lost", ""))
+    lines = list(tail_lines(str(place.folder / "slurm.log")))
+    if state is None and job.exit_code[0] == FAILED_SETUP:
+        kind = "start"
+        message = next((line for line in reversed(lines) if line.startswith(SETUP)), f"{SETUP}a line failed")
     if not message:
         message = _why(place, job, started=state is not None)
     if asked:
         kind, message = "cancel", "canceled"
     phases = (state or {}).get("phases") or [[str(State.QUEUED), 0.0]]
-    lines = list(tail_lines(str(place.folder / "slurm.log")))
     cause = {"kind": kind, "message": message, "phase": phases[-1][0], "last_lines": lines}
     return outcome, cause | {"node": job.nodes or None}
 

@@ -159,3 +159,19 @@ def test_the_scheduler_is_asked_at_most_twelve_times_a_minute(lab: SlurmLab, tmp
         watcher.communicate(timeout=120)
     asked = counted.read_text().split()
     assert 1 <= len(asked) <= 1 + (time.monotonic() - began) / 5
+
+
+def test_a_setup_line_that_fails_is_the_cause(lab: SlurmLab) -> None:
+    lab.script("print('not reached')")
+    done = lab.launch('compute.setup=["echo before", "source /no/such/conda.sh", "echo after"]', "retries=1")
+    assert (done.returncode, done.stdout) == (1, "")
+    run = read_run(lab.run())
+    assert run.state is State.FAILED
+    assert run.cause is not None
+    assert (run.cause.kind, run.cause.message) == (
+        "start",
+        "compute.setup: source /no/such/conda.sh exited with 1",
+    )
+    assert "before" in run.cause.last_lines
+    assert any("/no/such/conda.sh: No such file or directory" in line for line in run.cause.last_lines)
+    assert "after" not in run.cause.last_lines

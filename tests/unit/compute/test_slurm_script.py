@@ -21,7 +21,7 @@ from submitit.slurm import slurm as submitit_slurm
 from launcher.agent.system import handles
 from launcher.compute import slurm_script
 from launcher.compute.slurm import Slurm
-from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE, Script, send
+from launcher.compute.slurm_script import FAILED_SETUP, LOST_PYTHON, LOST_STORE, Script, send
 from launcher.errors import SubmitError
 from tests.processes import wait_for
 
@@ -197,6 +197,26 @@ def test_setup_and_teardown_are_lines_of_the_same_shell(running: Running) -> Non
     process = running.start("job", setup=lines, teardown=['echo "after $NAME"', "exit 9"])
     assert process.communicate(timeout=60) == ("before\nafter of setup\n", "")
     assert process.returncode == 9
+
+
+@pytest.mark.parametrize(
+    ("lines", "failed"),
+    [
+        (["source /no/such/conda.sh", "echo next"], "source /no/such/conda.sh exited with 1"),
+        (
+            ["f() {", "  return 3", "}", "f 'it is' \"$HOME\"", "echo next"],
+            "f 'it is' \"$HOME\" exited with 3",
+        ),
+        (["true \\", "  and more", "no-such-program", "echo next"], "no-such-program exited with 127"),
+        (["false &&", "true", "echo next"], "true exited with 1"),
+    ],
+)
+def test_a_setup_line_that_fails_ends_the_job(running: Running, lines: list[str], failed: str) -> None:
+    process = running.start("job", setup=lines, teardown=["echo after"])
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (FAILED_SETUP, "")
+    assert said.splitlines()[-1] == f"compute.setup: {failed}"
+    assert not running.told.exists()
 
 
 @pytest.mark.parametrize("teardown", [[], ["echo after"]])
