@@ -97,6 +97,7 @@ class Slurm(Here):
         self._began = time.monotonic()
         self._limit: float | None = spec["resources"]["time_limit_min"]
         self._index = os.environ.get("SLURM_ARRAY_TASK_ID")
+        self._log = "slurm.log" if self._index is None else "slurm-%s.log" % self._index
         array = os.environ.get("SLURM_ARRAY_JOB_ID")
         self.job = "%s_%s" % (array, self._index) if array else os.environ["SLURM_JOB_ID"]
 
@@ -248,7 +249,7 @@ class Slurm(Here):
         pattern = (
             r"\*\*\* JOB %s ON \S+ CANCELLED AT [\d:T-]+(?: DUE TO ([A-Z ]+))?" % os.environ["SLURM_JOB_ID"]
         )
-        told = re.findall(pattern, tail(os.path.join(self._folder, "slurm.log")))
+        told = re.findall(pattern, tail(os.path.join(self._folder, self._log)))
         if told:
             return next((state for words, state in _WORDS if told[-1].startswith(words)), "CANCELLED")
         listed = _output(

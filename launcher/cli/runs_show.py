@@ -79,7 +79,7 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
     yield from _frozen(run)
     job = job_of(run.folder)
     if job is not None:
-        yield "job", f"{job[0]} of Slurm\n{job[1] / 'slurm.log'}"
+        yield "job", f"{job[0]} of Slurm\n{job[1]}"
     if len(run.attempts) > 1:
         yield "attempts", f"{len(run.attempts)}; `runs logs --attempt K {run.id}` shows the logs of one"
     if run.processes:

@@ -37,7 +37,7 @@ def cancel(runs: Iterable[RunFolder]) -> str:
 
 
 def job_of(run: RunFolder) -> tuple[str, Path] | None:
-    """Return the id of a run's job, the newest where it was submitted again, and the folder of its script."""
+    """Return the id of a run's job, the newest where it was submitted again, and its log."""
     if not _scheduled(run):
         return None
     from launcher.compute import slurm_queue  # noqa: PLC0415  # local runs have no use for it
@@ -47,7 +47,7 @@ def job_of(run: RunFolder) -> tuple[str, Path] | None:
         found = slurm_queue.job_id(*place) if place is not None else None
     except OSError:  # deleted with its sweep
         return None
-    return None if place is None or found is None else (found, place[0])
+    return None if place is None or found is None else (found, slurm_queue.job_log(*place))
 
 
 def _scheduled(run: RunFolder) -> bool:

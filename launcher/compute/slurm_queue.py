@@ -211,6 +211,13 @@ def job_folder(run: RunFolder) -> tuple[Path, int | None] | None:
     return (folder, job["index"]) if folder.is_dir() else None  # the run may be being deleted
 
 
+def job_log(folder: Path, index: int | None) -> Path:
+    """Return what Slurm and the script printed for one run; the members of an array each have a log."""
+    if index is None:
+        return folder / "slurm.log"
+    return folder / f"slurm-{index}.log"
+
+
 def job_id(folder: Path, index: int | None, jobs: Iterable[Job] = ()) -> str | None:
     """Return the id of the newest job of a submission; of one whose id was not recorded, by its folder."""
     middle = "" if index is None else f"{index}."

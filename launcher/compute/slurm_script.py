@@ -126,7 +126,8 @@ class Script:
         options = self._options
         further: dict[str, Any] = {
             "chdir": self.folder,  # also how the job is found again
-            "output": str(self.folder / "slurm.log").replace("%", "%%"),
+            "output": str(self.folder).replace("%", "%%")
+            + ("/slurm.log" if self._members is None else "/slurm-%a.log"),
             "signal": f"B:USR2@{options.grace_s + 5}",
             "export": options.export,
             "requeue" if self._spec["retries"] else "no-requeue": True,

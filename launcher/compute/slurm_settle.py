@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from launcher.agent.causes import tail_lines
 from launcher.agent.sight import fresh
 from launcher.agent.slurm import KINDS
-from launcher.compute.slurm_queue import FINAL, Answer, Job, Told, ask_about, job_folder, job_id, queue
+from launcher.compute.slurm_queue import (
+    FINAL,
+    Answer,
+    Job,
+    Told,
+    ask_about,
+    job_folder,
+    job_id,
+    job_log,
+    queue,
+)
 from launcher.compute.slurm_script import FAILED_SETUP, LOST_PYTHON, LOST_STORE, SETUP
 from launcher.spec import State
 from launcher.store import records
@@ -33,6 +43,12 @@ NO_OUTPUT = 53
 REQUEUE_WITHIN_S = 60.0
 """For Slurm to requeue a job that lost its node or its place."""
 
+GONE = "GONE"
+"""In place of a state, of a job that Slurm knows nothing of any more."""
+
+CANCELED = "CANCELLED AT"
+"""What Slurm writes into the log of a job that somebody has canceled while it ran (seen with 22.05)."""
+
 _REQUEUED = ("NODE_FAIL", "PREEMPTED")
 
 
@@ -42,6 +58,7 @@ class _Place(NamedTuple):
     run: RunFolder
     folder: Path
     id: str | None
+    log: Path
 
 
 def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
@@ -53,7 +70,7 @@ def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
         found = None if run.end.exists() else job_folder(run)
         if found is None:
             continue
-        place = _Place(run, found[0], job_id(*found, answer.jobs.values()))
+        place = _Place(run, found[0], job_id(*found, answer.jobs.values()), job_log(*found))
         job = answer.jobs.get(place.id or "")
         if place.id is None:
             _never_submitted(place, answer)
@@ -71,18 +88,21 @@ def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
         for place in settled if told is not None else ():
             job = told.jobs.get(place.id or "") if told is not None else None
             job = job or _vanished(place.id or "", answer, told)
-            if job is not None and job.state in FINAL:
+            if job is not None and (job.state in FINAL or job.state == GONE):
                 _over(place, job)
     return said
 
 
 def _vanished(name: str, answer: Answer, told: Told | None) -> Job | None:
-    """Return the end of an array's member of which nothing is left: it was canceled before it began."""
+    """Return the end of an array's member that Slurm knows nothing of any more, although it knows others.
+
+    Either it was canceled before it began, or Slurm has lost its state: nobody can tell which.
+    """
     array, several, _ = name.partition("_")
     if not several or told is None or not told.whole:
         return None
     known = any(other.partition("_")[0] == array for other in (*answer.jobs, *told.jobs))
-    return Job(name, "CANCELLED", "", "", "", "", "", "") if known else None
+    return Job(name, GONE, "", "", "", "", "", "") if known else None
 
 
 def _age_of(place: _Place) -> float:
@@ -163,29 +183,52 @@ def _submitted_again(place: _Place) -> bool:
 
 def _judge(place: _Place, job: Job, state: dict[str, Any] | None) -> tuple[State, dict[str, Any]]:
     """Return how a run ended whose agent left no word."""
-    asked = place.run.cancel.exists()
-    outcome = State.CANCELED if job.state == "CANCELLED" or asked else State.FAILED
+    lines = list(tail_lines(str(place.log)))
+    outcome = State.FAILED
     kind, message = KINDS.get(job.state, ("agent_lost", ""))
-    lines = list(tail_lines(str(place.folder / "slurm.log")))
-    if state is None and job.exit_code[0] == FAILED_SETUP:
-        kind = "start"
-        message = next((line for line in reversed(lines) if line.startswith(SETUP)), f"{SETUP}a line failed")
-    if not message:
-        message = _why(place, job, started=state is not None)
-    if asked:
-        kind, message = "cancel", "canceled"
+    if place.run.cancel.exists():
+        outcome, kind, message = State.CANCELED, "cancel", "canceled"
+    elif job.state == "CANCELLED" and _was_canceled(job, lines):
+        outcome = State.CANCELED
+    elif state is not None:
+        if job.state == "CANCELLED" or not message:
+            ended = _said(job)
+            kind = "agent_lost"
+            message = f"the agent of job {job.id} on {job.nodes} ended without a word ({ended})"
+    elif not message or job.state == "CANCELLED":
+        kind, message = _why_not_begun(place, job, lines)
     phases = (state or {}).get("phases") or [[str(State.QUEUED), 0.0]]
     cause = {"kind": kind, "message": message, "phase": phases[-1][0], "last_lines": lines}
     return outcome, cause | {"node": job.nodes or None}
 
 
-def _why(place: _Place, job: Job, *, started: bool) -> str:
+def _was_canceled(job: Job, lines: list[str]) -> bool:
+    """Return whether somebody canceled a job. Slurm also says CANCELLED of one whose prolog has failed."""
+    return job.nodes in {"", "None assigned"} or any(CANCELED in line for line in lines)
+
+
+def _why_not_begun(place: _Place, job: Job, lines: list[str]) -> tuple[str, str]:
+    """Return kind and message for a job whose agent did not begin."""
     code, signum = job.exit_code
-    ended = f"Slurm says {job.state}, exit code {code}" + (f", signal {signum}" if signum else "")
-    if started:
-        return f"the agent of job {job.id} on {job.nodes} ended without a word ({ended})"
+    ended = _said(job)
+    if job.state == GONE:
+        lost = (
+            f"Slurm knows nothing of job {job.id} any more: it was canceled before it began, or Slurm lost it"
+        )
+        return "agent_lost", lost
+    if code == FAILED_SETUP:
+        found = (line for line in reversed(lines) if line.startswith(SETUP))
+        return "start", next(found, f"{SETUP}a line failed")
     if code == LOST_STORE or signum == NO_OUTPUT:
-        return f"{job.nodes} does not see the store {place.run.root.parents[2]} ({ended})"
+        return "agent_lost", f"{job.nodes} does not see the store {place.run.root.parents[2]} ({ended})"
     if code == LOST_PYTHON:
-        return f"{job.nodes} has no Python for the agent; set compute.python ({ended})"
-    return f"job {job.id} on {job.nodes} ended before its agent began ({ended})"
+        return "agent_lost", f"{job.nodes} has no Python for the agent; set compute.python ({ended})"
+    if job.state == "CANCELLED":
+        word = lines[-1] if lines else "Slurm gives no reason; the logs of slurmctld and slurmd do"
+        return "node_fail", f"Slurm could not start job {job.id} on {job.nodes}: {word}"
+    return "agent_lost", f"job {job.id} on {job.nodes} ended before its agent began ({ended})"
+
+
+def _said(job: Job) -> str:
+    code, signum = job.exit_code
+    return f"Slurm says {job.state}, exit code {code}" + (f", signal {signum}" if signum else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +14,6 @@ from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import until
 from tests.integration.slurm.lab import SlurmLab
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 SLEEPS = "import time; print('up', flush=True); time.sleep(300)"
 TWO_NODES = ("distribution=torch", "nodes=2")
@@ -282,3 +278,27 @@ def test_a_member_of_an_array_is_requeued_alone(lab: SlurmLab) -> None:
     done = lab.launch("-m", "env.X=0,1,2", "retries=1")
     assert done.returncode == 0, done.stderr
     assert [read_run(lab.run(number)).attempts for number in (1, 2, 3)] == [(0,), (0, 1), (0,)]
+
+
+def test_a_prolog_that_fails_is_a_fault_of_the_node_and_no_cancel(lab: SlurmLab) -> None:
+    """Slurm says CANCELLED of a job whose prolog has failed and that may not be requeued."""
+    prolog = lab.source.parent / "prolog"
+    prolog.write_text("#!/bin/sh\nexit 1\n")
+    prolog.chmod(0o755)
+    conf = Path(lab.env["SLURM_CONF"])
+    before = conf.read_text()
+    lab.script("print('not reached')")
+    conf.write_text(f"{before}Prolog={prolog}\n")
+    try:
+        lab.slurm("scontrol", "reconfigure")
+        lab.submit("compute.nodelist=node2")
+        run = lab.over(lab.run())
+    finally:
+        conf.write_text(before)
+        lab.slurm("scontrol", "reconfigure")
+        lab.slurm("scontrol", "update", "nodename=node2", "state=resume")
+        until(lambda: lab.cluster.idle() == lab.cluster.nodes, "idle nodes")
+    assert run.state is State.FAILED
+    assert run.cause is not None
+    assert run.cause.kind == "node_fail"
+    assert run.cause.message.endswith("on node2: Error running slurm prolog: 1")

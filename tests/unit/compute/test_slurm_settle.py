@@ -43,7 +43,6 @@ def run(scheduled: Scheduled) -> RunFolder:
     ("state", "ends", "kind"),
     [
         ("BOOT_FAIL", State.FAILED, "node_fail"),
-        ("CANCELLED", State.CANCELED, "cancel"),
         ("COMPLETED", State.FAILED, "agent_lost"),
         ("DEADLINE", State.FAILED, "time_limit"),
         ("FAILED", State.FAILED, "agent_lost"),
@@ -70,7 +69,65 @@ def test_a_job_that_is_over_ends_its_run(  # noqa: PLR0913, PLR0917  # a table
 
 
 def test_every_state_that_ends_is_tested() -> None:
-    assert len(slurm_queue.FINAL) == 9
+    assert len(slurm_queue.FINAL) == 9  # and CANCELLED, below
+
+
+CANCELED_LINE = "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-01-02T03:04:05 ***"
+PROLOG_LINE = "Error running slurm prolog: 1"
+UNSTARTED = "Slurm could not start job 7 on n1: "
+
+
+@pytest.mark.parametrize(
+    ("nodes", "log", "started", "ends", "kind", "message"),
+    [
+        ("", "", False, State.CANCELED, "cancel", "canceled by scancel"),
+        ("None assigned", "", False, State.CANCELED, "cancel", "canceled by scancel"),
+        ("n1", CANCELED_LINE, False, State.CANCELED, "cancel", "canceled by scancel"),
+        ("n1", CANCELED_LINE, True, State.CANCELED, "cancel", "canceled by scancel"),
+        ("n1", PROLOG_LINE, False, State.FAILED, "node_fail", f"{UNSTARTED}{PROLOG_LINE}"),
+        ("n1", "", False, State.FAILED, "node_fail", f"{UNSTARTED}Slurm gives no reason"),
+        ("n1", "", True, State.FAILED, "agent_lost", "the agent of job 7 on n1 ended without a word"),
+    ],
+)  # fmt: skip
+def test_canceled_needs_evidence_of_a_cancel(  # noqa: PLR0913, PLR0917  # a table
+    scheduled: Scheduled,
+    run: RunFolder,
+    nodes: str,
+    log: str,
+    started: bool,
+    ends: State,
+    kind: str,
+    message: str,
+) -> None:
+    (scheduled.folder() / "slurm.log").write_text(log)
+    if started:
+        scheduled.attempt(run, 0, "Starting", "Running")
+    scheduled.says(scheduled.line("7", "CANCELLED", nodes=nodes))
+    settle([run])
+    assert (read_run(run).state, cause_of(run).kind) == (ends, kind)
+    assert cause_of(run).message.startswith(message)
+
+
+def test_members_that_slurm_has_forgotten_are_not_said_to_be_canceled(scheduled: Scheduled) -> None:
+    runs = [scheduled.run(number, index=number - 1) for number in (1, 2)]
+    note_job(scheduled.folder(0), "9")
+    scheduled.forgotten_since(0)
+    scheduled.says(scheduled.line("9_7", "RUNNING", folder=str(scheduled.folder(0))))
+    scheduled.stand_ins.make("sacct", says="")
+    settle(runs)
+    for index, run in enumerate(runs):
+        assert read_run(run).state is State.FAILED
+        assert cause_of(run).message.startswith(f"Slurm knows nothing of job 9_{index} any more: it was")
+
+
+def test_the_cause_of_a_member_quotes_its_own_log(scheduled: Scheduled) -> None:
+    runs = [scheduled.run(number, index=number - 1) for number in (1, 2)]
+    note_job(scheduled.folder(0), "9")
+    for index in (0, 1):
+        (scheduled.folder(0) / f"slurm-{index}.log").write_text(f"words of {index}\n")
+    scheduled.says(scheduled.line("9_0", "FAILED"), scheduled.line("9_1", "FAILED"))
+    settle(runs)
+    assert [cause_of(run).last_lines for run in runs] == [("words of 0",), ("words of 1",)]
 
 
 @pytest.mark.parametrize(
