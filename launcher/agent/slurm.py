@@ -40,6 +40,7 @@ _WORD = "launcher: "
 # On every other node: `sh -c … sh PYTHON AGENT ARGUMENTS`. A folder that is listed is there, and only a stale
 # cache of this node says otherwise.
 _SEES = """\
+unset SLURM_OVERLAP
 python=$1 agent=$2 tries=0
 until [ -r "$agent/__main__.py" ]; do
     tries=$((tries + 1))
@@ -260,7 +261,16 @@ class Slurm(Here):
 
 def srun(options: dict[str, Any], nodes: int) -> list[str]:
     """Return the srun that starts one process on each of so many nodes after the first."""
-    argv = ["srun", "--nodes=%d" % nodes, "--ntasks=%d" % nodes, "--ntasks-per-node=1"]
+    # The agents' step leaves the nodes free for steps that a user's own srun starts. A variable, because
+    # Slurm before 20.11 refuses the option.
+    argv = [
+        "env",
+        "SLURM_OVERLAP=1",
+        "srun",
+        "--nodes=%d" % nodes,
+        "--ntasks=%d" % nodes,
+        "--ntasks-per-node=1",
+    ]
     argv += ["--relative=1", "--export=ALL", "--input=none", "--unbuffered", "--kill-on-bad-exit=0"]
     argv += ["--mpi=none", "--cpu-bind=none", "--mem=0", "--chdir=/", "--job-name=agents", "--quiet"]
     # Without --cpus-per-task a step may use all that the job has on a node, and is bound to none of it.

@@ -42,6 +42,9 @@ STORE_PATIENCE_S = 20
 SETUP = "compute.setup: "
 """How the line of the job's log begins that names the setup line which failed."""
 
+_FREE = "unset SLURM_EXPORT_ENV\n"
+"""sbatch leaves its own `--export` to every srun in the job, which would start programs without variables."""
+
 _CHECK = """\
 check_setup() {{
     code=$?
@@ -150,9 +153,9 @@ class Script:
         )
         before = self._setup()
         if not options.teardown:
-            return f'{before}{head}exec "$python" -I -S "$agent" {command}'
+            return f'{_FREE}{before}{head}exec "$python" -I -S "$agent" {command}'
         after = "".join(f"{line}\n" for line in options.teardown)
-        return f"{before}{head}{_THEN.format(command=command)}{after}exit $code"
+        return f"{_FREE}{before}{head}{_THEN.format(command=command)}{after}exit $code"
 
     def _setup(self) -> str:
         """Return the lines of `compute.setup`, each followed by a check of its exit code."""

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Single:
-    """One process; more nodes or processes need another distribution."""
+    """One process. On a cluster it may have more nodes, for a command that starts others there by itself."""
 
     kind: ClassVar[str] = "single"
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Distribution.check`."""
         del facts
+        if spec.compute.kind == "slurm":  # srun reaches them
+            return
         for key in ("nodes", "processes_per_node"):
             given = getattr(spec.resources, key)
             if given > 1:

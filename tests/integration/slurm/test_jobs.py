@@ -175,3 +175,29 @@ def test_a_setup_line_that_fails_is_the_cause(lab: SlurmLab) -> None:
     assert "before" in run.cause.last_lines
     assert any("/no/such/conda.sh: No such file or directory" in line for line in run.cause.last_lines)
     assert "after" not in run.cause.last_lines
+
+
+def test_a_command_calls_srun_itself(lab: SlurmLab) -> None:
+    command = "command=[srun,-n1,sh,-c,'echo $A $SLURM_PROCID']"
+    done = lab.launch("script=null", command, "env.A=5")
+    assert (done.returncode, done.stdout) == (0, "5 0\n"), done.stderr
+
+
+def test_one_command_has_all_nodes_for_its_own_srun(lab: SlurmLab) -> None:
+    lab.script(
+        "import subprocess\n"
+        "print(*sorted(subprocess.check_output(['srun', 'sh', '-c', 'uname -n'], text=True).split()))\n"
+    )
+    done = lab.launch("nodes=2", "processes_per_node=2", "compute.nodelist='node[1-2]'")
+    assert (done.returncode, done.stdout) == (0, "node1 node1 node2 node2\n"), done.stderr
+
+
+def test_a_rank_calls_srun_beside_the_agents(lab: SlurmLab) -> None:
+    lab.script(
+        "import os, subprocess\n"
+        "if os.environ['RANK'] == '0':\n"
+        "    command = ['srun', '-N2', '-n2', 'sh', '-c', 'uname -n; echo ${SLURM_OVERLAP-none}']\n"
+        "    print(*sorted(subprocess.check_output(command, text=True, timeout=100).split()))\n"
+    )
+    done = lab.launch("distribution=torch", "nodes=2", "compute.nodelist='node[1-2]'")
+    assert (done.returncode, done.stdout) == (0, "node1 node2 none none\n"), done.stderr

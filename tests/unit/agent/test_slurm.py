@@ -145,7 +145,7 @@ def test_one_srun_starts_the_other_agents(job: Job, monkeypatch: pytest.MonkeyPa
     [(nodes, argv, addresses, mark, log)] = started
     assert (nodes, addresses, mark) == ([1, 2], ["10.0.0.5", "10.1.0.5"], "/run#0")
     assert log == "/run/attempts/0/node-1.log"
-    assert argv[:3] == ["srun", "--nodes=2", "--ntasks=2"]
+    assert argv[:5] == ["env", "SLURM_OVERLAP=1", "srun", "--nodes=2", "--ntasks=2"]
     place = argv.index("--overlap")
     assert argv[place + 1] == "--comment=it's"
     done = subprocess.run(argv[place + 2 :], capture_output=True, text=True, check=True, timeout=60)
