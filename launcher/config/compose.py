@@ -1,7 +1,7 @@
 """Composition: from override texts to one configuration, by Hydra's internals.
 
-What is used of Hydra here and in `overrides` is public in spirit only, so hydra-core is pinned and
-tests/property compares every result with Hydra's own composition.
+What is used of Hydra here, in `hydra_loader` and in `overrides` is public in spirit only, so hydra-core is
+pinned and tests/property compares every result with Hydra's own composition.
 """
 # ruff: noqa: SLF001
 # pyright: reportPrivateUsage=false
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hydra import version
@@ -28,20 +27,16 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from launcher.config import resolvers, schema
+from launcher.config.hydra_loader import HydraLoader, installed_conf
 from launcher.config.nodes import children, stored
-from launcher.config.overrides import Parser, keep_text
+from launcher.config.overrides import Parser
+from launcher.config.text import restore_overrides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from hydra.core.override_parser.types import Override
-
-
-def installed_conf() -> Path:
-    """Return the folder of the groups that come with this package."""
-    package = Path(__file__).resolve().parents[1]
-    beside = package / "conf"  # in the wheel
-    return beside if beside.is_dir() else package.parent / "conf"
 
 
 class _Repository(CachingConfigRepository):
@@ -79,7 +74,7 @@ class Composer:
         schema.register(ConfigStore.instance())
         setup_globals()
         resolvers.register()
-        self.loader = ConfigLoaderImpl(self.search_path())
+        self.loader = HydraLoader(self.search_path())
         self.parser = Parser(self.loader)
         self._groups: dict[tuple[str, ...], Composed] = {}
 
@@ -101,7 +96,7 @@ class Composer:
         return path
 
     def compose(self, overrides: Sequence[Override]) -> Composed:
-        """Compose as Hydra does, and keep text as text.
+        """Compose in launcher's order of values, with text as it was written.
 
         Raises:
             NeedsHydraError: see `compose_whole`.
@@ -153,16 +148,14 @@ class Composer:
     def apply(self, config: DictConfig, values: Sequence[Override]) -> DictConfig:
         """Put the values into a configuration, which is changed and returned."""
         ConfigLoaderImpl._apply_overrides_to_config(list(values), config)
-        keep_text(config, values)
+        restore_overrides(config, values)
         if _mentions_hydra(config):
             raise NeedsHydraError
         return config
 
     def is_choice(self, override: Override) -> bool:
-        """Tell whether an override chooses of a group; a mapping for a group is a value."""
-        return not isinstance(override.value(), dict) and self.loader.repository.group_exists(
-            override.key_or_group
-        )
+        """Return whether an override chooses of a group; a mapping for a group is a value."""
+        return self.loader.is_choice(override)
 
     def options(self, group: str) -> list[str]:
         """Return the names of a group's choices."""
@@ -178,14 +171,13 @@ class Composer:
         from hydra.types import RunMode  # noqa: PLC0415
 
         JobRuntime().set("name", "launcher")
-        loader = ConfigLoaderImpl(self.search_path(whole=True))
+        loader = HydraLoader(self.search_path(whole=True))
         words = [cast("str", override.input_line) for override in overrides]
         config = loader.load_configuration(self.primary, words, RunMode.RUN)
         if number is not None:
             with_job = {"hydra": {"job": {"id": str(number), "num": number}}}
             config.merge_with(with_job)
         HydraConfig.instance().set_config(config)
-        keep_text(config, [override for override in overrides if not self.is_choice(override)])
         choices = OmegaConf.to_container(config.hydra.runtime.choices)
         return Composed(config, cast("dict[str, str | None]", choices))
 

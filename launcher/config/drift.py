@@ -6,11 +6,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import yaml
 
+from launcher.config.arguments import NumberText
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _ABSENT = object()
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
+
+
+class _Loader(_Base):
+    """Reads numbers as they are written: the arguments 1.10 and 1.1 differ."""
+
+
+def _construct(_: Any, node: yaml.ScalarNode) -> NumberText:
+    return NumberText(node.value)
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _construct)
 
 
 class Difference(NamedTuple):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from launcher.config.arguments import POSITIONAL, NumberText, positional
 from launcher.config.overrides import quoted
 from launcher.errors import Problem
 
@@ -26,13 +27,17 @@ OUTPUTS: Final = f"{RUN_DIR}=outputs"
 def words(args: Mapping[Any, Any], problems: list[Problem]) -> tuple[str, ...]:
     """Return overrides in order; what cannot be one is added to `problems`.
 
-    Nested mappings are dotted keys. Hydra's own files go to the run's outputs unless `args` tells another
+    Nested mappings are dotted keys; the elements of `_` stand as they are.
+    Hydra's own files go to the run's outputs unless `args` tells another
     place; `hydra.run.dir: null` leaves it to the app.
     """
     given = dict(_leaves(args, ""))
     leave = given.get(RUN_DIR, "") is None
     elements = [] if RUN_DIR in given else [OUTPUTS]
     for key, value in given.items():
+        if key == POSITIONAL:
+            elements += positional(value, problems)
+            continue
         if leave and key == RUN_DIR:
             continue
         if not KEY.fullmatch(key):
@@ -58,7 +63,7 @@ def _text(key: str, value: Any, problems: list[Problem]) -> str:
     """Return a value as Hydra's grammar reads it back."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float, NumberText)):
         return str(value)
     if isinstance(value, str):
         plain = PLAIN.fullmatch(value) and value.lower() not in WORDS

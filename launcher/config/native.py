@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import re
-import sys
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import hydra
 from hydra._internal.hydra import Hydra
-from hydra.core.config_store import ConfigStore
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from launcher.config import resolvers, schema
-from launcher.config.compose import Composed, Composer, NeedsHydraError, installed_conf
-from launcher.config.explain import ERRORS, explain
+from launcher.config import schema
+from launcher.config.compose import Composed, Composer, NeedsHydraError
+from launcher.config.explain import ERRORS, explain, told
+from launcher.config.hydra_loader import HydraLoader
 from launcher.config.load import Loader
-from launcher.config.overrides import keep_text, quoted
+from launcher.config.overrides import quoted
 from launcher.config.resolve import resolve
 from launcher.errors import ConfigError
 from launcher.project import find_project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hydra.core.config_loader import ConfigLoader
 
@@ -80,9 +79,9 @@ def show(line: CommandLine, cwd: Path | None = None) -> int:
         loader.compose(overrides)
         if {"-h", "--help"} & set(flags):
             flags.append(f"hydra.help.template={quoted(HELP.format(groups=_groups(loader.composer)))}")
-        return _main(line, loader.composer, flags, _nothing)
+        return _answer(line, loader.composer, flags)
     with redirect_stdout(StringIO()) as said:
-        code = _main(line, loader.composer, flags, _nothing)
+        code = _answer(line, loader.composer, flags)
     words = said.getvalue().split()
     internal = re.compile(r"(schema|hydra)[./]?$")  # of no use to whoever completes a word
     print(" ".join(word for word in words if not internal.match(word)))  # noqa: T201  # the answer
@@ -131,7 +130,7 @@ def run(line: CommandLine, task: Callable[[LaunchRequest], Any], cwd: Path | Non
             for group, name in OURS.items()
             if group not in given and choices[group] == BASIC
         ]
-        app = Hydra.create_main_hydra2("launcher", loader.composer.search_path(whole=True))
+        app = _app(loader.composer)
         start = app.multirun if line.multirun else app.run
         start(line.primary, job, [*ours, *line.overrides])
     except ERRORS as error:
@@ -154,7 +153,8 @@ def jobs(
             config.hydra.job.id = str(number)
             config.hydra.job.num = number
         HydraConfig.instance().set_config(config)
-        yield config, _request(config, list(overrides), dict(config.hydra.runtime.choices))
+        words = list(config.hydra.overrides.task)  # as they were written
+        yield config, _request(config, words, dict(config.hydra.runtime.choices))
 
 
 def _request(config: DictConfig, words: list[str], choices: dict[str, Any]) -> LaunchRequest:
@@ -162,46 +162,43 @@ def _request(config: DictConfig, words: list[str], choices: dict[str, Any]) -> L
         raise ConfigError(
             ["hydra/launcher=launcher: this app's configuration is not launcher's. Try launcher_local"]
         )
-    composer = Composer()
-    values = [each for each in composer.parser.parse(words, []) if not composer.is_choice(each)]
-    keep_text(config, values)
     return resolve(Composed(config, choices), words, find_project(), Path.cwd())
 
 
-def _main(line: CommandLine, composer: Composer, flags: Sequence[str], task: Callable[..., Any]) -> int:
-    """Run `hydra.main`; return the exit code."""
-    schema.register(ConfigStore.instance())
-    resolvers.register()
-    words = [*flags, *line.overrides]
-    if composer.conf is not None:
-        words += ["--config-dir", str(installed_conf())]  # after the project's own
-    main = hydra.main(
-        version_base="1.3", config_path=str(composer.conf or installed_conf()), config_name=line.primary
-    )(task)
-    with _arguments(words):
-        try:
-            main()
-        except SystemExit as end:
-            return 0 if end.code in {None, 0} else FAILED
-    return 0
+def _app(composer: Composer) -> Hydra:
+    """Return Hydra's application object with launcher's loader."""
+    app = Hydra("launcher", HydraLoader(composer.search_path(whole=True)))
+    GlobalHydra.instance().initialize(app)
+    return app
 
 
-@contextmanager
-def _arguments(words: Sequence[str]) -> Generator[None]:
-    """Let `hydra.main` see these words: it reads nothing else."""
-    before = sys.argv
-    sys.argv = [before[0], *words]
+def _answer(line: CommandLine, composer: Composer, flags: Sequence[str]) -> int:
+    """Let Hydra print what its flags ask for; return the exit code."""
+    parser = get_args_parser()
+    app = _app(composer)
     try:
-        yield
+        asked = parser.parse_args([*flags, *line.overrides])
+        if asked.help:
+            app.app_help(line.primary, parser, asked)
+        elif asked.hydra_help:
+            app.hydra_help(line.primary, parser, asked)
+        elif asked.info is not None:
+            app.show_info(asked.info, line.primary, asked.overrides)
+        elif asked.shell_completion:
+            app.shell_completion(line.primary, asked.overrides)
+        elif asked.cfg is not None:
+            app.show_cfg(line.primary, asked.overrides, asked.cfg, asked.package, asked.resolve)
+        else:
+            raise ConfigError([f"{flags[0]}: this flag goes with --cfg"])
+    except SystemExit as end:
+        return 0 if end.code in {None, 0} else FAILED
+    except ERRORS as error:
+        raise ConfigError([told(error)]) from error
     finally:
-        sys.argv = before
+        GlobalHydra.instance().clear()
+    return 0
 
 
 def _groups(composer: Composer) -> str:
     groups = [group for group in composer.loader.list_groups("") if group not in {"hydra", "schema"}]
     return "\n".join(f"{group}: {', '.join(composer.options(group))}" for group in sorted(groups))
-
-
-def _nothing(config: DictConfig) -> None:
-    """Stand in for a task where Hydra only shows something."""
-    del config

@@ -13,7 +13,7 @@ from omegaconf._utils import split_key
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from omegaconf import StringNode
+    from omegaconf import ValueNode
 
 __all__ = [
     "child",
@@ -21,12 +21,19 @@ __all__ = [
     "copied",
     "element_type",
     "find",
+    "is_number",
     "is_optional",
     "object_type",
+    "remove",
+    "set_flag",
     "set_text",
     "split_key",
     "stored",
+    "target",
 ]
+
+_NUMBER = "written_as_number"
+"""A flag of nodes."""
 
 
 def stored(node: Any) -> Any:
@@ -90,6 +97,28 @@ def object_type(node: Any) -> Any:
     return node._metadata.object_type
 
 
-def set_text(node: StringNode, text: str) -> None:
-    """Set a text in place of another; a read-only flag is no hindrance."""
+def remove(node: DictConfig, key: str) -> None:
+    """Remove a key, also of a closed mapping."""
+    stored(node).pop(key)
+
+
+def target(node: Any) -> Any:
+    """Return the node that a node's interpolation leads to, else the node itself."""
+    return node._dereference_node()
+
+
+def set_text(node: ValueNode, text: str, *, number: bool = False) -> None:
+    """Set a text in place of a value, also if the node is read-only; `number`: it was written as a number."""
     node._val = text
+    if number or is_number(node):
+        set_flag(node, _NUMBER, number or None)
+
+
+def is_number(node: Any) -> bool:
+    """Return whether the text of a node was written as a number, without quotes."""
+    return bool(node._metadata.flags and node._metadata.flags.get(_NUMBER))
+
+
+def set_flag(node: Any, flag: str, value: bool | None) -> None:  # as OmegaConf has it
+    """Set a flag of a node, or remove it with None."""
+    node._set_flag(flag, value)

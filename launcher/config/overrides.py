@@ -6,21 +6,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
 from hydra.core.override_parser.overrides_visitor import HydraOverrideVisitor
-from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 from hydra.grammar.gen.OverrideLexer import CommonTokenStream, InputStream, OverrideLexer
 from hydra.grammar.gen.OverrideParser import OverrideParser
-from omegaconf import DictConfig, ListConfig, StringNode
 
+from launcher.config.arguments import POSITIONAL
 from launcher.config.describe import unreadable
-from launcher.config.nodes import children, find, set_text
+from launcher.config.files import FLOAT, INT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
     from launcher.errors import Problem
@@ -54,6 +56,7 @@ class Parser:
         if word not in self._parsed:
             override = self._parser.parse_override(word)
             override.config_loader = self._loader
+            override._value = whole_args(override.key_or_group, override._value)
             self._parsed[word] = override
         return self._parsed[word]
 
@@ -65,17 +68,46 @@ class Parser:
             return False
 
 
+class _Int(int):
+    """A whole number that prints as it was typed."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class _Float(float):
+    """A number that prints as it was typed."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class _Raw(HydraOverrideVisitor):
-    """Sees numbers and booleans as the text that was typed: `2.10` is not 2.1."""
+    """Sees numbers and booleans with the text that was typed: `2.10` is not 2.1. Functions can still sort."""
 
     def _createPrimitive(self, ctx: Any) -> Any:  # noqa: N802  # Hydra's name
         value: Any = super()._createPrimitive(ctx)
-        return ctx.getText().strip() if isinstance(value, (bool, int, float)) else value
+        text = ctx.getText().strip()
+        if isinstance(value, bool):
+            return text
+        if isinstance(value, (int, float)):
+            number = _Int(value) if isinstance(value, int) else _Float(value)
+            number.text = text
+            return number
+        return value
 
     def visitFunction(self, ctx: Any) -> Any:  # noqa: N802  # Hydra's name
-        if ctx.getChild(0).getText() == "choice":
+        if ctx.getChild(0).getText() in _KEEPING:
             return super().visitFunction(ctx)
-        return HydraOverrideVisitor(self.functions).visitFunction(ctx)  # casts and ranges need numbers
+        return HydraOverrideVisitor(self.functions).visitFunction(ctx)  # its types must match exactly
+
+
+_KEEPING: Final = {"choice", "shuffle", "sort", "str", "tag"}
+"""Functions of Hydra that return what they are given."""
 
 
 def _raw(line: str) -> Any:
@@ -85,53 +117,61 @@ def _raw(line: str) -> Any:
 
 
 def raw_value(override: Override) -> Any:
-    """Return an override's value with numbers and booleans as they were typed."""
-    return Override._convert_value(_raw(cast("str", override.input_line)))
+    """Return an override's value with numbers that print as they were typed, and booleans as texts."""
+    line, value = cast("str", override.input_line), override.value()
+    typed = line.partition("=")[2].strip()
+    if not has_number(value) and "str(" not in typed:
+        return value
+    if isinstance(value, (int, float)) and (INT.match(typed) or FLOAT.match(typed)):
+        return typed  # the usual case, without a second parse
+    return Override._convert_value(whole_args(override.key_or_group, _raw(line)))
+
+
+def has_number(value: Any) -> bool:
+    """Return whether there are numbers or booleans in an override's value."""
+    if isinstance(value, dict):
+        return any(map(has_number, cast("dict[Any, Any]", value).values()))
+    if isinstance(value, list):
+        return any(map(has_number, cast("list[Any]", value)))
+    return isinstance(value, (bool, int, float))
+
+
+class WholeArgs(dict[str, Any]):
+    """A list for `args`, as a mapping: it takes the place of all arguments before it."""
+
+
+def whole_args(key: str, value: Any) -> Any:
+    """Return the value of an override; a list for `args` as a mapping, since no list merges into one."""
+    return WholeArgs({POSITIONAL: value}) if key == "args" and isinstance(value, list) else value
 
 
 def sweep_texts(override: Override) -> list[str]:
     """Return the values of a sweep in order, each as it may follow `key=`."""
     sweep = _raw(cast("str", override.input_line))
-    if isinstance(sweep, ChoiceSweep) and not sweep.shuffle:
-        return [Override._get_value_element_as_str(item) for item in sweep.list]
-    return list(override.sweep_string_iterator())
+    return list(replace(override, _value=sweep).sweep_string_iterator())
 
 
-def keep_text(config: DictConfig, overrides: Sequence[Override]) -> None:
-    """Give the fields typed as text what was typed, not what Hydra's number was turned into."""
-    for override in overrides:
-        if override.is_delete() or not _has_number(override.value()):
-            continue
-        node = find(config, override.key_or_group)
-        if isinstance(node, (StringNode, DictConfig, ListConfig)):
-            _keep(node, raw_value(override))
-
-
-def _has_number(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_has_number(item) for item in cast("Mapping[Any, Any]", value).values())
-    if isinstance(value, list):
-        return any(_has_number(item) for item in cast("list[Any]", value))
-    return isinstance(value, (bool, int, float))
-
-
-def _keep(node: Any, value: Any) -> None:
-    if isinstance(node, StringNode) and isinstance(value, str):
-        set_text(node, value)
-    elif isinstance(value, (dict, list)):
-        items = dict(enumerate(value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # of any type
-        for key, below in children(node):
-            if key in items:
-                _keep(below, items[key])
+_ITEM: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|\[(?:[^\[\]]|\[[^\[\]]*\])*\]|[^,'"\[\]])+""")
+"""An item of a list; commas within quotes, and within the brackets of `pandas[excel,test]`, belong to it."""
 
 
 def quoted_items(word: str) -> str:
     """Return `key=[numpy==2.1,six<2]` with its items quoted, which Hydra's grammar wants and nobody types."""
     key, _, value = word.partition("=")
-    if not (value.startswith("[") and value.endswith("]")) or any(mark in value for mark in "{}'\"\\"):
+    if not (value.startswith("[") and value.endswith("]")) or any(mark in value for mark in "{}\\"):
         return word
-    items = re.split(r",(?![^\[\]]*\])", value[1:-1])  # not within the brackets of `pandas[excel,test]`
-    return f"{key}=[{','.join(quoted(item.strip()) for item in items)}]"
+    return f"{key}={_quoted_list(value)}"
+
+
+def _quoted_list(text: str) -> str:
+    items = [item.strip() for item in _ITEM.findall(text[1:-1])]
+    return f"[{','.join(map(_quoted_item, items))}]"
+
+
+def _quoted_item(item: str) -> str:
+    if item[:1] in {"'", '"'} and item.endswith(item[0]):
+        return item
+    return _quoted_list(item) if item.startswith("[") and item.endswith("]") else quoted(item)
 
 
 def quoted(text: str) -> str:

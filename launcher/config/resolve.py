@@ -6,16 +6,16 @@ import os
 import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from launcher.config.arguments import argv
+from launcher.config.arguments import NumberText, argv, equals_argv
 from launcher.config.explain import keys, told
 from launcher.config.hydra_arguments import words as hydra_words
-from launcher.config.nodes import children, stored
+from launcher.config.nodes import children, is_number, stored, target
 from launcher.config.schema import GROUPS, Launch
 from launcher.errors import ConfigError, Problem, nearest
 from launcher.project import Project, find_store
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from launcher.config.compose import Composed
 
-STYLES: Final = {"flags": argv, "hydra": hydra_words}
+STYLES: Final = {"flags": argv, "equals": equals_argv, "hydra": hydra_words}
 """How `args` becomes an argument vector."""
 
 
@@ -94,7 +94,7 @@ def _arguments(values: dict[str, Any], problems: list[Problem]) -> tuple[str, ..
     style = values.get("args_style")
     if style not in STYLES:
         if style is not None:  # told as a deleted key
-            problems.append(Problem("args_style", style, " or ".join(STYLES), nearest(style, list(STYLES))))
+            problems.append(Problem("args_style", style, ", ".join(STYLES), nearest(style, list(STYLES))))
         return ()
     return STYLES[style](values.get("args") or {}, problems)
 
@@ -108,8 +108,21 @@ def _take_example(values: dict[str, Any], example: dict[str, Any]) -> None:
 def _plain(config: DictConfig, key: str) -> Any:
     value: Any = config[key]
     if isinstance(value, (DictConfig, ListConfig)):
-        return OmegaConf.to_container(value, resolve=True, enum_to_str=True, throw_on_missing=True)
+        plain = OmegaConf.to_container(value, resolve=True, enum_to_str=True, throw_on_missing=True)
+        return _with_numbers(value, plain) if key in {"args", "example"} else plain
     return value
+
+
+def _with_numbers(node: Any, plain: Any) -> Any:
+    """Return arguments with the texts marked that were written as numbers."""
+    node = target(node)
+    if isinstance(plain, dict):
+        below = dict(children(node))
+        return {key: _with_numbers(below[key], value) for key, value in cast("dict[Any, Any]", plain).items()}
+    if isinstance(plain, list):
+        items = [item for _, item in children(node)]
+        return [_with_numbers(*pair) for pair in zip(items, cast("list[Any]", plain), strict=True)]
+    return NumberText(plain) if isinstance(plain, str) and is_number(node) else plain
 
 
 def _option(config: DictConfig, group: str, choice: str | None, problems: list[Problem]) -> Any:
@@ -148,7 +161,7 @@ def _strangers(config: DictConfig) -> list[Problem]:
                 choices = [f"{prefix}{field}" for field in names]
                 hint = nearest(key, choices) or nearest(key, [other for other in known if other != key])
                 given = OmegaConf.to_container(below) if OmegaConf.is_config(below) else stored(below)
-                problems.append(Problem(key, given, "a known key", hint))
+                problems.append(Problem(key, _with_numbers(below, given), "a known key", hint))
             elif isinstance(below, DictConfig):
                 visit(below, f"{key}.")
 
@@ -189,6 +202,14 @@ class _Dumper(_Base):
 _Dumper.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*(\.[\d_]*)?([eE][-+]?\d+)?$"), list("-+0123456789")
 )
+
+
+def _write_number(dumper: Any, number: NumberText) -> yaml.ScalarNode:
+    """Return a number as it was written: without quotes, where YAML reads a number as well."""
+    return dumper.represent_scalar(dumper.resolve(yaml.ScalarNode, str(number), (True, False)), str(number))
+
+
+_Dumper.add_representer(NumberText, _write_number)
 
 
 def _text(composed: Composed, values: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,22 @@ def expand(overrides: Sequence[Override], composer: Composer) -> list[list[Overr
                 )
             )
         else:
-            axes[key] = [composer.parser.parse_one(f"{key}={text}") for text in sweep_texts(override)]
+            axes[key] = [_value(composer, key, text) for text in sweep_texts(override)]
             if not axes[key]:
                 problems.append(Problem(key, override.get_value_string(), "at least one value"))
     if problems:
         raise ConfigError(problems)
     return [list(member) for member in product(*axes.values())]
+
+
+def _value(composer: Composer, key: str, text: str) -> Override:
+    """Return the override of one value, `12:30` without the backslashes that Hydra prints and nobody types."""
+    override = composer.parser.parse_one(f"{key}={text}")
+    plain = re.sub(r"\\([:=])", r"\1", f"{key}={text}")
+    if "\\" in text and composer.parser.readable(plain):
+        typed = composer.parser.parse_one(plain)
+        return typed if typed.value() == override.value() else override
+    return override
 
 
 class Members:

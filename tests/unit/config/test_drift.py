@@ -24,3 +24,8 @@ def test_differences_are_told_by_key() -> None:
         ("args.z", "no such key", "[1, 2]"),
         ("env.A", "no such key", "'b'"),
     ]
+
+
+def test_the_spelling_of_a_number_is_a_difference() -> None:
+    found = differences("# a=b\nargs:\n  x: 1.10\n  y: 0.5\n", "# a=b\nargs:\n  x: 1.1\n  y: 0.5\n")
+    assert found == [("args.x", "1.10", "1.1")]

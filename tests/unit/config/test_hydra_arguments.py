@@ -96,5 +96,5 @@ def test_what_hydra_has_no_words_for_is_a_problem() -> None:
 
 def test_a_launch_takes_the_style() -> None:
     assert load_args("args.lr=0.1", "args.optim.name=adam") == (OUTPUTS, "lr=0.1", "optim.name=adam")
-    with pytest.raises(ConfigError, match=r"args_style: got 'hydr'; expected flags or hydra. Did you mean"):
+    with pytest.raises(ConfigError, match=r"got 'hydr'; expected flags, equals, hydra\. Did you mean"):
         load_args("args_style=hydr")

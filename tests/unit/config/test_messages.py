@@ -63,7 +63,14 @@ ONE = {
         "args.a: got {'b': 1}; expected a text, a number, true, false, null or a list of these. "
         "Arguments are flat; try names such as args.a-b"
     ),
-    "args.a=[[1]]": "args.a: got [1]; expected a text, a number, true, false, null or a list of these",
+    "args.a=[[1],2]": (
+        "args.a: got [1]; expected a text, a number, true, false, null or a list of these. "
+        "To repeat the flag let every item be a list, such as [[a],[b]]"
+    ),
+    "args._=[{a:1}]": (
+        "args._: got {'a': 1}; expected a text, a number, true, false, null or a list of these. "
+        "Arguments are flat"
+    ),
     "args.x=${nope}": (
         "args.x: got '${nope}'; expected a value that can be resolved. Interpolation key 'nope' not found"
     ),
