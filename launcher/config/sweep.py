@@ -52,7 +52,7 @@ def expand(overrides: Sequence[Override], composer: Composer) -> list[list[Overr
 
 
 def _value(composer: Composer, key: str, text: str) -> Override:
-    """Return the override of one value, `12:30` without the backslashes that Hydra prints and nobody types."""
+    """Return the override of one value, `12:30` without the backslashes that Hydra prints."""
     override = composer.parser.parse_one(f"{key}={text}")
     plain = re.sub(r"\\([:=])", r"\1", f"{key}={text}")
     if "\\" in text and composer.parser.readable(plain):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import AnyNode, DictConfig, ListConfig, StringNode
 
-from launcher.config.nodes import child, children, find, is_number, remove, set_text, split_key, stored
+from launcher.config.nodes import child, children, find, remove, set_text, split_key, stored
 from launcher.config.overrides import WholeArgs, has_number, raw_value, sweep_texts
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ def _restore(node: Any, value: Any, raw: Any, *, untyped: bool) -> None:
             set_text(node, str(raw))
         elif isinstance(node, AnyNode) and untyped and not isinstance(value, bool):
             set_text(node, str(raw), number=True)
-    elif (
-        isinstance(node, (StringNode, AnyNode)) and isinstance(raw, str) and (raw != value or is_number(node))
-    ):
+    elif isinstance(node, (StringNode, AnyNode)) and isinstance(raw, str):
         set_text(node, raw)
 
 

@@ -118,7 +118,7 @@ def test_a_choice_of_ones_own_is_stronger_than_config_yaml_and_an_installed_one_
     for name, text in {
         "config.yaml": DEFAULTS.replace("compute: mine", "compute: local") + "compute:\n  max_parallel: 1\n",
         "compute/mine.yaml": "defaults:\n  - _self_\n  - local\nmax_parallel: 2\n",
-        "experiment/e.yaml": "# @package _global_\ndefaults: [base, override /compute: mine, _self_]\nretries: 2\n",
+        "experiment/e.yaml": "# @package _global_\ndefaults: [base, override /compute: mine]\nretries: 2\n",
         "experiment/base.yaml": "# @package _global_\nretries: 1\ndescription: base\n"
         "compute:\n  max_parallel: 3\n",
     }.items():
