@@ -12,6 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 import launcher.compute
 import launcher.distribution
 from launcher.apps.conf import LocalConf, SlurmConf
+from launcher.config.overrides import Parser
+from launcher.config.text import restore_overrides
 from launcher.errors import ConfigError, Problem, nearest
 from launcher.secrets import misplaced, symbol
 from launcher.spec import Resources
@@ -57,7 +59,7 @@ def options_of(config: DictConfig) -> dict[str, Any]:
         given: Any = OmegaConf.to_container(config.hydra.launcher, resolve=True)
         given.pop("_target_", None)
         typed: Any = OmegaConf.merge(OmegaConf.structured(CONFS.get(given["compute"], LocalConf)), given)
-        values: Any = OmegaConf.to_container(typed)
+        values: Any = OmegaConf.to_container(_with_spelling(typed, config))
     except OmegaConfBaseException as error:
         key = f"hydra.launcher.{error.full_key}" if error.full_key else "hydra.launcher"
         raise ConfigError([f"{key}: {str(error).splitlines()[0]}"]) from error
@@ -80,6 +82,15 @@ def options_of(config: DictConfig) -> dict[str, Any]:
     if wrong:
         raise ConfigError(wrong)
     return options
+
+
+def _with_spelling(typed: Any, config: DictConfig) -> Any:
+    """Return the options with texts as they were typed: `hydra.launcher.env.A=1.10` is not 1.1."""
+    words: Any = OmegaConf.select(config, "hydra.overrides.hydra") or ()
+    given = [word for word in words if word.lstrip("+").startswith("hydra.launcher.")]
+    whole = OmegaConf.create({"hydra": {"launcher": typed}})
+    restore_overrides(whole, Parser().parse(given, []))
+    return whole.hydra.launcher
 
 
 def _secrets(names: Sequence[str], wrong: list[Problem]) -> dict[str, str]:

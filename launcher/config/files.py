@@ -84,7 +84,7 @@ class TextSource(FileConfigSource):
         path = Path(self.path, self._normalize_file_name(config_path)).resolve()
         if config_path.startswith("hydra/") or not path.is_file():
             return super().load_config(config_path)
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # an editor's byte order mark is no text
         reader = _Reader(text)
         try:
             root = reader.get_single_node()
@@ -95,7 +95,7 @@ class TextSource(FileConfigSource):
         finally:
             reader.dispose()
         if "hydra" in data:
-            data["hydra"] = OmegaConf.load(path)["hydra"]  # pyright: ignore[reportArgumentType]  # a mapping
+            data["hydra"] = OmegaConf.select(OmegaConf.create(text), "hydra")
         return TextResult(
             config=OmegaConf.create(data),
             path=f"{self.scheme()}://{self.path}",

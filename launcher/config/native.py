@@ -70,8 +70,9 @@ def show(line: CommandLine, cwd: Path | None = None) -> int:
     """Let Hydra answer `--help`, `--cfg`, `--info` or a shell's completion."""
     loader = Loader(line, cwd)
     flags = list(line.hydra)
-    asks = {"-sc", "--shell-completion", "--hydra-help"}.isdisjoint(flags)
-    if asks:
+    if "--hydra-help" in flags:
+        return _answer(line, loader.composer, flags)
+    if {"-sc", "--shell-completion"}.isdisjoint(flags):
         problems: list[Problem | str] = []
         overrides = loader.parse(problems)
         if problems:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Parser:
     """Hydra's parser, which keeps what it parsed: a sweep repeats most of its overrides."""
 
-    def __init__(self, loader: ConfigLoaderImpl) -> None:
+    def __init__(self, loader: ConfigLoaderImpl | None = None) -> None:
         self._parser = OverridesParser.create(config_loader=loader)
         self._loader = loader
         self._parsed: dict[str, Override] = {}

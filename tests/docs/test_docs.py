@@ -104,6 +104,26 @@ def test_what_a_page_shows_runs(page: str, tmp_path: Path, monkeypatch: pytest.M
             run(block, folder, project, monkeypatch)
 
 
+def test_an_experiment_of_the_page_wins_over_its_config_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", str(tmp_path / "project")]) == 0
+    for block in blocks("docs/configuration.md"):
+        if block.language == "yaml" and "project" in block.words:
+            [path] = re.findall(r"^# (conf/\S+)$", block.text, re.MULTILINE)
+            (tmp_path / "project" / path).parent.mkdir(exist_ok=True)
+            (tmp_path / "project" / path).write_text(block.text)
+    monkeypatch.chdir(tmp_path / "project")
+    for words, steps in (
+        ([], "100"),
+        (["experiment=two_nodes"], "200"),
+        (["experiment=two_nodes", "args.steps=3"], "3"),
+    ):
+        capsys.readouterr()
+        assert main([*words, "dry_run=true"]) == 0
+        assert f"--steps {steps} " in capsys.readouterr().out.replace("'", "").replace(",", "")
+
+
 def test_the_readme_has_the_two_commands_in_blocks_of_their_own() -> None:
     alone = [block.text.strip() for block in blocks("README.md") if block.language == "sh"]
     assert INSTALL in alone

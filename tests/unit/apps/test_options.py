@@ -141,3 +141,16 @@ def test_the_plugin_imports_nothing_of_launcher() -> None:
     code = f"import sys, hydra_plugins.launcher_plugin; print({names})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_texts_arrive_as_they_were_typed() -> None:
+    config = configured(LocalConf, env={"A": 1.1, "B": True}, tags={"v": 1000}, name=7.0, retries=2)
+    words = [
+        "hydra.launcher.env.A=1.10",
+        "hydra.launcher.env={B: true}",
+        "hydra.launcher.tags.v=1_000",
+    ]
+    config.hydra.overrides = {"hydra": [*words, "hydra.launcher.name=7.0", "hydra.launcher.retries=2"]}
+    found = options_of(config)
+    assert (found["env"], found["tags"]) == ({"A": "1.10", "B": "true"}, {"v": "1_000"})
+    assert (found["name"], found["retries"]) == ("7.0", 2)

@@ -101,6 +101,13 @@ def test_words_are_completed(place: Path) -> None:
     assert not {"schema", "hydra", "hydra."} & set(done.stdout.split())
 
 
+def test_hydras_own_help_has_lines(place: Path) -> None:
+    told = run(place, "--hydra-help")
+    assert told.returncode == 0
+    assert "\n--help,-h : Application's help\n" in told.stdout
+    assert run(place, "--resolve").stderr == "--resolve: this flag goes with --cfg\n"
+
+
 def test_the_version_is_ours(place: Path) -> None:
     assert run(place, "--version").stdout == f"launcher {product_version()}\n"
 

@@ -6,16 +6,20 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from omegaconf import DictConfig, ListConfig, StringNode
 
 import launcher
 from launcher.config.compose import Composer
 from launcher.config.load import Loader, load, load_sweep
+from launcher.config.nodes import child, element_type
+from launcher.config.schema import node_of, schemas
 from launcher.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -361,3 +365,44 @@ def test_a_file_sweeps_over_values_as_they_are_written(place: Path) -> None:
         ("-x", "1.10", "-y", "0.50"),
         ("-x", "2.0", "-y", "0.50"),
     ]
+
+
+def text_fields() -> list[tuple[str, str, str]]:
+    """Return group, choice and name of every option that is a text, a list of texts or a mapping of texts."""
+    return [
+        (group, choice, field.name)
+        for group, choice, option in schemas()
+        for field in fields(option)
+        if group and isinstance(node_with_text(option, field.name), StringNode)
+    ]
+
+
+def node_with_text(option: type, name: str) -> Any:
+    node = child(node_of(option), name)
+    if isinstance(node, (DictConfig, ListConfig)):
+        return StringNode() if element_type(node) is str else None
+    return node
+
+
+@pytest.mark.parametrize(("group", "choice", "name"), text_fields())
+def test_every_option_for_text_keeps_it(group: str, choice: str, name: str, place: Path) -> None:
+    option = next(option for *where, option in schemas() if where == [group, choice])
+    node = child(node_of(option), name)
+    shape = "{}" if isinstance(node, StringNode) else "[{}]" if isinstance(node, ListConfig) else "{{k: {}}}"
+    installed = "none" if group == "data" else choice
+    folder = place / "conf" / group
+    folder.mkdir(parents=True)
+    for text in ("1.10", "true", "67217e15"):
+        (folder / "mine.yaml").write_text(f"defaults: [{installed}, _self_]\n{name}: {shape.format(text)}\n")
+        found: Any = composed(["--config-dir", "conf", f"{group}=mine"], place)[group][name]
+        values = list(found.values()) if isinstance(found, DictConfig) else found
+        assert values == (text if isinstance(node, StringNode) else [text])
+
+
+def test_config_yaml_needs_no_self(place: Path) -> None:
+    (place / "conf").mkdir()
+    (place / "conf" / "config.yaml").write_text(
+        "\ufeffdefaults:\n  - launcher\nretries: 3\n", encoding="utf-8"
+    )
+    for more in ([], ["hydra.job.name=x"]):
+        assert load(["--config-dir", "conf", *BASE, *more], place).spec.retries == 3
