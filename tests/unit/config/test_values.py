@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, StringNode
 
 import launcher
-from launcher.config.compose import Composer
+from launcher.config.hydra_loader import HydraLoader
 from launcher.config.load import Loader, load, load_sweep
 from launcher.config.nodes import child, element_type
 from launcher.config.schema import node_of, schemas
+from launcher.config.sweep import Members
 from launcher.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(launcher.__file__).parents[1]
 
 DEFAULTS = (
-    "defaults:\n  - launcher\n  - _self_\n  - override compute: mine\n"
+    "defaults:\n  - launcher\n  - extra: more\n  - _self_\n  - override compute: mine\n"
     "  - override framework: python\n  - override data: none\nsource: src\nscript: x.py\n"
 )
 LEVELS = ("installed", "config.yaml", "choice", "experiment", "command line")
@@ -50,22 +53,25 @@ KEYS: dict[str, tuple[str, list[Any]]] = {
 }
 
 
-def write(conf: Path, levels: dict[str, Any], key: str) -> list[str]:
-    """Write a project that gives a key on some levels; return the command line."""
-    bodies = {level: yaml.safe_dump({key: value}) for level, value in levels.items()}
+def write(conf: Path, levels: dict[str, int]) -> list[str]:
+    """Write a project that gives every key on some levels, each its value of that number; return the line."""
+    bodies = {
+        level: yaml.safe_dump({key: values[number] for key, values in KEYS.values()})
+        for level, number in levels.items()
+    }
     files = {
         "config.yaml": DEFAULTS + bodies.get("config.yaml", ""),
         "compute/mine.yaml": "defaults: [local]\n",
-        "extra/yes.yaml": f"# @package _global_\n{bodies.get('choice', '')}",
+        "extra/more.yaml": f"# @package _global_\n{bodies.get('choice', '')}",
         "experiment/e.yaml": f"# @package _global_\n{bodies.get('experiment', '')}",
     }
-    files["config.yaml"] = files["config.yaml"].replace("  - _self_", "  - extra: yes\n  - _self_")
     for name, text in files.items():
         (conf / name).parent.mkdir(parents=True, exist_ok=True)
         (conf / name).write_text(text)
     words = ["--config-dir", str(conf), "experiment=e"]
-    if "command line" in levels:
-        words += [f"{key}={json.dumps(levels['command line'])}".replace('"', "").replace(": ", ":")]
+    for key, values in KEYS.values() if "command line" in levels else ():
+        given = json.dumps(values[levels["command line"]])
+        words.append(f"{key}={given}".replace('"', "").replace(": ", ":"))
     return words
 
 
@@ -81,32 +87,24 @@ def whole(words: list[str], place: Path) -> Any:
 
 def member(words: list[str], place: Path) -> Any:
     loader = Loader(words, place)
-    composer: Composer = loader.composer
-    parsed = loader.parse([])
-    base, values = composer.compose_groups(parsed)
-    return composer.apply(base.config, values)
+    return Members(loader.composer).compose(loader.parse([]), 0).config
 
 
 WAYS = {"alone": composed, "hydra": whole, "member": member}
 
 
-@pytest.mark.parametrize("kind", KEYS)
-def test_the_stronger_of_two_levels_counts(kind: str, tmp_path: Path) -> None:
-    key, values = KEYS[kind]
-    for at, (weak, strong) in enumerate(combinations(LEVELS[1:], 2)):
-        given = {weak: values[LEVELS.index(weak) - 1], strong: values[LEVELS.index(strong) - 1]}
-        words = write(tmp_path / str(at), given, key)
-        for way, compose in WAYS.items():
-            assert as_given(compose(words, tmp_path)[key], given[strong]), (weak, strong, way)
+PAIRS = list(combinations(LEVELS, 2))
 
 
-@pytest.mark.parametrize("kind", KEYS)
-def test_every_level_is_stronger_than_what_is_installed(kind: str, tmp_path: Path) -> None:
-    key, values = KEYS[kind]
-    for level in LEVELS[1:]:
-        words = write(tmp_path / level, {level: values[0]}, key)
-        for way, compose in WAYS.items():
-            assert as_given(compose(words, tmp_path)[key], values[0]), (level, way)
+@pytest.mark.parametrize(("weak", "strong"), PAIRS, ids=[f"{weak} < {strong}" for weak, strong in PAIRS])
+def test_the_stronger_of_two_levels_counts(weak: str, strong: str, tmp_path: Path) -> None:
+    words = write(
+        tmp_path, {level: LEVELS.index(level) - 1 for level in (weak, strong) if level != "installed"}
+    )
+    for way, compose in WAYS.items():
+        config = compose(words, tmp_path)
+        for kind, (key, values) in KEYS.items():
+            assert as_given(config[key], values[LEVELS.index(strong) - 1]), (kind, way)
 
 
 def as_given(found: Any, expected: Any) -> bool:
@@ -120,7 +118,8 @@ def as_given(found: Any, expected: Any) -> bool:
 def test_a_choice_of_ones_own_is_stronger_than_config_yaml_and_an_installed_one_is_not(place: Path) -> None:
     conf = place / "conf"
     for name, text in {
-        "config.yaml": DEFAULTS.replace("compute: mine", "compute: local") + "compute:\n  max_parallel: 1\n",
+        "config.yaml": DEFAULTS.replace("compute: mine", "compute: local").replace("  - extra: more\n", "")
+        + "compute:\n  max_parallel: 1\n",
         "compute/mine.yaml": "defaults:\n  - _self_\n  - local\nmax_parallel: 2\n",
         "experiment/e.yaml": "# @package _global_\ndefaults: [base, override /compute: mine]\nretries: 2\n",
         "experiment/base.yaml": "# @package _global_\nretries: 1\ndescription: base\n"
@@ -136,6 +135,21 @@ def test_a_choice_of_ones_own_is_stronger_than_config_yaml_and_an_installed_one_
     assert parallel("compute=mine", "compute.max_parallel=4") == 4
     spec = load(["--config-dir", str(conf), "experiment=e"], place).spec
     assert (spec.retries, spec.description) == (2, "base")
+
+
+def test_the_files_are_those_of_hydra_in_another_order(tmp_path: Path) -> None:
+    words = write(tmp_path, {"config.yaml": 0, "choice": 1, "experiment": 2})
+    composer = Loader(words, tmp_path).composer
+
+    def files(loader: ConfigLoaderImpl) -> list[str]:
+        found = loader.compute_defaults_list("config", ["experiment=e"], RunMode.RUN).defaults
+        return [str(each.config_path) for each in found if not str(each.config_path).startswith("hydra/")]
+
+    theirs = files(ConfigLoaderImpl(composer.search_path(whole=True)))
+    ours = files(HydraLoader(composer.search_path(whole=True)))
+    assert sorted(ours) == sorted(theirs)
+    assert theirs[-1] == "config"
+    assert ours[-4:] == ["config", "compute/mine", "extra/more", "experiment/e"]
 
 
 def test_config_yaml_without_launcher_names_the_lines_to_add(place: Path) -> None:
@@ -326,7 +340,7 @@ def test_a_list_in_a_file_takes_the_place_of_all_arguments_before_it(place: Path
 def test_a_foreign_sweeper_and_cfg_keep_the_spelling_and_the_order(place: Path) -> None:
     conf = place / "conf"
     for name, text in {
-        "config.yaml": DEFAULTS.replace("compute: mine", "compute: local")
+        "config.yaml": DEFAULTS.replace("compute: mine", "compute: local").replace("  - extra: more\n", "")
         + "args: {steps: 100, lr: 0.10}\nname: sw\n",
         "experiment/e.yaml": "# @package _global_\nargs: {steps: 2_00}\ntags: {v: 1.10}\n",
     }.items():
