@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from launcher import streams
+from launcher.agent.startup import use_utf8
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
     from launcher.config.command_line import CommandLine
 
-INTERRUPTED = 130
-"""128 + SIGINT, as shells count."""
+
+class Terminated(KeyboardInterrupt):
+    """A signal asks this process to end; what Ctrl-C cleans up is cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,8 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LauncherError as error:
         print(error, file=sys.stderr)  # noqa: T201  # the one place where errors are told
         return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        number = interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT
+        return 128 + number  # as shells count
 
 
 def _launch(words: Sequence[str]) -> int:
@@ -45,11 +54,11 @@ def _launch(words: Sequence[str]) -> int:
         from launcher.config.native import product_version  # noqa: PLC0415
 
         print(f"launcher {product_version()}")  # noqa: T201  # the answer
-        return 0
+        return streams.print_code()
     if line.hydra:
         from launcher.config.native import show  # noqa: PLC0415
 
-        return show(line)
+        return streams.print_code(show(line))
     if line.multirun or line.plugins:
         return _sweep(line)
     helper = None
@@ -83,11 +92,21 @@ def _sweep(line: CommandLine) -> int:
 
 def run() -> None:
     """Run the command line of this process and end it; never returns."""
-    code = main()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # closed by who read it
-            stream.flush()
+    streams.open_standard()
+    use_utf8(sys.orig_argv[1:])
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _terminate)
+    try:
+        code = main()
+    except SystemExit as end:  # of argparse, which has printed help or what is wrong
+        code = streams.print_code(end.code if isinstance(end.code, int) else 0)
+    streams.report()
     os._exit(code)  # to take Hydra apart costs 50 ms, and gives nothing back that the end does not
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    raise Terminated(number)
 
 
 if __name__ == "__main__":

@@ -35,26 +35,38 @@ SECOND_INTERRUPT_S = 2.0
 
 
 class Stopped(Exception):  # noqa: N818  # no error: the user has seen enough
-    """The user stopped watching; the runs go on."""
+    """The user or the system stopped the watching by a signal; the runs go on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+        """As shells count."""
 
 
 class Interrupts:
-    """Counts Ctrl-C instead of raising where it happens to hit."""
+    """Counts Ctrl-C and keeps a signal that ends this process, instead of raising anywhere."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._before: Any = None
+        self.end: int | None = None
+        """SIGTERM, or SIGHUP after the terminal is gone."""
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGINT, self._note)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self.count += 1
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            self.count += 1
+        else:
+            self.end = number
 
 
 class LogReader:
@@ -137,14 +149,9 @@ class Follower:
     def _output(self) -> bool:
         data = self._reader.read()
         if data:
-            try:
-                sys.stdout.flush()
-                sys.stdout.buffer.write(data)
-                sys.stdout.buffer.flush()
-            except BrokenPipeError:  # as `| head` does
-                # Python flushes once more at its end, which must not fail.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise Stopped from None
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
         return bool(data)
 
 
@@ -160,7 +167,7 @@ def wait(
         on_end: called once for every run that is over, not for one that was deleted.
 
     Raises:
-        Stopped: Ctrl-C, or nobody reads standard output any more; the runs go on. A second one
+        Stopped: Ctrl-C, or another signal that ends this process; the runs go on. A second Ctrl-C
             within `SECOND_INTERRUPT_S` cancels them and waits on.
     """
     left = dict.fromkeys(folders)
@@ -182,6 +189,8 @@ def wait(
                     view.say(str(error))
             if not left:
                 return
+            if interrupts.end is not None:
+                raise Stopped(interrupts.end)
             if interrupts.count and not canceled:
                 canceled = _cancel_or_stop(left, view, interrupts)
             if time.monotonic() >= next_liveness:
@@ -212,10 +221,10 @@ def _cancel_or_stop(left: dict[RunFolder, None], view: View, interrupts: Interru
     """Give the user time for the second Ctrl-C; return whether it came."""
     view.say(f"\nStopped watching; Ctrl-C again within {SECOND_INTERRUPT_S:.0f} s cancels.")
     until = time.monotonic() + SECOND_INTERRUPT_S
-    while time.monotonic() < until and interrupts.count < 2:  # noqa: PLR2004
+    while time.monotonic() < until and interrupts.count < 2 and interrupts.end is None:  # noqa: PLR2004
         time.sleep(0.05)
     if interrupts.count < 2:  # noqa: PLR2004
-        raise Stopped
+        raise Stopped(interrupts.end or signal.SIGINT)
     view.say("Canceling…")
     problem = cancel(left)
     if problem:

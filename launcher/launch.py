@@ -14,6 +14,7 @@ from launcher.paths import RunFolder, cache_root
 from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec, State, plain
 from launcher.store.metrics import last_values
 from launcher.store.runs import enter, finish, update_submit
+from launcher.streams import print_code
 from launcher.sweep_view import line_of, objective, tell
 from launcher.view import View
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
     from launcher.config.command_line import CommandLine
     from launcher.store.fold import Run
-
-STOPPED_WATCHING = 130
-"""Exit code after Ctrl-C, 128 + SIGINT as in a shell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def _launch(
                 print(text)  # noqa: T201
         for text in describe_jobs([(member.request, member.plan) for member in members]):
             print(text)  # noqa: T201
-        return SweepResult((None,) * len(members), (None,) * len(members), 0)
+        return SweepResult((None,) * len(members), (None,) * len(members), print_code())
     try:
         record(members, sweep, line)
     except KeyboardInterrupt:
@@ -91,9 +89,9 @@ def run_members(members: Sequence[Member], sweep: str | None) -> SweepResult:
                 _detached(members, view, sweep)
                 return SweepResult((None,) * len(members), (None,) * len(members), 0)
             _follow(members, view, sweep)
-        except Stopped:
+        except Stopped as stop:
             _detached(members, view, sweep)
-            return SweepResult((None,) * len(members), (None,) * len(members), STOPPED_WATCHING)
+            return SweepResult((None,) * len(members), (None,) * len(members), stop.exit_code)
         except KeyboardInterrupt:
             abandon(members)
             view.say("\nCanceled while preparing; nothing was started.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class View:
     def say(self, text: str = "") -> None:
         """Print a line."""
         self._end_bar()
-        print(text, file=self._stream, flush=True)
+        with suppress(OSError, ValueError):  # in a process of somebody else; see `launcher.streams` for ours
+            print(text, file=self._stream, flush=True)
 
     def phase(self, run: str, name: str, detail: str = "") -> None:
         """Tell that a run entered a phase, and how long after the start of the launch."""

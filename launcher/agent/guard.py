@@ -64,7 +64,7 @@ def _work(main: Callable[[], int], guard: int) -> None:
             traceback.print_exc()
     finally:
         end_descendants()  # the guard may be gone
-        for stream in (sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdout, sys.stderr)):
             with contextlib.suppress(OSError):
                 stream.flush()
         os._exit(code)

@@ -16,6 +16,7 @@ from .loop import Loop
 from .node import Node, remove_tmp
 from .site import Here
 from .slurm import Slurm, node_gpus
+from .startup import open_missing, use_utf8
 from .supervisor import Supervisor, lost, read_orders
 
 
@@ -94,6 +95,8 @@ def _job(folder: str) -> None:
 
 def main() -> None:
     """Run what the command line names; never returns."""
+    open_missing()
+    use_utf8(["-I", "-S", *sys.argv])
     if sys.argv[1] == "supervise":
         orders = read_orders()
         if orders is None:

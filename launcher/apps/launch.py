@@ -14,13 +14,14 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus, setup_globals
 from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf, open_dict, read_write
 
+from launcher.agent.startup import open_missing
 from launcher.apps import options as option
 from launcher.apps.entry import Entry, find_entry
 from launcher.apps.frozen import freeze
 from launcher.data import CHOICES as DATA
 from launcher.environment import CHOICES as ENVIRONMENTS
 from launcher.errors import ConfigError, LauncherError
-from launcher.launch import STOPPED_WATCHING, launch_sweep
+from launcher.launch import launch_sweep
 from launcher.project import find_store
 from launcher.spec import LaunchRequest, RunSpec, State, plain
 from launcher.store import records
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from launcher.store.fold import Run
+
+
+SIGNALED = 128
+"""Exit codes above it: a signal stopped the watching."""
 
 
 class JobFailedError(CompactHydraException):
@@ -50,6 +55,7 @@ def launch_jobs(
     Raises:
         HydraException: with everything that is wrong with a job; nothing was started.
     """
+    open_missing()
     setup_globals()
     Path(str(master.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     try:
@@ -63,7 +69,7 @@ def launch_jobs(
         raise CompactHydraException("\n".join(map(str, option.problems(error.problems)))) from error
     except LauncherError as error:
         raise CompactHydraException(str(error)) from error
-    if result.exit_code == STOPPED_WATCHING or not requests[0].wait:
+    if result.exit_code > SIGNALED or not requests[0].wait:
         sys.exit(result.exit_code)  # nobody waits for what the jobs return
     return [
         _returned(config, words, run) for config, words, run in zip(configs, batch, result.runs, strict=True)

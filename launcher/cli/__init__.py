@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from launcher import streams
 from launcher.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -22,6 +21,11 @@ COMMANDS = {
 }
 """Each with its help; the module of the same name here has `main(argv)`."""
 
+ACTIONS = frozenset(
+    {"init", "wait", "cancel", "rerun", "resume", "delete", "download", "build", "prune", "clean"}
+)
+"""Commands and verbs that do more than print: their exit code says what they did, whoever reads."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Run a command, `argv[0]`, and return its exit code.
@@ -32,17 +36,12 @@ def main(argv: Sequence[str]) -> int:
     name = argv[0]
     if name == "help":
         print(overview())  # noqa: T201  # the answer
-        return 0
+        return streams.print_code()
     if name not in COMMANDS:
         hint = nearest(name, list(COMMANDS)) or "An override has a '=', as in nodes=2"
         raise ConfigError([f"{name}: no such command; expected one of {', '.join(COMMANDS)}. {hint}"])
-    try:
-        code = int(import_module(f"launcher.cli.{name}").main(argv[1:]))
-        sys.stdout.flush()
-    except BrokenPipeError:  # `runs list | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code
+    code = int(import_module(f"launcher.cli.{name}").main(argv[1:]))
+    return code if ACTIONS & {name, *argv[1:2]} else streams.print_code(code)
 
 
 def overview() -> str:

@@ -10,6 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+from launcher.streams import encode
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -51,17 +53,18 @@ def store_options() -> argparse.ArgumentParser:
 
 def say(text: str = "") -> None:
     """Print a line; a name that is not UTF-8 is printed as its bytes."""
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
+    sys.stdout.buffer.write(encode(text) + b"\n")
 
 
 def say_json(value: object) -> None:
     """Print a value as JSON that every reader takes: NaN and infinities are strings."""
-    print(json.dumps(_strict(value), indent=None if isinstance(value, str) else 2, ensure_ascii=True))  # noqa: T201
+    say(json.dumps(_strict(value), indent=None if isinstance(value, str) else 2, ensure_ascii=True))
 
 
 def say_json_line(value: object) -> None:
     """Print a value as one line of JSON."""
-    print(json.dumps(_strict(value), ensure_ascii=True), flush=True)  # noqa: T201
+    say(json.dumps(_strict(value), ensure_ascii=True))
+    sys.stdout.flush()
 
 
 def _strict(value: object) -> object:
@@ -105,7 +108,7 @@ def _one_line(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return text for a library that writes UTF-8 strictly."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return encode(text).decode("utf-8", "replace")
 
 
 def moment(seconds: float | None) -> str:

@@ -14,6 +14,7 @@ from launcher.store.find import find_run, find_runs
 from launcher.store.index import summarize
 from launcher.store.logs import Log, logs, tail
 from launcher.store.runs import Run, read_run
+from launcher.streams import output_error
 from launcher.view import duration
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def logs_command(store: StoreFolder, options: argparse.Namespace) -> int:
         log = _choose(folder, options, number if taken else None)
         for lines in tail(log.path, _follow(folder, number) if options.follow else _never):
             _print(log, lines, as_json=options.json)
+            if output_error() is not None:  # nobody reads what follows
+                return 0
             printed = True
         later = [attempt for attempt in folder.attempts() if attempt > number]
         if not (options.follow and later and options.attempt is None):

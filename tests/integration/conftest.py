@@ -107,16 +107,19 @@ class Lab:
         """Start a command of the launcher."""
         return self._popen([sys.executable, "-m", "launcher", *words], stdout=subprocess.PIPE)
 
+    def redirected(self, how: str, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Run a command line with a redirection of sh, such as `2>&-`."""
+        process = self._popen(["sh", "-c", f'exec "$@" {how}', "sh", *argv], stdout=subprocess.PIPE)
+        out, err = process.communicate(timeout=240)
+        return subprocess.CompletedProcess(argv, process.returncode, out, err)
+
+    def popen_in(self, argv: list[str], **descriptors: int) -> subprocess.Popen[str]:
+        """Start a command line with these descriptors."""
+        return self._popen(argv, **descriptors)
+
     def _popen(self, argv: list[str], **piped: Any) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            argv,
-            cwd=REPOSITORY,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            **piped,
-        )
+        descriptors: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, **piped}
+        process = subprocess.Popen(argv, cwd=REPOSITORY, env=self.env, text=True, **descriptors)
         self._started.append(process)
         return process
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shutil
 import signal
 import statistics
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -154,8 +157,9 @@ def test_the_launchers_end_is_not_the_runs(lab: Lab, signum: signal.Signals) -> 
     launch = lab.start()
     lab.running(lab.run(), "up")
     launch.send_signal(signum)
-    launch.communicate(timeout=60)
-    assert launch.returncode != 0
+    _, err = launch.communicate(timeout=60)
+    assert launch.returncode == (-9 if signum == signal.SIGKILL else 128 + signum)
+    assert ("runs logs -f mnist/1" in err) == (signum != signal.SIGKILL)
     assert not read_run(lab.run()).state.terminal
     (lab.run().outputs / "go").touch()
     assert lab.over(lab.run()).state is State.COMPLETED
@@ -169,10 +173,76 @@ def test_a_reader_that_goes_away_leaves_the_run_alone(lab: Lab) -> None:
     launch.stdout.close()
     assert launch.stderr is not None
     err = launch.stderr.read()
-    assert launch.wait(60) == 130
-    assert "Traceback" not in err
-    assert "Exception" not in err
-    assert lab.over(lab.run()).state is State.COMPLETED
+    assert launch.wait(60) == 0
+    assert "mnist/1  Completed" in err
+    for word in ("Traceback", "Exception", "standard output"):
+        assert word not in err
+
+
+@pytest.mark.parametrize(
+    ("how", "out"),
+    [
+        ("<&-", "outerr\n"),
+        ("2>&-", "outerr\n"),
+        ("2>/dev/full", "outerr\n"),
+        ("<&- 2>&-", "outerr\n"),
+        (">&-", ""),
+        (">/dev/full", ""),
+        ("<&- >&- 2>&-", ""),
+    ],
+)
+@pytest.mark.parametrize(("code", "state"), [(0, State.COMPLETED), (1, State.FAILED)])
+def test_a_run_does_not_depend_on_who_reads(lab: Lab, how: str, out: str, code: int, state: State) -> None:
+    lab.script(f"import os, sys; os.write(1, b'out'); os.write(2, b'err\\n'); sys.exit({code})")
+    done = lab.redirected(how, *lab.line("nodes=2", "distribution=torch"))
+    assert "Traceback" not in done.stderr
+    run = read_run(lab.run())
+    assert (done.returncode, run.state) == (code, state)
+    assert (lab.run().logs / "worker-0.log").read_text() == "outerr\n"
+    assert ("standard output cannot be written" in done.stderr) == (how in {">&-", ">/dev/full"})
+    assert done.stdout == out
+
+
+@_NEEDS_MPI
+def test_mpirun_starts_without_standard_descriptors(lab: Lab) -> None:
+    lab.script("import os; os.write(1, b'out\\n')")
+    done = lab.redirected("<&- >&- 2>&-", *lab.line("nodes=2", "distribution=mpi"))
+    assert (done.returncode, read_run(lab.run()).state) == (0, State.COMPLETED)
+    assert (lab.run().logs / "worker-1.log").read_text() == "out\n"
+
+
+def test_a_sweep_does_not_depend_on_who_reads(lab: Lab) -> None:
+    lab.script("print('ran')")
+    done = lab.redirected("<&- >&- 2>&-", *lab.line("-m", "args.x=1,2"))
+    assert done.returncode == 0
+    assert [read_run(lab.run(number)).state for number in (1, 2)] == [State.COMPLETED] * 2
+
+
+def test_following_logs_ends_with_its_reader(lab: Lab) -> None:
+    lab.script("import time\nwhile True: print('x' * 3000, flush=True); time.sleep(0.02)")
+    lab.launch("wait=false")
+    follower = lab.popen("runs", "logs", "-f", "latest")
+    assert follower.stdout is not None
+    follower.stdout.readline()
+    follower.stdout.close()
+    assert follower.stderr is not None
+    assert (follower.stderr.read(), follower.wait(60)) == ("", 0)
+    assert not read_run(lab.run()).state.terminal
+
+
+def test_a_terminal_that_goes_away_ends_the_watching_alone(lab: Lab) -> None:
+    lab.script(_SLEEP)
+    head, tail = pty.openpty()
+    code = (
+        "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY);"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    launch = lab.popen_in([sys.executable, "-c", code, *lab.line()], stdin=tail, stdout=tail, stderr=tail)
+    os.close(tail)
+    lab.running(lab.run(), "up")
+    os.close(head)  # the kernel sends SIGHUP, and writes fail with EIO
+    assert launch.wait(60) == 129
+    assert not read_run(lab.run()).state.terminal
 
 
 def test_output_is_live(lab: Lab) -> None:
