@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from launcher.errors import Problem, nearest
 from launcher.secrets import named, wanted
+from launcher.spec import plain
+from launcher.streams import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,10 @@ RESERVED: Final = "LAUNCHER_"
 """Variables with this prefix are the launcher's own."""
 TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}")
 WORK: Final = ("link", "copy")
+BYTES: Final = frozenset({"source", "script", "command", "args", "env", "app"})
+"""Keys whose values reach processes or the file system as the bytes that were given."""
+PATHS: Final = frozenset({"requirements_file", "environment_file", "python", "uri", "mounts", "image"})
+"""Options that hold paths, which may have any bytes as well."""
 DATA: Final = re.compile(r"@\{data\.([^}]*)\}")
 
 NAME_WORDS: Final = "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100 of them"
@@ -29,6 +35,7 @@ def check(spec: RunSpec, facts: Facts) -> list[Problem]:
     """Return every problem of a spec on a machine with these facts."""
     return [
         *_names(spec),
+        *_texts(spec),
         *_program(spec),
         *_counts(spec),
         *_environment_variables(spec),
@@ -52,6 +59,30 @@ def _names(spec: RunSpec) -> Iterator[Problem]:
             yield Problem(f"tags.{key}", value, "a text of one line")
     if spec.work not in WORK:
         yield Problem("work", spec.work, "link or copy", nearest(spec.work, WORK))
+
+
+def _texts(spec: RunSpec) -> Iterator[Problem]:
+    """Check that every text can be kept: as UTF-8, or as bytes where a process or the file system gets it."""
+    for name, value in plain(spec).items():
+        for key, text in _texts_in(value, name):
+            option = re.sub(r"\[\d+\]$", "", key).rpartition(".")[2]
+            if name in BYTES or option in PATHS:
+                if not is_utf8(text, "surrogateescape"):
+                    yield Problem(key, text, "whole characters: half of a surrogate pair has no bytes")
+            elif name != "name" and not is_utf8(text):  # a name takes even less
+                yield Problem(key, text, "a text in UTF-8")
+
+
+def _texts_in(value: object, key: str) -> Iterator[tuple[str, str]]:
+    """Yield every text of JSON-ready data with its key, such as `env.A` or `command[0]`."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, below in cast("dict[str, object]", value).items():
+            yield from _texts_in(below, f"{key}.{name}")
+    elif isinstance(value, list):
+        for index, below in enumerate(cast("list[object]", value)):
+            yield from _texts_in(below, f"{key}[{index}]")
 
 
 def _program(spec: RunSpec) -> Iterator[Problem]:

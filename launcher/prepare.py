@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher import streams
+from launcher.agent.startup import use_utf8
 from launcher.compute.local import Local
 from launcher.data import Inputs
 from launcher.distribution import CHOICES
@@ -81,4 +83,6 @@ def _built(frozen: Mapping[str, Any], build: Mapping[str, Any]) -> Prepared:
 
 
 if __name__ == "__main__":
+    streams.open_standard()
+    use_utf8(sys.orig_argv[1:])
     sys.exit(prepare(RunFolder(Path(sys.argv[1])), int(sys.argv[2])))

@@ -96,6 +96,15 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", ERRORS)
 
 
+def is_utf8(text: str, errors: str = "strict") -> bool:
+    """Return whether UTF-8 can hold a text; with `surrogateescape`, whether it has bytes at all."""
+    try:
+        text.encode("utf-8", errors)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _original_bytes(error: UnicodeError) -> tuple[bytes, int]:
     """Encode as `surrogateescape` does, and other surrogates as text: JSON and YAML can hold them."""
     if not isinstance(error, UnicodeEncodeError):

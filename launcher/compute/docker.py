@@ -18,6 +18,7 @@ from launcher.paths import RunFolder, cache_root
 from launcher.spec import State
 from launcher.store import records
 from launcher.store.runs import finish
+from launcher.streams import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -66,6 +67,9 @@ class Docker:
         if spec.environment.kind == "current":
             hint = "Choose environment=packages, from which an image is built, or environment=image"
             yield Problem("environment", "current", "an image with compute=docker", hint)
+        for key, text in _texts(spec):
+            if not is_utf8(text):
+                yield Problem(key, text, "a text in UTF-8, which is all that a container engine takes")
         wanted = spec.resources.nodes * spec.resources.gpus_per_node
         if wanted > len(facts.gpus):
             there = f"at most {len(facts.gpus)} in all: this machine has that many GPUs"
@@ -111,6 +115,14 @@ class Docker:
         finally:
             for pipe in pipes:
                 os.close(pipe)
+
+
+def _texts(spec: RunSpec) -> Iterator[tuple[str, str]]:
+    """Yield what the engine gets, with its key."""
+    yield "script", spec.script or ""
+    yield from (("command", text) for text in spec.command)
+    yield from (("args", text) for text in spec.args)
+    yield from ((f"env.{name}", text) for name, text in spec.env.items())
 
 
 def _check_sight(engine: Engine, runs: Sequence[RunFolder]) -> None:

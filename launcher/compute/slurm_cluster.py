@@ -48,7 +48,7 @@ def read_cluster() -> Cluster | None:
 
 def _kept() -> Path:
     which = f"{os.environ.get('SLURM_CONF', '')}\0{os.uname().nodename}"
-    return cache_root() / "slurm" / f"limits-{hashlib.sha256(which.encode()).hexdigest()[:12]}.json"
+    return cache_root() / "slurm" / f"limits-{hashlib.sha256(os.fsencode(which)).hexdigest()[:12]}.json"
 
 
 def _ask() -> dict[str, Any]:

@@ -183,7 +183,7 @@ def _kept(what: str) -> Path:
     which = f"{os.environ.get('SLURM_CONF', '')}\0{os.uname().nodename}\0{os.getuid()}"
     folder = cache_root() / "slurm"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder / f"{what}-{hashlib.sha256(which.encode()).hexdigest()[:12]}.json"
+    return folder / f"{what}-{hashlib.sha256(os.fsencode(which)).hexdigest()[:12]}.json"
 
 
 def _turn(kept: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import time
 from pathlib import PurePath
@@ -215,7 +216,7 @@ def send(script: Script, lines: str, carriers: Mapping[str, str] = MappingProxyT
     from submitit import SlurmExecutor  # noqa: PLC0415  # 130 ms that only a submission needs
 
     path = script.folder / "job.sh"
-    path.write_text(script.text(lines), encoding="utf-8")
+    path.write_bytes(os.fsencode(script.text(lines)))
     path.chmod(0o700)
     for pause in (*TRIES_S, None):
         done = tool(["sbatch", str(path)], carriers)

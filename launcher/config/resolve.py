@@ -199,9 +199,17 @@ class _Dumper(_Base):
     """Quotes the texts that OmegaConf would read as numbers and YAML 1.1 would not, such as 1e3."""
 
 
-_Dumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*(\.[\d_]*)?([eE][-+]?\d+)?$"), list("-+0123456789")
-)
+class _EscapingDumper(yaml.SafeDumper):
+    """The same, also for texts that UTF-8 cannot hold."""
+
+
+_DUMPERS: tuple[Any, ...] = (_Dumper, _EscapingDumper)
+for _dumper in _DUMPERS:
+    _dumper.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?\d[\d_]*(\.[\d_]*)?([eE][-+]?\d+)?$"),
+        list("-+0123456789"),
+    )
 
 
 def _write_number(dumper: Any, number: NumberText) -> yaml.ScalarNode:
@@ -215,5 +223,8 @@ _Dumper.add_representer(NumberText, _write_number)
 def _text(composed: Composed, values: dict[str, Any]) -> str:
     """Return the configuration as YAML, with the choices in its first line."""
     choices = " ".join(f"{group}={choice}" for group, choice in sorted(composed.choices.items()) if choice)
-    body: Any = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    try:
+        body: Any = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    except UnicodeEncodeError:  # bytes that are no UTF-8, which Python's own dumper escapes: "\\udce9"
+        body = yaml.dump(values, Dumper=_EscapingDumper, sort_keys=False, allow_unicode=True)
     return f"# {choices}\n{body}"

@@ -232,7 +232,7 @@ class _Maker:
             return self.plan.base.id
         text = self.plan.dockerfile(more)
         step = self.progress.step
-        with self.log.open("a", encoding="utf-8") as log:
+        with self.log.open("a", encoding="utf-8", errors="surrogateescape") as log:
 
             def hear(line: str) -> None:
                 log.write(line + "\n")
@@ -296,5 +296,5 @@ class _Maker:
 
 
 def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8").splitlines()[-15:]
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
     return "\n" + "\n".join(f"  | {line[:300]}" for line in lines) + f"\nThe whole log: {log}"

@@ -84,7 +84,7 @@ class Tools:
             BuildError: it failed; with its last lines.
         """
         lines: deque[str] = deque(maxlen=400)
-        with self.log.open("a", encoding="utf-8") as log:
+        with self.log.open("a", encoding="utf-8", errors="surrogateescape") as log:
             log.write(redact(f"$ {' '.join(argv)}\n"))
 
             def take(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -73,7 +74,7 @@ def install(wanted: Wanted, python: Path, tools: Tools, *, hear: Listener = sile
                 path = folder / f"{option.strip('-')}.in"
                 written.append(path)
                 path.touch(mode=0o600)
-                path.write_text("".join(f"{tools.there(line)}\n" for line in lines), encoding="utf-8")
+                path.write_bytes(os.fsencode("".join(f"{tools.there(line)}\n" for line in lines)))
                 argv += [option, str(path)]
         for path in wanted.files:
             argv += ["-r", str(path.absolute())]

@@ -20,6 +20,7 @@ from launcher.agent.record import read
 from launcher.errors import NotFoundError, StoreError
 from launcher.paths import StoreFolder, cache_root
 from launcher.store.ownership import PRIVATE, open_cache
+from launcher.streams import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +161,7 @@ def _refresh(base: sqlite3.Connection, store: StoreFolder) -> None:
     known = {name: (inode, mtime_ns) for name, inode, mtime_ns in base.execute("SELECT * FROM experiments")}
     seen: list[tuple[str, int, int]] = []
     now_ns = time.time_ns()
-    for name in store.experiments():
+    for name in filter(is_utf8, store.experiments()):  # runs have no other names
         status = store.experiment(name).stat()
         inode, mtime_ns = status.st_ino, status.st_mtime_ns
         if known.get(name) == (inode, mtime_ns):
@@ -254,14 +255,15 @@ def _candidates(base: sqlite3.Connection, filters: Filters) -> Iterator[tuple[st
     clauses, values = ["row IS NOT NULL"], list[Any]()
     for column, wanted in (("state", filters.states), ("name", filters.names)):
         if wanted:
-            clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
-            values += sorted(wanted)
+            known = sorted(filter(is_utf8, wanted))  # of none SQLite makes `IN ()`, which holds nothing
+            clauses.append(f"{column} IN ({', '.join('?' * len(known))})")
+            values += known
     if filters.since is not None:
         clauses.append("created >= ?")
         values.append(filters.since)
     if filters.sweep is not None:
         clauses.append("sweep = ?")
-        values.append(filters.sweep)
+        values.append(filters.sweep if is_utf8(filters.sweep) else None)
     where = " AND ".join(clauses)
     query = f"SELECT name, number, sign, row FROM runs WHERE {where} ORDER BY created DESC, number DESC"  # noqa: S608  # fixed words
     yield from base.execute(query, values)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.checks import check
+from launcher.compute.docker import Docker
 from launcher.compute.local import Local
 from launcher.data import Inputs
 from launcher.distribution import Single
-from launcher.environment import Current
+from launcher.environment import Current, Image, Packages
 from launcher.spec import Facts, Resources, RunSpec
 
 if TYPE_CHECKING:
@@ -181,3 +182,23 @@ def test_everything_is_told_at_once_with_what_the_options_say(spec: RunSpec) -> 
     )
     keys = [problem.split(":")[0] for problem in problems]
     assert keys == ["name", "retries", "nodes", "data.inputs.a.uri", "compute.max_parallel", "gpus_per_node"]
+
+
+def test_texts_that_are_no_utf_8(spec: RunSpec) -> None:
+    odd, half = "caf\udce9", "\ud800"
+    assert found(spec, script=None, command=("true", odd), args=(odd,), env={"A": odd}) == []
+    texts = [*found(spec, description=odd), *found(spec, objective=odd), *found(spec, tags={"a": odd})]
+    assert [text.partition("; ")[2] for text in texts] == ["expected a text in UTF-8"] * 3
+    assert [text.partition(":")[0] for text in texts] == ["description", "objective", "tags.a"]
+    [problem] = found(spec, args=(half,))
+    assert problem.startswith(f"args[0]: got {half!r}; expected whole characters")
+    python = dataclasses.replace(spec, environment=Packages(python=odd, pip_packages=["six", odd]))
+    keys = [text.partition(":")[0] for text in found(python) if "UTF-8" in text]
+    assert keys == ["environment.pip_packages[1]"]
+
+
+def test_a_container_engine_takes_utf_8_alone(spec: RunSpec) -> None:
+    odd = "caf\udce9"
+    docker = dataclasses.replace(spec, compute=Docker(), environment=Image(image="a:1"))
+    keys = [text.partition(":")[0] for text in found(docker, args=(odd, "a"), env={"A": odd, "B": "b"})]
+    assert keys == ["args", "env.A"]

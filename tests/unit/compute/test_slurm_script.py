@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import shlex
 import signal
@@ -261,6 +262,14 @@ def test_submission(stand_ins: StandIns, tmp_path: Path) -> None:
     assert stand_ins.calls("sbatch") == [[str(path)]]
     assert path.read_text(encoding="utf-8").endswith("echo 'ä'\n")
     assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_script_holds_any_path(stand_ins: StandIns, tmp_path: Path) -> None:
+    stand_ins.make("sbatch", says="Submitted batch job 123\n")
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    assert send(script(Slurm(), str(folder)), f"exec true {folder}\n") == "123"
+    assert b"/caf\xe9\n" in (folder / "job.sh").read_bytes()
 
 
 def test_secrets_are_in_the_environment_of_the_submission_alone(
