@@ -1,11 +1,14 @@
 """The exceptions that a user can meet, as one tree.
 
-LauncherError            exit code 1
+LauncherError            exit code 1: what was asked for could not be done, or only in part
 ├── ConfigError          exit code 2, carries every problem found
 ├── NotFoundError        exit code 2, a run, file or model that is not in the store
-├── StoreError           exit code 2, the store cannot be used
-├── EngineError          exit code 2, the container engine cannot be reached or refuses
+├── StoreError           exit code 2, the store cannot be used, or a file is in the way
+├── SubmitError          exit code 1, runs were recorded and could not be handed over
+├── EngineError          exit code 1, the container engine cannot be reached or refuses
 └── BuildError           exit code 1, an environment could not be built
+
+Exit code 2 means that nothing was written or started: docs/runs.md has the table.
 """
 
 from __future__ import annotations
@@ -69,15 +72,11 @@ class StoreError(LauncherError):
 
 
 class SubmitError(LauncherError):
-    """The scheduler refused a job; the message carries its words."""
-
-    exit_code = 2
+    """Recorded runs could not be handed over; the message carries the scheduler's words."""
 
 
 class EngineError(LauncherError):
     """The container engine cannot be reached, or refuses; the message carries its words."""
-
-    exit_code = 2
 
 
 class BuildError(LauncherError):

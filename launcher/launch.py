@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from launcher.compute.jobs import cancel
-from launcher.errors import LauncherError, SubmitError
+from launcher.errors import LauncherError, StoreError, SubmitError
 from launcher.follow import Follower, Stopped, first_log, wait
 from launcher.members import Member, checked, record
 from launcher.paths import RunFolder, cache_root
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     from launcher.config.command_line import CommandLine
     from launcher.store.fold import Run
+
+
+SIGNALED = 128
+"""Exit codes above it say that a signal stopped the watching."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ def _launch(
     except KeyboardInterrupt:
         abandon(members)
         raise
+    except StoreError as error:
+        raise end_recorded(members, error) from error
     return run_members(members, sweep)
 
 
@@ -96,6 +102,8 @@ def run_members(members: Sequence[Member], sweep: str | None) -> SweepResult:
             abandon(members)
             view.say("\nCanceled while preparing; nothing was started.")
             raise
+        except (LauncherError, OSError) as error:  # such as a store that is full by now
+            raise end_recorded(members, error) from error
     runs = tuple(member.run for member in members)
     objectives = tuple(objective(run) if run is not None else None for run in runs)
     failed = any(run is None or run.state is not State.COMPLETED for run in runs)
@@ -217,6 +225,21 @@ def abandon(members: Sequence[Member]) -> None:
             }
             finish(member.folder, State.CANCELED, cause)
     cancel([_folder(member) for member in members if member.handed_over])
+
+
+def end_recorded(members: Sequence[Member], error: LauncherError | OSError) -> LauncherError:
+    """End the runs that an error keeps from being handed over; return the error to raise.
+
+    With a run in the store that is a `SubmitError`, whatever it was: exit code 2 says that there is none.
+    """
+    cause = {"kind": "submit", "phase": str(State.PREPARING), "message": str(error)}
+    recorded = [member for member in members if member.folder is not None and member.folder.submit.exists()]
+    for member in recorded:
+        if member.folder is not None and not member.handed_over:
+            finish(member.folder, State.FAILED, cause)
+    if isinstance(error, LauncherError) and (isinstance(error, SubmitError) or not recorded):
+        return error
+    return SubmitError(str(error))
 
 
 def _folder(member: Member) -> RunFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from launcher.config.native import jobs
 from launcher.errors import LauncherError
-from launcher.launch import launch_sweep
+from launcher.launch import SIGNALED, launch_sweep
 from launcher.spec import State
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def launch_jobs(
 def launch_outcomes(requests: Sequence[LaunchRequest]) -> list[float | LauncherError | None]:
     """Launch runs side by side; return the objective of each, or why it has none."""
     result = launch_sweep(requests)
+    if result.exit_code > SIGNALED:
+        sys.exit(result.exit_code)  # nobody waits for the other jobs of the sweeper either
     outcomes: list[float | LauncherError | None] = []
     for run, objective, request in zip(result.runs, result.objectives, requests, strict=True):
         if run is not None and run.state is not State.COMPLETED:

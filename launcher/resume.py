@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.compute.jobs import settle
-from launcher.errors import ConfigError
-from launcher.launch import abandon, run_members
+from launcher.errors import ConfigError, StoreError
+from launcher.launch import abandon, end_recorded, run_members
 from launcher.paths import RunFolder, StoreFolder
 from launcher.rerun import again
 from launcher.store import records
@@ -67,6 +67,8 @@ def resume(sweep: Sweep, words: Sequence[str] = (), *, wait: bool) -> int | None
     except KeyboardInterrupt:
         abandon(launched)
         raise
+    except StoreError as error:
+        raise end_recorded(launched, error) from error
     return run_members(launched, sweep.folder.id).exit_code
 
 

@@ -21,7 +21,7 @@ from launcher.apps.frozen import freeze
 from launcher.data import CHOICES as DATA
 from launcher.environment import CHOICES as ENVIRONMENTS
 from launcher.errors import ConfigError, LauncherError
-from launcher.launch import launch_sweep
+from launcher.launch import SIGNALED, launch_sweep
 from launcher.project import find_store
 from launcher.spec import LaunchRequest, RunSpec, State, plain
 from launcher.store import records
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from launcher.store.fold import Run
-
-
-SIGNALED = 128
-"""Exit codes above it: a signal stopped the watching."""
 
 
 class JobFailedError(CompactHydraException):

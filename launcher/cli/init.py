@@ -6,6 +6,7 @@ import argparse
 import re
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,14 +47,7 @@ def main(argv: Sequence[str]) -> int:
     if taken:
         raise StoreError(f"{', '.join(taken)}: already there, and nothing was written. Choose another folder")
     name = _name(root)
-    try:
-        for path, template in FILES.items():
-            target = root / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("x", encoding="utf-8") as file:
-                file.write((TEMPLATES / template).read_text("utf-8").replace("@NAME@", name))
-    except OSError as error:
-        raise StoreError(f"{error.filename}: cannot be written: {error.strerror}") from error
+    _write(root, name)
     run = f"{shlex.quote(Path(sys.executable).name)} -m launcher experiment=quick"
     steps = [f"cd {shlex.quote(str(root))}", run, "python -m launcher runs show latest"]
     if options.json:
@@ -66,6 +60,31 @@ def main(argv: Sequence[str]) -> int:
     for step in steps:
         say(f"  {step}")
     return 0
+
+
+def _write(root: Path, name: str) -> None:
+    """Write the files, or none.
+
+    Raises:
+        StoreError: one cannot be written.
+    """
+    made: list[Path] = []
+    try:
+        for path, template in FILES.items():
+            target = root / path
+            new = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
+            for folder in reversed(new):
+                folder.mkdir()
+                made.append(folder)
+            with target.open("x", encoding="utf-8") as file:
+                made.append(target)
+                file.write((TEMPLATES / template).read_text("utf-8").replace("@NAME@", name))
+    except OSError as error:
+        for path in reversed(made):
+            with suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+        where = error.filename or made[-1]  # a full disk names none
+        raise StoreError(f"{where}: cannot be written: {error.strerror}") from error
 
 
 def _name(root: Path) -> str:

@@ -9,7 +9,7 @@ from launcher.cli.output import say, say_json
 from launcher.cli.runs_watch import POLL_S, say_aside
 from launcher.compute.jobs import cancel as end_jobs
 from launcher.compute.jobs import settle
-from launcher.errors import StoreError
+from launcher.errors import LauncherError
 from launcher.store.find import LATEST, find_run, find_runs
 from launcher.store.index import summarize
 from launcher.store.runs import delete, read_run
@@ -60,7 +60,7 @@ def cancel(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
         )
     if options.json:
         say_json([{"id": name, "state": state} for name, state in states.items()])
-    return 0
+    return int(bool(problem))
 
 
 def rerun_command(store: StoreFolder, options: argparse.Namespace) -> int:
@@ -78,18 +78,20 @@ def delete_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Remove runs; all that can be are, and the others are named."""
     deleted: list[str] = []
     problems: list[str] = []
+    codes: list[int] = []
     for folder in [folder for text in options.runs for folder in find_runs(store, text, replaced=True)]:
         try:
             delete(folder, force=options.force)
             deleted.append(folder.id)
             _tell(options, f"{folder.id}  deleted")
-        except StoreError as error:
+        except LauncherError as error:
             problems.append(str(error))
+            codes.append(error.exit_code)
     if options.json:
         say_json(deleted)
     for problem in problems:
         say_aside(problem)
-    return 2 if problems else 0
+    return int(bool(codes)) if deleted else min(codes, default=0)
 
 
 def _tell(options: argparse.Namespace, text: str) -> None:

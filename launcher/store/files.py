@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.errors import NotFoundError, StoreError, nearest
+from launcher.errors import LauncherError, NotFoundError, StoreError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +52,8 @@ def download(folder: RunFolder, prefix: str, destination: Path, *, force: bool =
 
     Raises:
         NotFoundError: no file has that name or prefix.
-        StoreError: a file is there already, or one cannot be copied. Without `force`, nothing was copied
-            if anything is in the way.
+        StoreError: a file is there already and nothing was copied, which `force` allows.
+        LauncherError: a file cannot be copied.
     """
     listed = list_files(folder, prefix)
     files = [file for file in listed if file.link is None]
@@ -78,7 +78,9 @@ def download(folder: RunFolder, prefix: str, destination: Path, *, force: bool =
         try:
             _copy(source, target)
         except OSError as error:
-            raise StoreError(f"{target}: cannot be written: {error.strerror} ({error.filename})") from error
+            raise LauncherError(
+                f"{target}: cannot be written: {error.strerror} ({error.filename})"
+            ) from error
     return [target for _, target in pairs]
 
 

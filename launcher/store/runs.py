@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from launcher.errors import NotFoundError, StoreError
+from launcher.errors import LauncherError, NotFoundError, StoreError
 from launcher.spec import SCHEMA, RunSpec, State, plain
 from launcher.store import records
 from launcher.store.fold import Cause, Phase, Run, read_run, remember_end
@@ -117,6 +117,8 @@ def create_run(  # noqa: PLR0913  # the record has that many fields
         folder.source.symlink_to(os.path.relpath(snapshot.path, folder.root))
         records.write(folder.submit, submit)
     except OSError as error:
+        for path in (folder.spec, folder.config, folder.source):
+            records.remove(path)  # what stays is a number that no run has
         raise _unusable(store, error) from error
     return folder
 
@@ -180,13 +182,13 @@ def request_cancel(folder: RunFolder) -> bool:
     """Ask for the end of a run; tell whether this was the first request.
 
     Raises:
-        StoreError: the run folder cannot be written.
+        LauncherError: the run folder cannot be written.
     """
     request = {"schema": SCHEMA, "time": records.now(), "by": user(), "host": socket.gethostname()}
     try:
         return records.create(folder.cancel, request)
     except OSError as error:
-        raise StoreError(f"{folder.id}: the request cannot be written: {error}") from error
+        raise LauncherError(f"{folder.id}: the request cannot be written: {error}") from error
 
 
 def delete(folder: RunFolder, *, force: bool = False) -> None:
@@ -194,7 +196,8 @@ def delete(folder: RunFolder, *, force: bool = False) -> None:
 
     Raises:
         NotFoundError: this is no run.
-        StoreError: the run is not over, or something of it cannot be removed.
+        StoreError: the run is not over.
+        LauncherError: something of it cannot be removed.
     """
     state = read_run(folder).state
     if not (state.terminal or force):
@@ -207,7 +210,7 @@ def delete(folder: RunFolder, *, force: bool = False) -> None:
         elif not remove_tree(Path(entry.path)):
             left.append(entry.name)
     if left:
-        raise StoreError(f"{folder.id}: deleted, but these could not be removed: {', '.join(left[:5])}")
+        raise LauncherError(f"{folder.id}: deleted, but these could not be removed: {', '.join(left[:5])}")
 
 
 def user() -> str:
