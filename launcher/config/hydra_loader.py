@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
-from hydra.core.default_element import ConfigDefault
+from hydra.core.default_element import ConfigDefault, GroupDefault
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hydra._internal.config_repository import IConfigRepository
     from hydra._internal.defaults_list import DefaultsList
     from hydra.core.config_search_path import ConfigSearchPath
-    from hydra.core.default_element import ResultDefault
+    from hydra.core.default_element import InputDefault, ResultDefault
     from hydra.core.override_parser.types import Override
     from hydra.types import RunMode
 
@@ -115,6 +115,7 @@ class HydraLoader(ConfigLoaderImpl):
         if loaded.defaults_list and not any(each.is_self() for each in loaded.defaults_list):
             # Its place does not matter here, and Hydra warns where it is missing.
             loaded.defaults_list.append(ConfigDefault(path="_self_"))
+        _prefer_experiment(repo, config_name, parsed_overrides)
 
     def _compose_config_from_defaults_list(
         self, defaults: list[ResultDefault], repo: IConfigRepository
@@ -136,6 +137,41 @@ class HydraLoader(ConfigLoaderImpl):
                     restore_file(config, way, loaded.texts)
         _strip_defaults(config)
         return config
+
+
+def _prefer_experiment(repo: CachingConfigRepository, primary: str, overrides: Sequence[Override]) -> None:
+    """Let the choices of the experiment win over those of the project's config, which Hydra sees first."""
+    trunk = [default for name in _trunk(repo, primary) for default in _defaults(repo, name)]
+    typed = [each.value() for each in overrides if each.key_or_group == "experiment" and not each.is_delete()]
+    written = [each.value for each in trunk if isinstance(each, GroupDefault) and each.group == "experiment"]
+    chosen: list[Any] = [*reversed(typed), *written, None]
+    names = cast("list[Any]", chosen[0]) if isinstance(chosen[0], list) else chosen[:1]
+    made = {
+        _group(default)
+        for name in names
+        if isinstance(name, str) and repo.config_exists(f"{EXPERIMENT}{name}")
+        for path in _trunk(repo, f"{EXPERIMENT}{name}")
+        for default in _defaults(repo, path)
+        if default.is_override()
+    }
+    for name in _trunk(repo, primary):
+        defaults = _defaults(repo, name)
+        defaults[:] = [each for each in defaults if not each.is_override() or _group(each) not in made]
+
+
+def _defaults(repo: IConfigRepository, path: str) -> list[InputDefault]:
+    """Return the defaults list of a file, which is cached; empty if there is no such file."""
+    loaded = repo.load_config(path)
+    return loaded.defaults_list or [] if loaded is not None else []
+
+
+def _group(default: InputDefault) -> tuple[str, str | None]:
+    """Return the group that an entry of a defaults list chooses of, and its package if it is another."""
+    if not isinstance(default, GroupDefault):
+        return "", None
+    group = (default.group or "").lstrip("/")
+    usual = {None, f"_global_.{group.replace('/', '.')}"}
+    return group, None if default.package in usual else default.package
 
 
 def _ordered(defaults: Sequence[ResultDefault], repo: IConfigRepository) -> list[ResultDefault]:
@@ -173,8 +209,7 @@ def _ancestry(default: ResultDefault, parents: dict[str | None, str | None]) -> 
 def _trunk(repo: IConfigRepository, name: str) -> Iterator[str]:
     """Yield the paths of the primary file and of what it includes by name: no choices of a group."""
     yield name
-    loaded = repo.load_config(name)
-    for default in (loaded.defaults_list if loaded is not None else None) or ():
+    for default in _defaults(repo, name):
         if isinstance(default, ConfigDefault) and not default.is_self() and default.path is not None:
             folder = "" if default.path.startswith("/") else name.rpartition("/")[0]
             yield from _trunk(repo, f"{folder}/{default.path.lstrip('/')}".lstrip("/"))

@@ -34,6 +34,7 @@ DEFAULTS = (
     "defaults:\n  - launcher\n  - extra: more\n  - _self_\n  - override compute: mine\n"
     "  - override framework: python\n  - override data: none\nsource: src\nscript: x.py\n"
 )
+INSTALLED_CHOICES = DEFAULTS.replace("  - extra: more\n", "").replace("compute: mine", "compute: local")
 LEVELS = ("installed", "config.yaml", "choice", "experiment", "command line")
 """From the weakest to the strongest."""
 
@@ -118,8 +119,7 @@ def as_given(found: Any, expected: Any) -> bool:
 def test_a_choice_of_ones_own_is_stronger_than_config_yaml_and_an_installed_one_is_not(place: Path) -> None:
     conf = place / "conf"
     for name, text in {
-        "config.yaml": DEFAULTS.replace("compute: mine", "compute: local").replace("  - extra: more\n", "")
-        + "compute:\n  max_parallel: 1\n",
+        "config.yaml": INSTALLED_CHOICES + "compute:\n  max_parallel: 1\n",
         "compute/mine.yaml": "defaults:\n  - _self_\n  - local\nmax_parallel: 2\n",
         "experiment/e.yaml": "# @package _global_\ndefaults: [base, override /compute: mine]\nretries: 2\n",
         "experiment/base.yaml": "# @package _global_\nretries: 1\ndescription: base\n"
@@ -135,6 +135,42 @@ def test_a_choice_of_ones_own_is_stronger_than_config_yaml_and_an_installed_one_
     assert parallel("compute=mine", "compute.max_parallel=4") == 4
     spec = load(["--config-dir", str(conf), "experiment=e"], place).spec
     assert (spec.retries, spec.description) == (2, "base")
+
+
+def test_an_experiment_chooses_over_config_yaml_and_the_command_line_over_both(place: Path) -> None:
+    for name, text in {
+        "config.yaml": "defaults:\n  - launcher\n  - override framework: sklearn\n"
+        "  - override environment: packages\n  - override data: none\n",
+        "experiment/base.yaml": "# @package _global_\ndefaults:\n  - override /distribution: mpi\n"
+        "  - override /framework: pytorch\n",
+        "experiment/e.yaml": "# @package _global_\ndefaults:\n  - base\n  - override /framework: python\n"
+        "  - override /environment: current\n",
+    }.items():
+        (place / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / "conf" / name).write_text(text)
+
+    def chosen(*words: str) -> list[list[str]]:
+        loader = Loader(["--config-dir", "conf", *words], place)
+        overrides = loader.parse([])
+        found = [
+            loader.composer.compose(overrides),
+            loader.composer.compose_whole(overrides),
+            Members(loader.composer).compose(overrides, 0),
+        ]
+        groups = ("framework", "environment", "distribution", "data")
+        return [[str(each.choices[group]) for group in groups] for each in found]
+
+    assert chosen() == [["sklearn", "packages", "single", "none"]] * 3
+    assert chosen("framework=python") == [["python", "packages", "single", "none"]] * 3
+    assert chosen("experiment=e") == [["python", "current", "mpi", "none"]] * 3
+    assert (
+        chosen("experiment=e", "framework=tensorflow", "data=digits")
+        == [["tensorflow", "current", "mpi", "digits"]] * 3
+    )
+    file = place / "conf" / "config.yaml"
+    file.write_text(f"{file.read_text()}  - override experiment: e\n")
+    assert chosen() == [["python", "current", "mpi", "none"]] * 3
+    assert chosen("experiment=base") == [["pytorch", "packages", "mpi", "none"]] * 3
 
 
 def test_the_files_are_those_of_hydra_in_another_order(tmp_path: Path) -> None:
@@ -340,8 +376,7 @@ def test_a_list_in_a_file_takes_the_place_of_all_arguments_before_it(place: Path
 def test_a_foreign_sweeper_and_cfg_keep_the_spelling_and_the_order(place: Path) -> None:
     conf = place / "conf"
     for name, text in {
-        "config.yaml": DEFAULTS.replace("compute: mine", "compute: local").replace("  - extra: more\n", "")
-        + "args: {steps: 100, lr: 0.10}\nname: sw\n",
+        "config.yaml": INSTALLED_CHOICES + "args: {steps: 100, lr: 0.10}\nname: sw\n",
         "experiment/e.yaml": "# @package _global_\nargs: {steps: 2_00}\ntags: {v: 1.10}\n",
     }.items():
         (conf / name).parent.mkdir(parents=True, exist_ok=True)
