@@ -334,7 +334,7 @@ class Attempt:
     ) -> None:
         who = who or {}
         cause = {key: who.get(key) for key in ("node", "role", "index", "rank", "exit_code", "signal")}
-        cause.update(kind=kind, message=message, last_lines=causes.last_lines(self._run, who.get("log")))
+        cause.update(kind=kind, message=message, last_lines=causes.last_lines(self._run, who))
         self._end("Failed", cause, grace_s)
 
     def _end(self, verdict: str, cause: dict[str, Any] | None, grace_s: float = GRACE_S) -> None:

@@ -7,17 +7,21 @@ import re
 import signal
 from typing import Any
 
-from . import record
+from . import mpirun_output, record
 
 _LAST_LINES = 20
 _TAIL = 16384  # bytes
+_MPIRUN_TAIL = 1 << 20
 
-# What is said of the rank that was killed first: by Open MPI, MPICH and Intel MPI. srun names all.
-_KILLED_FIRST = (
-    re.compile(r"process rank (\d+) with PID \d+ on node \S+ exited on signal"),
-    re.compile(r"RANK (\d+) PID \d+ RUNNING AT \S+\n=\s+KILLED BY SIGNAL"),
+_SIGNALS = (
+    signal.SIGSEGV,
+    signal.SIGKILL,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
 )
-_KILLED = re.compile(r"srun: error: \S+ tasks? (\d+): Killed")
+"""What ends a program that nobody else ends, and a shell then prints."""
 
 
 def how(who: dict[str, Any], several: bool) -> tuple[str, str]:
@@ -28,9 +32,24 @@ def how(who: dict[str, Any], several: bool) -> tuple[str, str]:
     return kind, "%s on %s %s" % (name, who["node"], end)
 
 
-def last_lines(run: str, log: str | None) -> list[str]:
-    """Return the end of a log, whatever bytes it holds."""
-    return tail_lines(os.path.join(run, log)) if log else []
+def last_lines(run: str, who: dict[str, Any]) -> list[str]:
+    """Return the end of a process's log, whatever bytes it holds; of mpirun's the part that says why."""
+    log = who.get("log")
+    if not log:
+        return []
+    return (
+        mpirun_output.lines(mpirun_text(run, log)) if is_mpirun(who) else tail_lines(os.path.join(run, log))
+    )
+
+
+def is_mpirun(who: dict[str, Any]) -> bool:
+    """Tell whether a process is mpirun or one of its daemons."""
+    return str(who.get("role")).startswith("mpirun")
+
+
+def mpirun_text(run: str, log: str) -> str:
+    """Return what mpirun has printed; its first message counts, so this is more than the last lines."""
+    return tail(os.path.join(run, log), _MPIRUN_TAIL)
 
 
 def tail_lines(path: str) -> list[str]:
@@ -38,51 +57,87 @@ def tail_lines(path: str) -> list[str]:
     return tail(path).splitlines()[-_LAST_LINES:]
 
 
-def tail(path: str) -> str:
-    """Return the last 16 KiB of a file that may not be there."""
+def tail(path: str, limit: int = _TAIL) -> str:
+    """Return the last bytes of a file that may not be there."""
     try:
         with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            file.seek(max(0, os.fstat(file.fileno()).st_size - limit))
             return file.read().decode("utf-8", "backslashreplace")
     except OSError:
         return ""
 
 
-def failed_rank(folder: str, records: list[dict[str, Any]], log: str) -> dict[str, Any] | None:
-    """Take note of how mpirun's ranks ended (rank.sh) and return the one that failed first.
+def mpirun_words(who: dict[str, Any], text: str) -> str:
+    """Return what mpirun prints about a failure, to follow the message about a process; may be empty."""
+    if is_mpirun(who):
+        words = mpirun_output.reason(text)
+        return ": %s" % words if words else ""
+    words = mpirun_output.refusal(text)
+    return "; mpirun: %s" % words if words else ""
+
+
+def failed_rank(run: str, folder: str, records: list[dict[str, Any]], text: str) -> dict[str, Any] | None:
+    """Complete the records of mpirun's ranks (rank.sh) and return the rank that failed first.
+
+    Return None if no rank failed by itself: mpirun ends all ranks when it cannot start a process that
+    one of them spawns, or when such a process fails.
 
     Args:
+        run: the run folder.
         folder: where rank.sh leaves `rank-N`: empty at its start, the exit code at its end.
-        records: of the processes; those of ranks are completed.
-        log: path of what mpirun said.
+        records: of the processes.
+        text: what mpirun printed.
     """
     failed: list[tuple[int, dict[str, Any]]] = []
-    cut: list[dict[str, Any]] = []  # killed before rank.sh could tell
+    cut: list[dict[str, Any]] = []  # killed before rank.sh could write the exit code
     for who in records:
         try:
             with open(os.path.join(folder, "rank-%d" % who["rank"]), encoding="ascii") as file:
-                text, when = file.read().strip(), os.fstat(file.fileno()).st_mtime_ns
+                code, when = file.read().strip(), os.fstat(file.fileno()).st_mtime_ns
         except OSError:
             continue
-        if not text:
+        if not code:
             who.update(ended=record.now(), exit_code=None, signal=int(signal.SIGKILL))
             cut.append(who)
             continue
-        code = int(text)
-        killed = code > 128  # noqa: PLR2004  # a shell's way of telling a signal
-        who.update(
-            ended=round(when / 1e9, 3),
-            exit_code=None if killed else code,
-            signal=code - 128 if killed else None,
-        )
-        if code != 0:
+        who.update(ended=round(when / 1e9, 3), **_end(int(code)))
+        if int(code) != 0:
             failed.append((when, who))
-    first = min(failed, key=lambda item: item[0])[1] if failed else None
-    said = tail(log) if cut else ""
-    named = [int(rank) for pattern in _KILLED_FIRST for rank in pattern.findall(said)]
-    if not named and (first is None or first["signal"] == signal.SIGTERM):
-        # mpirun ends the others by SIGTERM when one is killed.
-        named = [int(rank) for rank in _KILLED.findall(said)]
+    failed.sort(key=lambda item: (item[1]["signal"] == signal.SIGTERM, item[0]))  # as mpirun ends the others
+    first = failed[0][1] if failed else None
+    by_itself = first is not None and first["signal"] != signal.SIGTERM
+    if not by_itself:
+        # MPICH and Intel MPI kill every rank.sh as soon as one rank fails.
+        ends = [(who, _printed_end(run, who)) for who in cut]
+        printed = [(who, end) for who, end in ends if end is not None]
+        if len(printed) == 1:
+            who, end = printed[0]
+            who.update(end)
+            return who
+    named = mpirun_output.first_ranks(text)
+    if not named and not by_itself:
+        if mpirun_output.reason(text) is not None and not mpirun_output.killed_tasks(text):
+            return None
+        named = mpirun_output.killed_tasks(text)
         first = first if first and len(cut) != 1 else next(iter(cut), first)
     # Also where another has failed since, such as one that was still to write to mpirun.
-    return next((who for who in cut if who["rank"] in named), first)
+    ended = [*cut, *(who for _, who in failed)]
+    return next((who for who in ended if who["rank"] in named), first)
+
+
+def _printed_end(run: str, who: dict[str, Any]) -> dict[str, Any] | None:
+    """Return how a rank ended by the last line of its log: from rank.sh, or from MPICH's MPI_Abort."""
+    last = (last_lines(run, who) or [""])[-1]
+    aborted = re.match(r"Abort\((\d+)\) on node", last)
+    if aborted:
+        return {"exit_code": int(aborted.group(1)), "signal": None}
+    for number in _SIGNALS:
+        if last.startswith(signal.strsignal(number) or "?"):
+            return {"exit_code": None, "signal": int(number)}
+    return None
+
+
+def _end(code: int) -> dict[str, Any]:
+    """Return how a process ended by the exit code that its shell saw."""
+    killed = code > 128  # noqa: PLR2004  # a shell's exit code for a signal
+    return {"exit_code": None if killed else code, "signal": code - 128 if killed else None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from . import causes, record
@@ -92,9 +91,12 @@ class Processes:
 
         Where mpirun ended by itself, that is one of its ranks.
         """
-        if who["role"] == "mpirun" and who["signal"] is None:
+        by_mpirun = causes.is_mpirun(who) and who["signal"] is None
+        if who["role"] == "mpirun" and by_mpirun:
             who = self.failed_rank() or who
         kind, message = causes.how(who, several=len(self.records) > 1)
+        if by_mpirun:
+            message += causes.mpirun_words(who, self._mpirun_text())
         for name, (other, why) in self._reasons.items():
             if who is self._by_name[name]:
                 kind, message = other, "%s: %s" % (message, why)
@@ -102,5 +104,7 @@ class Processes:
 
     def failed_rank(self) -> dict[str, Any] | None:
         """Take note of how mpirun's ranks ended; return the one that failed first."""
-        log = os.path.join(self._run, self._by_name["mpirun-0"]["log"])
-        return causes.failed_rank(self._folder, self.records, log)
+        return causes.failed_rank(self._run, self._folder, self.records, self._mpirun_text())
+
+    def _mpirun_text(self) -> str:
+        return causes.mpirun_text(self._run, self._by_name["mpirun-0"]["log"])

@@ -20,6 +20,15 @@ if [ -n "${LAUNCHER_STEP_TMP+set}" ]; then # by srun, which gives all ranks the 
 fi
 exec >>"$LAUNCHER_PROCESS_LOGS/worker-$rank.log" 2>&1
 : >"$LAUNCHER_RANK_ENDS/rank-$rank" # stays empty when this shell is killed
+case $1 in
+*/*) [ -f "$1" ] && [ -x "$1" ] || missing=yes ;;
+*) command -v "$1" >/dev/null 2>&1 || missing=yes ;;
+esac
+if [ -n "${missing-}" ]; then
+    echo "$1: no such program, or not executable"
+    echo 127 >"$LAUNCHER_RANK_ENDS/rank-$rank"
+    exit 127
+fi
 # In the background, so that a signal to this shell reaches the program at once.
 "$@" &
 child=$!

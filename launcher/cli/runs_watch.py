@@ -71,10 +71,19 @@ def logs_command(store: StoreFolder, options: argparse.Namespace) -> int:
         number = later[0]
     run = read_run(folder)
     if not printed and not options.json:
-        say_aside(f"{folder.id} {log.process} has printed nothing ({run.state})")
+        others = [other.process for other in logs(folder, log.attempt) if _has_lines(other)]
+        hint = f". Output exists for --process {others[0]}" if others else ""
+        say_aside(f"{folder.id} {log.process} has printed nothing ({run.state}){hint}")
     elif options.follow:
         say_aside(f"{folder.id}  {run.state}")
     return 0
+
+
+def _has_lines(log: Log) -> bool:
+    try:
+        return log.path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _follow(folder: RunFolder, number: int) -> Callable[[], bool]:
