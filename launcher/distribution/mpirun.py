@@ -36,10 +36,10 @@ def mpirun_line(mpi: Mpi, spec: RunSpec, options: Sequence[str] | None, cpus: in
     if mpi.flavour == "openmpi":
         argv = [
             mpi.mpirun,
-            *_open_mpi(mpi, spec, cpus),
+            *_open_mpi(mpi, spec, options),
             *(["--bind-to", "none"] if options is None else options),
         ]
-        return MpiLine(argv=tuple(argv), program=program)
+        return MpiLine(argv=tuple(argv), program=program, env=_simulation_env(spec, cpus))
     resources, env = spec.resources, _hydra_env(mpi, spec, pinned=options is not None)
     argv = [mpi.mpirun]
     if resources.nodes > 1:
@@ -89,22 +89,43 @@ def _open_mpi_env(spec: RunSpec) -> dict[str, str]:
     return {name: value for name, value in env.items() if name not in spec.env}
 
 
-def _open_mpi(mpi: Mpi, spec: RunSpec, cpus: int) -> Iterable[str]:
+def _simulation_env(spec: RunSpec, cpus: int) -> dict[str, str]:
+    """Return what Open MPI needs if one machine simulates several nodes; `mpi_args` and `env` override it."""
     resources = spec.resources
+    if resources.nodes == 1 or spec.compute.kind != "local":
+        return {}
+    values = {
+        # Shared memory would pair ranks that take each other for ranks on different hosts.
+        "pml": "ob1",
+        "btl": "tcp,self",
+        "btl_tcp_if_include": _LOOPBACK,
+        "oob_tcp_if_include": _LOOPBACK,
+        # Windows: over TCP only osc/ucx and osc/pt2pt work, and Debian disables both. pt2pt refuses
+        # MPI_THREAD_MULTIPLE, which mpi4py asks for. By default ucx takes only InfiniBand.
+        "osc": "^monitoring",
+        "opal_common_ucx_tls": "any",
+        "opal_common_ucx_devices": "any",
+    }
+    if resources.world_size > cpus:
+        # Ranks that wait spin; Open MPI cannot see that these nodes share CPUs. Halves the time of
+        # Horovod with 4 ranks on 2 cores.
+        values["mpi_yield_when_idle"] = "1"
+    env = {f"OMPI_MCA_{name}": value for name, value in values.items()}
+    return {name: value for name, value in env.items() if name not in spec.env}
+
+
+def _open_mpi(mpi: Mpi, spec: RunSpec, options: Sequence[str] | None) -> Iterable[str]:
+    resources = spec.resources
+    # Processes that a rank spawns need slots beyond those of the ranks. mpirun takes no two such options.
+    spare = [] if any("oversubscribe" in option for option in options or ()) else ["--oversubscribe"]
     if resources.nodes == 1:
-        return ["--oversubscribe", "-np", str(resources.world_size)]
+        return [*spare, "-np", str(resources.world_size)]
     newer = mpi.major >= 5  # noqa: PLR2004  # whose daemons are PRRTE's
     runtime, launch = ("--prtemca", "ssh") if newer else ("--mca", "rsh")
     argv = [runtime, "plm", launch, runtime, f"plm_{launch}_agent", SHIM]
     argv += [runtime, f"plm_{launch}_no_tree_spawn", "1"]
     if spec.compute.kind == "local":
-        # Shared memory would pair ranks that believe to be on different hosts.
-        argv += ["--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", _LOOPBACK]
-        argv += ["--mca", "oob_tcp_if_include", _LOOPBACK]
-        if resources.world_size > cpus:
-            # Ranks that wait spin; Open MPI cannot see that these nodes share CPUs. Halves the time of
-            # Horovod with 4 ranks on 2 cores.
-            argv += ["--mca", "mpi_yield_when_idle", "1"]
+        argv += spare
     else:
         argv += ["--mca", "btl_tcp_if_include", "@{subnet}"]
         argv += [runtime, "prte_if_include" if newer else "oob_tcp_if_include", "@{subnet}"]

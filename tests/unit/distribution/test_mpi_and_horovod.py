@@ -46,17 +46,34 @@ def test_open_mpi_4_on_several_nodes(spec: Specs) -> None:
     expected = (
         "/usr/bin/mpirun --mca plm rsh --mca plm_rsh_agent @{agent}/shim.sh --mca plm_rsh_no_tree_spawn 1"
     )
-    expected += (
-        " --mca btl tcp,self --mca btl_tcp_if_include 127.0.0.0/8 --mca oob_tcp_if_include 127.0.0.0/8"
-    )
-    expected += " -H @{node.0}:2,@{node.1}:2,@{node.2}:2 -np 6 --bind-to none"
-    assert " ".join(line(spec, OPENMPI4, 3, 2).argv) == expected
+    expected += " --oversubscribe -H @{node.0}:2,@{node.1}:2,@{node.2}:2 -np 6 --bind-to none"
+    mpi = line(spec, OPENMPI4, 3, 2)
+    assert " ".join(mpi.argv) == expected
+    assert mpi.env == {
+        "OMPI_MCA_pml": "ob1",
+        "OMPI_MCA_btl": "tcp,self",
+        "OMPI_MCA_btl_tcp_if_include": "127.0.0.0/8",
+        "OMPI_MCA_oob_tcp_if_include": "127.0.0.0/8",
+        "OMPI_MCA_osc": "^monitoring",
+        "OMPI_MCA_opal_common_ucx_tls": "any",
+        "OMPI_MCA_opal_common_ucx_devices": "any",
+    }
+
+
+def test_what_a_user_gives_open_mpi_wins(spec: Specs) -> None:
+    own = {"OMPI_MCA_btl": "vader,self"}
+    made = spec(MpiRun(mpi_args=["--nooversubscribe"]), 2, 1, "python", env=own)
+    plan = made.distribution.plan(made, Facts(mpi=OPENMPI4, cpus=64))
+    assert plan.mpi is not None
+    assert "--oversubscribe" not in plan.mpi.argv
+    assert "OMPI_MCA_btl" not in plan.mpi.env
+    assert plan.mpi.env["OMPI_MCA_pml"] == "ob1"
 
 
 @pytest.mark.parametrize(("cpus", "yields"), [(5, True), (6, False)])
 def test_ranks_that_wait_yield_where_nodes_share_too_few_cpus(spec: Specs, cpus: int, yields: bool) -> None:
-    text = " ".join(line(spec, OPENMPI4, 3, 2, cpus).argv)
-    assert ("--mca mpi_yield_when_idle 1" in text) == yields
+    env = line(spec, OPENMPI4, 3, 2, cpus).env
+    assert env.get("OMPI_MCA_mpi_yield_when_idle") == ("1" if yields else None)
 
 
 def test_open_mpi_5_on_several_nodes(spec: Specs) -> None:
