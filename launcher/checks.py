@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from launcher.errors import Problem, nearest
 from launcher.secrets import named, wanted
 from launcher.spec import plain
+from launcher.store.tree import Tree, scan
 from launcher.streams import is_utf8
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ def check(spec: RunSpec, facts: Facts) -> list[Problem]:
         *_names(spec),
         *_texts(spec),
         *_program(spec),
+        *_surroundings(spec),
         *_counts(spec),
         *_environment_variables(spec),
         *_inputs(spec),
@@ -131,6 +135,46 @@ def _script(spec: RunSpec, script: str) -> Iterator[Problem]:
             f"a file in {spec.source}: {', '.join(scripts[:10])}" if scripts else f"a file in {spec.source}"
         )
         yield Problem("script", script, listed, nearest(script, scripts))
+
+
+def _surroundings(spec: RunSpec) -> Iterator[Problem]:
+    """Check where the processes start, and what they read."""
+    if spec.cwd is None and spec.stdin is None:
+        return
+    tree = scan(spec.source, Tree()) if spec.source.is_dir() else Tree()
+    if spec.cwd is not None:
+        folders = [name.rstrip("/") for name in tree.folders if name]
+        hint = nearest(spec.cwd, folders)
+        if spec.cwd.split("/")[0] in {"outputs", "logs"}:
+            yield Problem("cwd", spec.cwd, "a folder other than outputs and logs, which are the run's own")
+        elif spec.cwd not in folders:
+            ignored = not hint and (spec.source / spec.cwd).is_dir() and not _leads_out(spec.cwd)
+            hint = "It is ignored or a link, and so not part of the run" if ignored else hint
+            yield Problem("cwd", spec.cwd, f"a folder inside {spec.source}", hint)
+    if spec.stdin is not None:
+        yield from _stdin(spec, spec.stdin, tree)
+
+
+def _stdin(spec: RunSpec, stdin: str, tree: Tree) -> Iterator[Problem]:
+    path = spec.source / stdin
+    if not stdin or "\0" in stdin:
+        yield Problem("stdin", stdin, "the path of a file")
+    elif Path(stdin).is_absolute():
+        container = getattr(spec.compute, "container", None)
+        if spec.compute.kind == "docker" or getattr(container, "image", None):
+            hint = "Containers see the source: put the file there"
+            yield Problem("stdin", stdin, "a path relative to the source, with a container", hint)
+        elif not path.is_file() or not os.access(path, os.R_OK):
+            yield Problem("stdin", stdin, "a file that you can read")
+    elif stdin not in tree.files and stdin not in tree.links:
+        files = list(tree.files)
+        ignored = path.is_file() and not _leads_out(stdin)
+        hint = "It is ignored, and so not part of the run" if ignored else nearest(stdin, files)
+        yield Problem("stdin", stdin, f"a file inside {spec.source}", hint)
+
+
+def _leads_out(path: str) -> bool:
+    return path.startswith(("/", "..")) or ".." in path.split("/")
 
 
 def _counts(spec: RunSpec) -> Iterator[Problem]:

@@ -48,6 +48,10 @@ def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
     yield f"resources     {_options(plain(spec.resources))}"
     if spec.retries:
         yield f"retries       {spec.retries}"
+    if spec.cwd:
+        yield f"cwd           {spec.cwd}"
+    if spec.stdin:
+        yield f"stdin         {spec.stdin}"
     if plan.mpi is not None:
         yield "mpirun"
         yield f"  {shlex.join([*plan.mpi.argv, *plan.mpi.program])}"

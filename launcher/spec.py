@@ -6,6 +6,7 @@ tests, printed by a dry run and written as JSON into the run folder.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -265,6 +266,10 @@ class RunSpec:
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     """Arguments of script or command, one element each."""
+    cwd: str | None = None
+    """Sub-folder of `source` in which the processes start; None: the folder itself."""
+    stdin: str | None = None
+    """File that the process of rank 0 reads as its standard input, relative to `source` or absolute."""
     resources: Resources = Resources()
     framework: Framework = Framework()
     distribution: Distribution
@@ -284,7 +289,9 @@ class RunSpec:
     @property
     def program(self) -> tuple[str, ...]:
         """The argv of every process."""
-        head = ("@{python}", self.script) if self.script is not None else self.command
+        if self.script is None:
+            return (*self.command, *self.args)
+        head = ("@{python}", os.path.relpath(self.script, self.cwd) if self.cwd else self.script)
         return (*head, *self.args)
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import causes, preparation, record, workdir
+from . import causes, preparation, record, start_folder, workdir
 from .commands import Commands
 from .due import Due
 from .network import interface_of
@@ -88,7 +88,9 @@ class Attempt:
             os.makedirs(self._folder, exist_ok=True)
             os.makedirs(self._commands.logs, exist_ok=True)
             self._state.enter("Preparing" if self._preparation.needed else "Starting")
-            workdir.make(self._run, self.number, self._spec["work"])
+            work = workdir.make(self._run, self.number, self._spec["work"])
+            if self._spec.get("cwd"):
+                start_folder.open_folder(work, self._spec["cwd"])
             self._due.start()
         except OSError as error:
             self._fail("start", "the run could not be started: %s" % error)
@@ -386,4 +388,7 @@ class Attempt:
                 if entry.startswith(("rank-", "request-")) or (entry.startswith("node-") and not said):
                     record.remove(path)
         with contextlib.suppress(OSError):  # the work folder may be what failed
-            workdir.tidy(os.path.join(self._run, "work", str(self.number)))
+            work = os.path.join(self._run, "work", str(self.number))
+            if self._spec.get("cwd"):
+                start_folder.close_folder(work, self._spec["cwd"])
+            workdir.tidy(work)

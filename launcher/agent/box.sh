@@ -8,7 +8,9 @@ if [ -n "${LAUNCHER_PATH-}" ]; then
     PATH=$LAUNCHER_PATH:$PATH
     unset LAUNCHER_PATH
 fi
-exec </dev/null >>"$2" 2>&1
+exec >>"$2" 2>&1
+exec <"${LAUNCHER_STDIN:-/dev/null}"
+unset LAUNCHER_STDIN
 end=$1
 cd "$3" || exit 126
 shift 3

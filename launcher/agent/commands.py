@@ -145,7 +145,8 @@ class Commands:
         elsewhere = self.stage or self._environment.get("image")
         places = [] if elsewhere else [self._environment.get(name) for name in ("prefix", "python")]
         own = [source for source, _, _ in container.own_mounts(self._container)]
-        return [self._run, *(place for place in places if place), *self._data.values(), *own]
+        stdin = [path for path in [self._spec.get("stdin")] if path and os.path.isabs(path)]
+        return [self._run, *(place for place in places if place), *self._data.values(), *own, *stdin]
 
     def wanted_ports(self, node: int) -> list[str]:
         """Return the names of the ports that must be free on a node."""
@@ -207,6 +208,10 @@ class Commands:
         message = self._common(process["node"], process, process["gpus"])
         node = process["node"]
         message["env"].update({key: self._fill(value, node) for key, value in process["env"].items()})
+        if process["rank"] == 0 and self._stdin:
+            message["stdin"] = self._stdin
+            if self._container.get("image"):
+                message["env"]["LAUNCHER_STDIN"] = self._stdin  # for box.sh
         argv = [self._fill(part, node) for part in process["argv"]]
         return dict(
             message, name="%s-%d" % (process["role"], process["index"]), argv=argv, log=self._log(process)
@@ -218,6 +223,12 @@ class Commands:
         message["env"].update({key: self._fill(value) for key, value in line["env"].items()})
         argv = [self._fill(part) for part in [*line["argv"], *line["program"]]]
         return dict(message, name="mpirun-0", argv=argv, log=os.path.join(self.logs, "mpirun-0.log"))
+
+    @property
+    def _stdin(self) -> str | None:
+        """The path of what the process of rank 0 reads."""
+        stdin = self._spec.get("stdin")
+        return os.path.join(self._work, stdin) if stdin else None
 
     def _common(self, node: int, member: dict[str, Any], gpus: str) -> dict[str, Any]:
         """Return where and in what environment a process runs."""
@@ -245,7 +256,9 @@ class Commands:
             env["LAUNCHER_METRICS_FOLDER"] = metrics
             env["LAUNCHER_PROCESS_LOGS"] = self.logs
             env["LAUNCHER_RANK_ENDS"] = self._shim
-        cpus = self._spec["resources"]["cpus_per_process"]
+            if self._stdin:
+                env["LAUNCHER_RANK_STDIN"] = self._stdin  # for rank.sh
+        cwd, cpus = self._spec.get("cwd"), self._spec["resources"]["cpus_per_process"]
         if cpus:
             env["OMP_NUM_THREADS"] = str(cpus)
         for name, path in self._data.items():
@@ -260,7 +273,7 @@ class Commands:
         return {
             "env": env,
             "path_prefix": os.path.join(prefix, "bin") if prefix else None,
-            "cwd": self._work,
+            "cwd": os.path.join(self._work, cwd) if cwd else self._work,
             "slurm": self.plan["mpi"] is None or self.srun,
         }
 

@@ -6,7 +6,7 @@ The same messages pass in memory on agent 0's own node and over the channel from
                                                    where a port or a path is not there; with "stage" the
                                                    environment is brought to this node's disk before that, and
                                                    with "box" the container started that the rest runs in
-    {"do": "start", "processes": [{"name", "argv", "env", "path_prefix", "cwd", "log"}]}
+    {"do": "start", "processes": [{"name", "argv", "env", "path_prefix", "cwd", "log", "stdin"?}]}
                                                  → {"event": "started", "name", "pid"} each, or
                                                    {"event": "refused", "name", "message"}
     {"do": "daemon", "name", "command", "env", …}  mpirun's remote daemon; events as for `start`
@@ -216,6 +216,8 @@ class Node:
             argv, env = process["argv"], self._environment(process)
             if self._box is not None:
                 argv, env, stdin = self._box.enter(process, env)
+            elif process.get("stdin"):
+                stdin = os.open(process["stdin"], os.O_RDONLY | os.O_CLOEXEC)
             popen = subprocess.Popen(
                 argv,
                 cwd=process["cwd"],

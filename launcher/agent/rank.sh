@@ -30,7 +30,10 @@ if [ -n "${missing-}" ]; then
     exit 127
 fi
 # In the background, so that a signal to this shell reaches the program at once.
-"$@" &
+stdin=/dev/null
+[ "$rank" != 0 ] || stdin=${LAUNCHER_RANK_STDIN:-$stdin}
+unset LAUNCHER_RANK_STDIN
+"$@" <"$stdin" &
 child=$!
 trap 'kill -TERM "$child" 2>/dev/null' TERM
 trap 'kill -INT "$child" 2>/dev/null' INT

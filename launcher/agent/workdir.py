@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 
-_OWN = ("outputs", "logs")
+OWN = ("outputs", "logs")
 
 
 def make(run: str, attempt: int, mode: str) -> str:
@@ -17,20 +17,20 @@ def make(run: str, attempt: int, mode: str) -> str:
         attempt: number of the attempt.
         mode: `link` (entries of the shared snapshot, read-only) or `copy` (a private copy).
     """
-    for name in (*_OWN, "metrics"):
+    for name in (*OWN, "metrics"):
         os.makedirs(os.path.join(run, name), exist_ok=True)
     work = os.path.join(run, "work", str(attempt))
     os.makedirs(work, exist_ok=True)
     source = os.path.join(run, "source")
     for entry in os.listdir(source):
-        if entry in _OWN:
+        if entry in OWN:
             continue
         target = os.path.join(work, entry)
         if mode == "copy":
             _copy(os.path.join(source, entry), target)
         else:
             os.symlink(os.path.join("..", "..", "source", entry), target)
-    for name in _OWN:
+    for name in OWN:
         os.symlink(os.path.join("..", "..", name), os.path.join(work, name))
     return work
 

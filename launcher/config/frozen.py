@@ -40,6 +40,8 @@ def thaw(frozen: Mapping[str, Any]) -> RunSpec:
         args=tuple(frozen["args"]),
         resources=Resources(**frozen["resources"]),
         **{key: frozen[key] for key in same},
+        cwd=frozen.get("cwd"),
+        stdin=frozen.get("stdin"),
         app=frozen.get("app"),
         **options,
     )

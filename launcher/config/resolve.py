@@ -78,6 +78,8 @@ def _spec(values: dict[str, Any], arguments: tuple[str, ...], options: dict[str,
         script=values["script"],
         command=tuple(values["command"]),
         args=arguments,
+        cwd=_cwd(values["cwd"]),
+        stdin=_stdin(values["stdin"]),
         resources=Resources(**{field.name: values[field.name] for field in fields(Resources)}),
         retries=values["retries"],
         env=values["env"],
@@ -88,6 +90,15 @@ def _spec(values: dict[str, Any], arguments: tuple[str, ...], options: dict[str,
         snapshot_limit_mib=values["snapshot_limit_mib"],
         **options,
     )
+
+
+def _cwd(text: str | None) -> str | None:
+    path = None if text is None else os.path.normpath(text) if text else text
+    return None if path == os.curdir else path
+
+
+def _stdin(text: str | None) -> str | None:
+    return os.path.normpath(Path(text).expanduser()) if text else text
 
 
 def _arguments(values: dict[str, Any], problems: list[Problem]) -> tuple[str, ...]:

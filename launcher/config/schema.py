@@ -44,6 +44,8 @@ class Launch:
     args: dict[str, Any]
     args_style: str
     command: list[str]
+    cwd: str | None
+    stdin: str | None
     env: dict[str, str]
     example: Example
     nodes: int

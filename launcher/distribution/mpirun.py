@@ -62,7 +62,13 @@ def srun_line(mpi: Mpi | None, spec: RunSpec, options: Sequence[str] | None) -> 
         f"--nodes={resources.nodes}",
     ]
     argv += [f"--ntasks={resources.world_size}", f"--ntasks-per-node={resources.processes_per_node}"]
-    argv += ["--distribution=block", "--export=ALL", "--input=none", "--mem=0", "--kill-on-bad-exit=1"]
+    argv += [
+        "--distribution=block",
+        "--export=ALL",
+        "--input=none",
+        "--mem=0",
+        "--kill-on-bad-exit=1",
+    ]
     if resources.cpus_per_process:
         argv += [f"--cpus-per-task={resources.cpus_per_process}"]  # no step inherits it since Slurm 22.05
     argv += ["--cpu-bind=none"] if options is None else options

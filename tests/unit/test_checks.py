@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.checks import check
+from launcher.compute.containers import Container
 from launcher.compute.docker import Docker
 from launcher.compute.local import Local
+from launcher.compute.slurm import Slurm
 from launcher.data import Inputs
 from launcher.distribution import Single
 from launcher.environment import Current, Image, Packages
@@ -202,3 +204,42 @@ def test_a_container_engine_takes_utf_8_alone(spec: RunSpec) -> None:
     docker = dataclasses.replace(spec, compute=Docker(), environment=Image(image="a:1"))
     keys = [text.partition(":")[0] for text in found(docker, args=(odd, "a"), env={"A": odd, "B": "b"})]
     assert keys == ["args", "env.A"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"cwd": "folder"}, None),
+        ({"cwd": "folder/no"}, "cwd: got 'folder/no'; expected a folder inside"),
+        ({"cwd": ""}, "cwd: got ''; expected a folder inside"),
+        ({"cwd": "../src/folder"}, "cwd: got '../src/folder'; expected a folder inside"),
+        ({"cwd": "/tmp"}, "cwd: got '/tmp'; expected a folder inside"),
+        ({"cwd": "train.py"}, "cwd: got 'train.py'; expected a folder inside"),
+        ({"cwd": "aside"}, "It is ignored or a link"),
+        ({"cwd": "outputs"}, "cwd: got 'outputs'; expected a folder other than outputs and logs"),
+        ({"stdin": "train.py"}, None),
+        ({"stdin": "inner.py"}, None),
+        ({"stdin": "/etc/passwd"}, None),
+        ({"stdin": "/etc"}, "stdin: got '/etc'; expected a file that you can read"),
+        ({"stdin": "/no"}, "stdin: got '/no'; expected a file that you can read"),
+        ({"stdin": "trai.py"}, "Did you mean train.py?"),
+        ({"stdin": "folder"}, "stdin: got 'folder'; expected a file inside"),
+        ({"stdin": "../outside.py"}, "stdin: got '../outside.py'; expected a file inside"),
+        ({"stdin": "a.ignored"}, "It is ignored, and so not part of the run"),
+        ({"stdin": "a\0"}, "expected the path of a file"),
+        ({"stdin": ""}, "stdin: got ''; expected the path of a file"),
+        (
+            {"stdin": "/etc/passwd", "compute": Slurm(container=Container(image="image"))},
+            "expected a path relative to the source, with a container",
+        ),
+    ],
+)
+def test_where_processes_start_and_what_they_read(
+    spec: RunSpec, changes: dict[str, Any], problem: str | None
+) -> None:
+    (spec.source / "aside").symlink_to("folder")
+    (spec.source / "a.ignored").touch()
+    (spec.source / ".gitignore").write_text("*.ignored\n")
+    texts = [text for text in found(spec, **changes) if text.startswith(("cwd", "stdin"))]
+    assert len(texts) == (problem is not None)
+    assert all(problem in text for text in texts if problem)

@@ -93,3 +93,14 @@ def test_ctrl_c_while_watching(lab: Boxed) -> None:
     watching.communicate(timeout=60)
     assert lab.over(lab.run()).state is State.CANCELED
     lab.nothing_left()
+
+
+def test_a_folder_of_the_source_and_standard_input(lab: Boxed) -> None:
+    (lab.source / "sub").mkdir()
+    (lab.source / "sub" / "in.txt").write_text("read\n")
+    lab.script('cat; basename "$PWD"; cat in.txt >outputs/"$RANK"; ! env | grep _STDIN', "sub/script.sh")
+    done = lab.launch("command=[sh,script.sh]", *TWO, "cwd=sub", "stdin=sub/in.txt")
+    assert done.returncode == 0, done.stderr
+    assert (lab.log(0), lab.log(1)) == ("read\nsub\n", "sub\n")
+    assert (lab.run().outputs / "0").read_text() == "read\n"
+    lab.nothing_left()

@@ -57,6 +57,19 @@ def test_jobs_get_a_clean_environment_and_modules_lines(lab: SlurmLab) -> None:
     assert (lab.run().root / "job" / "torn-down").exists()
 
 
+def test_a_folder_of_the_source_and_standard_input(lab: SlurmLab) -> None:
+    (lab.source / "sub").mkdir()
+    (lab.source / "in.txt").write_text("read")
+    lab.script(
+        "import os, sys\nname = os.environ['LAUNCHER_RANK']\n"
+        "open('outputs/' + name, 'w').write(os.path.basename(os.getcwd()) + sys.stdin.read())",
+        "sub/script.py",
+    )
+    done = lab.launch("script=sub/script.py", "cwd=sub", "stdin=in.txt", "distribution=torch", "nodes=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [(lab.run().outputs / rank).read_text() for rank in "01"] == ["subread", "sub"]
+
+
 def test_a_job_can_submit(lab: SlurmLab) -> None:
     """What the outer job was given is no option of the inner one."""
     lab.script("print('inner')", "inner.py")

@@ -158,3 +158,14 @@ def test_under_mpirun_every_rank_has_a_record() -> None:
     daemon = made.daemon(1, "orted")
     assert (daemon["do"], daemon["command"], daemon["env"]["LAUNCHER_NODE"]) == ("daemon", "orted", "1")
     assert daemon["log"] == f"{RUN}/logs/mpirun-0.log"
+
+
+def test_what_rank_0_reads_and_where_it_starts() -> None:
+    made = commands({}, {"index": 1, "rank": 1}, cwd="sub", stdin="in.txt")
+    messages = [message for _, message, _ in made.messages()]
+    assert [message.get("stdin") for message in messages] == [f"{RUN}/work/0/in.txt", None]
+    assert {message["cwd"] for message in messages} == {f"{RUN}/work/0/sub"}
+    assert "/data/in" in commands({}, stdin="/data/in").paths()
+    assert not any("STDIN" in name for message in messages for name in message["env"])
+    boxed = commands({}, compute={"kind": "docker"}, submit={"environment": {"image": "i"}}, stdin="in.txt")
+    assert envs(boxed)[0]["LAUNCHER_STDIN"] == f"{RUN}/work/0/in.txt"
