@@ -25,7 +25,7 @@ RESERVED: Final = "LAUNCHER_"
 """Variables with this prefix are the launcher's own."""
 TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}")
 WORK: Final = ("link", "copy")
-BYTES: Final = frozenset({"source", "script", "command", "args", "env", "app"})
+BYTES: Final = frozenset({"source", "script", "command", "args", "cwd", "stdin", "env", "app"})
 """Keys whose values reach processes or the file system as the bytes that were given."""
 PATHS: Final = frozenset({"requirements_file", "environment_file", "python", "uri", "mounts", "image"})
 """Options that hold paths, which may have any bytes as well."""
