@@ -31,6 +31,9 @@ HELLO_TIMEOUT_S = 60.0
 GRACE_S = 3.0
 """Between SIGTERM and SIGKILL."""
 
+RECORD_EVERY_S = 1.0
+"""How often starts and ends of processes are recorded while the attempt runs."""
+
 
 class Attempt:
     """Starts the processes of a plan in order, ends all at the first failure, keeps the record.
@@ -74,6 +77,7 @@ class Attempt:
         self._peers: Peers | None = None
         self._daemons: Daemons | None = None
         self._hello_by: float | None = None
+        self._next_record = time.monotonic() + RECORD_EVERY_S
 
     def _node(self, node: int) -> Node:
         """Return a node that this process looks after itself."""
@@ -153,6 +157,9 @@ class Attempt:
             node.tick()
         if self._verdict is None:
             self._look_for_ends(now)
+        if self._verdict is None and now >= self._next_record:
+            self._next_record = now + RECORD_EVERY_S
+            self._record_processes()
         if self._verdict is not None and now >= self._stuck_at:
             self._processes.only(self._names[node] for node in self._nodes)
         if self._peers is not None:
@@ -170,6 +177,12 @@ class Attempt:
         daemon = self._daemons.failure() if self._daemons is not None else None
         if daemon is not None:
             self._fail_process(daemon)
+
+    def _record_processes(self) -> None:
+        """Keep the record of processes true while they run."""
+        if self._spec["plan"]["mpi"] is not None:
+            self._processes.read_ranks()
+        self._state.refresh()
 
     def _await_agents(self, now: float) -> None:
         complaint = self._site.complaint(self._folder)

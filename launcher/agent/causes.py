@@ -76,6 +76,25 @@ def mpirun_words(who: dict[str, Any], text: str) -> str:
     return "; mpirun: %s" % words if words else ""
 
 
+def read_rank(folder: str, who: dict[str, Any]) -> int | None:
+    """Complete the record of one of mpirun's ranks from its file (rank.sh): empty while the rank runs.
+
+    Returns:
+        When the file was written, in nanoseconds; None if the rank has not started.
+    """
+    try:
+        with open(os.path.join(folder, "rank-%d" % who["rank"]), encoding="ascii") as file:
+            text, when = file.read().strip(), os.fstat(file.fileno()).st_mtime_ns
+    except OSError:
+        return None
+    seconds = round(when / 1e9, 3)
+    if text:
+        who.update(ended=seconds, **_end(int(text)))
+    elif who["started"] is None:
+        who["started"] = seconds
+    return when
+
+
 def failed_rank(run: str, folder: str, records: list[dict[str, Any]], text: str) -> dict[str, Any] | None:
     """Complete the records of mpirun's ranks (rank.sh) and return the rank that failed first.
 
@@ -91,17 +110,13 @@ def failed_rank(run: str, folder: str, records: list[dict[str, Any]], text: str)
     failed: list[tuple[int, dict[str, Any]]] = []
     cut: list[dict[str, Any]] = []  # killed before rank.sh could write the exit code
     for who in records:
-        try:
-            with open(os.path.join(folder, "rank-%d" % who["rank"]), encoding="ascii") as file:
-                code, when = file.read().strip(), os.fstat(file.fileno()).st_mtime_ns
-        except OSError:
+        when = read_rank(folder, who)
+        if when is None:
             continue
-        if not code:
+        if who["ended"] is None:
             who.update(ended=record.now(), exit_code=None, signal=int(signal.SIGKILL))
             cut.append(who)
-            continue
-        who.update(ended=round(when / 1e9, 3), **_end(int(code)))
-        if int(code) != 0:
+        elif who["exit_code"] != 0:
             failed.append((when, who))
     failed.sort(key=lambda item: (item[1]["signal"] == signal.SIGTERM, item[0]))  # as mpirun ends the others
     first = failed[0][1] if failed else None

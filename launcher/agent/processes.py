@@ -104,7 +104,22 @@ class Processes:
 
     def failed_rank(self) -> dict[str, Any] | None:
         """Take note of how mpirun's ranks ended; return the one that failed first."""
-        return causes.failed_rank(self._run, self._folder, self.records, self._mpirun_text())
+        first = causes.failed_rank(self._run, self._folder, self.records, self._mpirun_text())
+        self._complete_starts()
+        return first
+
+    def read_ranks(self) -> None:
+        """Record which of mpirun's ranks have started or ended since the last call."""
+        for who in self.records:
+            if who["role"] == "worker" and who["ended"] is None:
+                causes.read_rank(self._folder, who)
+        self._complete_starts()
+
+    def _complete_starts(self) -> None:
+        """Give ranks that ended before they were looked at the start of their mpirun, which is close."""
+        for who in self.records:
+            if who["started"] is None and who["ended"] is not None:
+                who["started"] = self._by_name["mpirun-0"]["started"]
 
     def _mpirun_text(self) -> str:
         return causes.mpirun_text(self._run, self._by_name["mpirun-0"]["log"])

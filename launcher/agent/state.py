@@ -17,6 +17,7 @@ class State:
         self._nodes: list[dict[str, Any]] = [{"name": name, "address": None} for name in names]
         self._processes = processes
         self._phases: list[list[Any]] = []
+        self._written = 0  # how many starts and ends the record holds
 
     @property
     def phase(self) -> str:
@@ -32,8 +33,17 @@ class State:
         self._phases.append([phase, record.now()])
         self.write(outcome, cause)
 
+    def refresh(self) -> None:
+        """Write the record again if processes have started or ended since; else cost nothing."""
+        if self._written != self._changes():
+            self.write(None, None)
+
+    def _changes(self) -> int:
+        return sum((item["started"] is not None) + (item["ended"] is not None) for item in self._processes)
+
     def write(self, outcome: str | None, cause: dict[str, Any] | None) -> None:
         """Write the record; a disk that is full or a run that was deleted must not end other runs."""
+        self._written = self._changes()
         state = {
             "schema": record.SCHEMA,
             "attempt": self._number,

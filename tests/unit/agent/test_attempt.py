@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.agent import attempt as module
+from launcher.distribution.mpirun import RANK_STUB
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -56,6 +57,42 @@ def test_the_first_failure_ends_the_rest_and_is_the_cause(bench: Bench) -> None:
     assert cause["message"].startswith("rank 1 on ")
     assert cause["last_lines"] == [f"line {i}" for i in range(10, 30)]
     assert [item["signal"] for item in bench.state(run)["processes"]] == [15, None, 15]
+
+
+def test_the_record_follows_processes_that_end_before_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RECORD_EVERY_S", 0.05)
+    run = bench.run(bench.process("pass"), bench.process(_SLEEP, index=1))
+    attempt = bench.attempt(run)
+
+    def ends() -> list[bool]:
+        return [item["ended"] is not None for item in bench.state(run)["processes"]]
+
+    bench.drive(attempt, until=lambda: any(ends()))
+    assert ends() == [True, False]
+    assert bench.state(run)["phases"][-1][0] == "Running"
+    attempt.cancel()
+    bench.drive(attempt)
+
+
+def test_the_record_follows_the_ranks_of_mpirun(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RECORD_EVERY_S", 0.05)
+    # Stands in for mpirun: rank 0 ends, rank 1 runs, rank 2 has not started.
+    start = 'OMPI_COMM_WORLD_RANK=0 "$@" 0; OMPI_COMM_WORLD_RANK=1 "$@" 300'
+    mpi = {"argv": ["sh", "-c", start, "mpirun", *RANK_STUB], "program": ["sleep"], "env": {}}
+    run = bench.run(plan={"mpi": mpi, "processes_per_node": 3})
+    attempt = bench.attempt(run)
+
+    def ranks() -> list[tuple[bool, bool]]:
+        known = bench.state(run)["processes"][:3]
+        return [(item["started"] is not None, item["ended"] is not None) for item in known]
+
+    bench.drive(attempt, until=lambda: ranks()[1][0])
+    assert ranks() == [(True, True), (True, False), (False, False)]
+    attempt.cancel()
+    bench.drive(attempt)
+    assert ranks() == [(True, True), (True, True), (False, False)]
 
 
 def test_a_signal_is_a_cause(bench: Bench) -> None:

@@ -15,7 +15,8 @@ def ranks(folder: Path, *ends: str | None) -> list[dict[str, Any]]:
     """Make what rank.sh leaves, in this order of time; None: it never started."""
     records: list[dict[str, Any]] = []
     for rank, end in enumerate(ends):
-        records.append({"role": "worker", "rank": rank, "node": "n", "exit_code": None, "signal": None})
+        empty = dict.fromkeys(("started", "ended", "exit_code", "signal"))
+        records.append({"role": "worker", "rank": rank, "node": "n", **empty})
         if end is not None:
             text, _, when = end.partition("@")
             (folder / f"rank-{rank}").write_text(text)
