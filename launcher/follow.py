@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from launcher.agent import record
 from launcher.compute.jobs import cancel, settle
 from launcher.errors import NotFoundError
+from launcher.spec import State
 from launcher.store.runs import read_run
 
 if TYPE_CHECKING:
@@ -112,19 +113,30 @@ class Follower:
         self._reader = LogReader(os.path.join(folder.attempt_logs(0), log))  # noqa: PTH118
 
     def poll(self) -> bool:
-        """Show what is new; tell whether the run is over."""
+        """Show what is new; return whether the run is over."""
         over = self._folder.end.exists()  # looked up first: what is read below is then complete
-        self._phases()
+        phases = self._new_phases()
+        before = phases.index(State.FINALIZING) if State.FINALIZING in phases else len(phases)
+        self._show(phases[:before])
         left = _BLOCKS_A_POLL
-        while self._output() and (over or left):
+        while self._output():
             left -= 1
+            if not (over or left):
+                return False
+        self._show(phases[before:])  # all that the processes wrote before has been shown
         return over
+
+    @property
+    def process(self) -> str:
+        """The process whose log is shown."""
+        return self._log.removesuffix(".log")
 
     def close(self) -> None:
         """Close the log."""
         self._reader.close()
 
-    def _phases(self) -> None:
+    def _new_phases(self) -> list[str]:
+        """Return the phases of the newest attempt that were not shown yet."""
         submit = record.read(str(self._folder.submit)) or {}
         phases = list(submit.get("phases", ()))
         while (state := record.read(str(self._folder.attempt_state(self._attempt)))) is not None:
@@ -133,10 +145,12 @@ class Follower:
             self._next_attempt()
         if state is not None:
             phases += state["phases"]
-        for name, _ in phases[self.told :]:
-            again = f"attempt {self._attempt}" if self._attempt else ""
-            self._view.phase(self._folder.id, name, again)
-        self.told = max(self.told, len(phases))
+        return [name for name, _ in phases[self.told :]]
+
+    def _show(self, phases: Sequence[str]) -> None:
+        for name in phases:
+            self._view.phase(self._folder.id, name, f"attempt {self._attempt}" if self._attempt else "")
+        self.told += len(phases)
 
     def _next_attempt(self) -> None:
         while self._output():

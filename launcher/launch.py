@@ -12,10 +12,10 @@ from launcher.follow import Follower, Stopped, first_log, wait
 from launcher.members import Member, checked, record
 from launcher.paths import RunFolder, cache_root
 from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec, State, plain
-from launcher.store.metrics import last_values
+from launcher.store.metrics import last_values, objective
 from launcher.store.runs import enter, finish, update_submit
 from launcher.streams import print_code
-from launcher.sweep_view import line_of, objective, tell
+from launcher.sweep_view import line_of, tell
 from launcher.view import View
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
         follower.poll()
         follower.close()
         if members[0].run is not None:
-            view.summary(members[0].run, last_values(_folder(members[0])))
+            view.summary(members[0].run, last_values(_folder(members[0])), follower.process)
     if sweep is not None:
         tell(view, sweep, [line_of(it.place, it.run, it.label, 0) for it in members if it.run is not None])
 

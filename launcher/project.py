@@ -20,6 +20,13 @@ class Project(NamedTuple):
     conf: Path | None = None
 
 
+def installed_conf() -> Path:
+    """Return the folder of the groups that come with this package."""
+    package = Path(__file__).resolve().parent
+    beside = package / "conf"  # in the wheel
+    return beside if beside.is_dir() else package.parent / "conf"
+
+
 def find_project(start: Path | None = None) -> Project:
     """Return the project of a folder, by default of the working directory.
 

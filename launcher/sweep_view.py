@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from launcher.store.metrics import last_values
-from launcher.view import duration, table
+from launcher.store.metrics import objective, returned
+from launcher.view import duration, table, value_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from launcher.store.fold import Run
+    from launcher.store.fold import Cause, Run
     from launcher.view import View
+
+MOST_CAUSES = 10
+"""Members whose cause is shown below a sweep's table."""
+
+LAST_LINES = 3
+"""Of the log of a process that failed."""
+
+MOST_VALUE = 40
+"""Characters of a returned value that is no number."""
 
 HEADER = ("#", "run", "state", "time", "objective", "overrides")
 
@@ -28,7 +37,9 @@ class Line(NamedTuple):
     objective: float | None
     label: str
     """The overrides that not all members have."""
-    cause: str | None = None
+    cause: Cause | None = None
+    returned: Any = None
+    """What the task of a Hydra app returned."""
 
 
 def labels(members: Iterable[Sequence[str]]) -> list[str]:
@@ -39,23 +50,23 @@ def labels(members: Iterable[Sequence[str]]) -> list[str]:
     return [" ".join(word for word in each if word not in common) for each in overrides]
 
 
-def objective(run: Run) -> float | None:
-    """Return the last value of the metric that the run's spec names."""
-    name = run.spec.get("objective")
-    return last_values(run.folder).get(name) if name else None
-
-
 def line_of(place: int, run: Run, label: str, now: float) -> Line:
     """Return what is told of a run."""
-    cause = run.cause.message if run.cause is not None else None
-    return Line(place, run.id, str(run.state), run.seconds(now), objective(run), label, cause)
+    return Line(
+        place, run.id, str(run.state), run.seconds(now), objective(run), label, run.cause, returned(run)
+    )
 
 
 def cells(line: Line) -> tuple[str, ...]:
     """Return a line as texts, in the order of `HEADER`."""
     took = "-" if line.seconds is None else duration(line.seconds)
-    value = "-" if line.objective is None else f"{line.objective:.6g}"
-    return (str(line.place), line.run, line.state, took, value, line.label)
+    return (str(line.place), line.run, line.state, took, _value(line), line.label)
+
+
+def _value(line: Line) -> str:
+    if line.objective is not None:
+        return f"{line.objective:.6g}"
+    return "-" if line.returned is None else value_text(line.returned, MOST_VALUE)
 
 
 def counted(states: Iterable[str]) -> str:
@@ -63,14 +74,26 @@ def counted(states: Iterable[str]) -> str:
     return ", ".join(f"{count} {state}" for state, count in Counter(states).most_common())
 
 
+def causes(lines: Sequence[Line]) -> Iterator[str]:
+    """Yield why members did not complete, each with the end of its log; of many the first ones."""
+    failed = [line for line in lines if line.cause is not None]
+    for line in failed[:MOST_CAUSES]:
+        assert line.cause is not None  # noqa: S101
+        yield f"{line.run}: {line.cause.message}"
+        yield from (
+            f"  | {text}" for text in [it for it in line.cause.last_lines if it.strip()][-LAST_LINES:]
+        )
+    if len(failed) > MOST_CAUSES:
+        yield f"and {len(failed) - MOST_CAUSES} more; `python -m launcher runs show RUN` shows a run's cause"
+
+
 def tell(view: View, sweep: str, lines: Sequence[Line]) -> None:
     """Tell how the members of a sweep ended."""
     view.say()
     for text in table([HEADER, *map(cells, lines)]):
         view.say(text)
-    for line in lines:
-        if line.cause is not None:
-            view.say(f"{line.run}: {line.cause}")
+    for text in causes(lines):
+        view.say(text)
     view.say(f"sweep {sweep}")
     if any(line.state != "Completed" for line in lines):
         view.say(f"  next     python -m launcher sweeps resume {sweep}")

@@ -6,15 +6,17 @@ output can be piped. On a terminal slow work has a bar, elsewhere plain lines.
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
-    from launcher.store.fold import Run
+    from launcher.store.fold import Cause, Run
 
 _PLAIN_EVERY_S = 5.0
 """At most one line of progress in so many seconds where there is no terminal."""
@@ -28,6 +30,12 @@ def duration(seconds: float) -> str:
     if minutes < 60:  # noqa: PLR2004
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def value_text(value: Any, most: int) -> str:
+    """Return a value that JSON holds as one short line."""
+    text = f"{value:.6g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 class View:
@@ -88,19 +96,52 @@ class View:
             self._bar = None
         self._last = ("", 0.0)
 
-    def summary(self, run: Run, metrics: dict[str, float]) -> None:
-        """Tell how a run ended, where its files are, and what comes next."""
-        took = f" in {duration(run.ended - run.created)}" if run.ended else ""
-        self.say(f"\n{run.id}  {run.state}{took}")
+    def summary(self, run: Run, metrics: dict[str, float], shown: str = "") -> None:
+        """Print how a run ended, where its files are, and what comes next.
+
+        `shown`: the process whose log went to standard output already.
+        """
+        self.say(f"\n{run.id}  {state_text(run, time.time())}")
         if run.cause is not None:
-            self.say(f"  cause    {run.cause.message} (while {run.cause.phase or 'NotStarted'})")
-            for line in run.cause.last_lines:
-                self.say(f"           | {line}")
+            for line in cause_lines(run.cause, with_log=shown != process_name(run.cause) or self._alone()):
+                self.say(f"  cause    {line}" if not line.startswith("|") else f"           {line}")
         for name, value in sorted(metrics.items()):
             self.say(f"  metric   {name} = {value:.6g}")
         self.say(f"  outputs  {run.folder.outputs}")
-        self.say(f"  next     python -m launcher runs show {run.id}")
-        self.say(f"           python -m launcher runs files {run.id}")
+        for number, step in enumerate((*log_steps(run), f"show {run.id}", f"files {run.id}")):
+            self.say(f"  {'' if number else 'next':8} python -m launcher runs {step}")
+
+    def _alone(self) -> bool:
+        """Return whether a person reads this stream, and not standard output."""
+        return self._stream.isatty() and not sys.stdout.isatty()
+
+
+def state_text(run: Run, now: float) -> str:
+    """Return the state and the time in Running of the newest attempt: `Completed after 13.3 s`."""
+    took = run.seconds(now)
+    return (
+        str(run.state) if took is None else f"{run.state} {'after' if run.ended else 'for'} {duration(took)}"
+    )
+
+
+def process_name(cause: Cause) -> str:
+    """Return the process that a cause blames, `worker-1`, or nothing."""
+    return "" if cause.role is None else f"{cause.role}-{cause.index}"
+
+
+def cause_lines(cause: Cause, *, with_log: bool = True) -> Iterator[str]:
+    """Yield what a cause says, then the last lines of its process after a bar."""
+    yield cause.message + (f" (while {cause.phase})" if cause.phase else "")
+    if with_log:
+        yield from (f"| {line}" for line in cause.last_lines)
+
+
+def log_steps(run: Run) -> Iterator[str]:
+    """Yield the command of `runs` that prints the log of the process that failed, if it has one."""
+    name = process_name(run.cause) if run.cause is not None else ""
+    for process in run.processes:
+        if name == f"{process.get('role')}-{process.get('index')}":
+            yield f"logs {run.id}" if process.get("rank") == 0 else f"logs {run.id} --process {name}"
 
 
 def table(rows: list[tuple[str, ...]]) -> list[str]:

@@ -24,7 +24,7 @@ from launcher.errors import ConfigError, LauncherError
 from launcher.launch import SIGNALED, launch_sweep
 from launcher.project import find_store
 from launcher.spec import LaunchRequest, RunSpec, State, plain
-from launcher.store import records
+from launcher.store.metrics import return_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -146,7 +146,7 @@ def _returned(config: DictConfig, words: Sequence[str], run: Run | None) -> JobR
 
 
 def _value(run: Run) -> Any:
-    returned = records.read(run.folder.returned) or {}
+    returned = return_record(run)
     if "lost" in returned:
         print(  # noqa: T201
             f"launcher: {run.id} returned what JSON cannot hold, so None is taken: {returned['lost']}",

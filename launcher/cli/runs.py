@@ -81,6 +81,11 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         of[name].add_argument("run", help=RUN_HELP)
     for name in ("wait", "cancel", "delete"):
         of[name].add_argument("runs", nargs="+", metavar="RUN", help=RUNS_HELP)
+    of["show"].add_argument(
+        "--config",
+        action="store_true",
+        help="the whole configuration, not only what differs from the defaults",
+    )
     of["logs"].add_argument("-f", "--follow", action="store_true", help="go on until the run is over")
     of["logs"].add_argument("--rank", type=int, help="of this process (default: 0)")
     of["logs"].add_argument("--process", help="of this process by name, such as ps-0 or mpirun-0")

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 from launcher.cli.output import moment, pairs, say, say_json, table
 from launcher.store.filters import parse_filters
 from launcher.store.index import list_runs
-from launcher.view import duration
+from launcher.view import duration, value_text
 
 if TYPE_CHECKING:
     import argparse
 
     from launcher.paths import StoreFolder
     from launcher.store.index import Row
+
+MOST_VALUE = 20
+"""Characters of a returned value."""
 
 
 def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
@@ -42,7 +45,8 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
 
 def _row(row: Row) -> tuple[str, ...]:
     took = "-" if row["started"] is None else duration((row["ended"] or time.time()) - row["started"])
-    texts = (pairs(row["metrics"]), pairs(row["tags"]), " ".join(row["overrides"]))
+    returned = {} if row["returned"] is None else {"returned": value_text(row["returned"], MOST_VALUE)}
+    texts = (pairs({**row["metrics"], **returned}), pairs(row["tags"]), " ".join(row["overrides"]))
     return (row["id"], row["state"], moment(row["created"]), took, *texts)
 
 

@@ -11,9 +11,9 @@ from launcher.compute.jobs import job_of, settle
 from launcher.spec import State
 from launcher.store.find import find_run
 from launcher.store.index import summarize
-from launcher.store.metrics import last_values
-from launcher.store.runs import Cause, Run, environment_of, read_run
-from launcher.view import duration
+from launcher.store.metrics import last_values, return_record
+from launcher.store.runs import Run, environment_of, read_run
+from launcher.view import cause_lines, duration, log_steps, state_text, value_text
 
 if TYPE_CHECKING:
     import argparse
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LABEL = 13
 """Width of the first column."""
 
+MOST_VALUE = 2000
+"""Characters of a returned value; `--json` has all of it."""
+
 
 def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Print a run."""
@@ -34,7 +37,7 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
     if options.json:
         say_json(_data(run))
         return 0
-    for label, text in [*_lines(run), *([("waits", waits)] if waits else [])]:
+    for label, text in [*_lines(run, whole=options.config), *([("waits", waits)] if waits else [])]:
         first, *rest = text.split("\n")
         say(f"{label.ljust(LABEL)}{first}")
         for line in rest:
@@ -43,16 +46,12 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
 
 
 def _data(run: Run) -> dict[str, Any]:
-    cause, job = run.cause, job_of(run.folder)
+    job = job_of(run.folder)
     return {
         **summarize(run),
-        "cause": None
-        if cause is None
-        else {name: getattr(cause, name) for name in Cause.__dataclass_fields__},
         "phases": [[str(phase.state), phase.time] for phase in run.phases],
         "folder": str(run.folder.root),
         "job": None if job is None else job[0],
-        "attempts": list(run.attempts),
         "nodes": list(run.nodes),
         "processes": list(run.processes),
         "submit": dict(run.submit),
@@ -61,12 +60,12 @@ def _data(run: Run) -> dict[str, Any]:
     }
 
 
-def _lines(run: Run) -> Iterator[tuple[str, str]]:
+def _lines(run: Run, *, whole: bool) -> Iterator[tuple[str, str]]:
     submit = run.submit
     yield "run", run.id
     yield "state", _state(run)
     if run.cause is not None:
-        yield "cause", "\n".join(_cause(run.cause))
+        yield "cause", "\n".join(cause_lines(run.cause))
     if run.spec.get("description"):
         yield "description", run.spec["description"]
     yield "created", f"{moment(run.created)} by {submit.get('user')} on {submit.get('host')}"
@@ -83,13 +82,18 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
     if len(run.attempts) > 1:
         yield "attempts", f"{len(run.attempts)}; `runs logs --attempt K {run.id}` shows the logs of one"
     if run.processes:
-        yield "processes", "\n".join(_process(process) for process in run.processes)
+        yield "processes", "\n".join(_process(process, over=run.state.terminal) for process in run.processes)
     metrics = last_values(run.folder)
     if metrics:
         yield "metrics", "\n".join(f"{name} = {value:.6g}" for name, value in sorted(metrics.items()))
+    result = return_record(run)
+    if result.get("lost"):
+        yield "returned", f"a value that JSON cannot hold ({result['lost']})"
+    elif result.get("value") is not None:
+        yield "returned", value_text(result["value"], MOST_VALUE)
     yield "outputs", str(run.folder.outputs)
-    yield "config", f"{run.folder.config}\n{_config(run).rstrip()}"
-    yield "next", "\n".join(f"python -m launcher runs {words} {run.id}" for words in _next(run))
+    yield "config", "\n".join([str(run.folder.config), *_config_lines(run, whole=whole)])
+    yield "next", "\n".join(f"python -m launcher runs {step}" for step in _next(run))
 
 
 def _frozen(run: Run) -> Iterator[tuple[str, str]]:
@@ -112,36 +116,17 @@ def _frozen(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _state(run: Run) -> str:
-    took = run.seconds(time.time())
     if run.state is State.CANCEL_REQUESTED and run.canceled_by is not None:
         return f"{run.state} by {run.canceled_by.get('by')}; its processes are ending"
-    words = str(run.state)
-    if took is not None:
-        words += f" {'after' if run.state.terminal else 'for'} {duration(took)}"
+    words = state_text(run, time.time())
     if run.state is State.CANCELED and run.canceled_by is not None:
         words += f", by {run.canceled_by.get('by')} on {run.canceled_by.get('host')}"
     return words
 
 
-def _cause(cause: Cause) -> Iterator[str]:
-    """Yield who failed where and how, and what it said last."""
-    who = f"{cause.role} {cause.index}" if cause.role is not None else ""
-    where = f" on {cause.node}" if cause.node else ""
-    rank = f" (rank {cause.rank})" if cause.rank is not None else ""
-    if who and cause.signal:
-        yield f"{who}{rank}{where} was ended by {_signal(cause.signal)}"
-    elif who and cause.exit_code is not None:
-        yield f"{who}{rank}{where} exited with {cause.exit_code}"
-    if cause.message:
-        yield cause.message + (f" (while {cause.phase})" if cause.phase else "")
-    if cause.last_lines:
-        yield "its last lines:"
-        yield from (f"  {line}" for line in cause.last_lines)
-
-
 def _signal(number: int) -> str:
     try:
-        return signal.Signals(number).name
+        return f"signal {number} ({signal.Signals(number).name})"
     except ValueError:
         return f"signal {number}"
 
@@ -152,13 +137,13 @@ def _phases(run: Run) -> Iterator[str]:
         yield f"{moment(phase.time)}  {phase.state.ljust(10)}  {duration(max(0.0, end - phase.time))}"
 
 
-def _process(process: records.Record) -> str:
+def _process(process: records.Record, *, over: bool) -> str:
     name = f"{process.get('role')}-{process.get('index')}".ljust(12)
     rank = "" if process.get("rank", -1) < 0 else f"rank {process['rank']}, "
     if process.get("ended") is None:
-        how = "runs" if process.get("started") else "not started"
+        how = ("end not recorded" if over else "running") if process.get("started") else "not started"
     elif process.get("signal"):
-        how = f"ended by {_signal(process['signal'])}"
+        how = f"killed by {_signal(process['signal'])}"
     else:
         how = f"exited with {process.get('exit_code')}"
     return f"{name}{rank}{process.get('node')}: {how}"
@@ -166,8 +151,21 @@ def _process(process: records.Record) -> str:
 
 def _next(run: Run) -> tuple[str, ...]:
     if run.state.terminal:
-        return ("logs", "files", "download", "rerun")
-    return ("logs -f", "wait", "cancel")
+        logs = tuple(log_steps(run)) or (f"logs {run.id}",)
+        return (*logs, *(f"{verb} {run.id}" for verb in ("files", "download", "rerun")))
+    return tuple(f"{verb} {run.id}" for verb in ("logs -f", "wait", "cancel"))
+
+
+def _config_lines(run: Run, *, whole: bool) -> list[str]:
+    text = _config(run)
+    if whole or not text:
+        return text.splitlines()
+    pointer = f"`python -m launcher runs show --config {run.id}` shows all of it"
+    if run.spec.get("app"):  # somebody else's, whose defaults are not known
+        return [pointer]
+    from launcher.config.changes import changed_lines  # noqa: PLC0415  # --json does not need it
+
+    return [*changed_lines(text, run.spec), pointer]
 
 
 def _config(run: Run) -> str:

@@ -15,7 +15,7 @@ from launcher.store.index import summarize
 from launcher.store.logs import Log, logs, tail
 from launcher.store.runs import Run, read_run
 from launcher.streams import output_error
-from launcher.view import duration
+from launcher.view import state_text
 
 if TYPE_CHECKING:
     import argparse
@@ -152,9 +152,8 @@ def wait_for(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
 
 
 def _end(run: Run) -> str:
-    took = run.seconds(time.time())
     cause = f": {run.cause.message}" if run.cause is not None else ""
-    return f"{run.id}  {run.state}{'' if took is None else f' in {duration(took)}'}{cause}"
+    return f"{run.id}  {state_text(run, time.time())}{cause}"
 
 
 def say_aside(text: str) -> None:

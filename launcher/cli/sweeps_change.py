@@ -36,7 +36,7 @@ def cancel_command(store: StoreFolder, options: argparse.Namespace) -> int:
     count = len(sweep.members)
     wrong = [number for number in options.members if not 0 <= number < count]
     if wrong:
-        known = f"members of sweep {sweep.folder.id}: 0 to {count - 1}"
+        known = f"members of sweep {sweep.folder.id}: {'0' if count == 1 else f'0 to {count - 1}'}"
         raise ConfigError([Problem("NUMBER", number, known) for number in wrong])
     numbers: list[int] = options.members or list(range(count))
     chosen = [sweep.members[number] for number in dict.fromkeys(numbers)]

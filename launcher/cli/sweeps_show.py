@@ -67,7 +67,7 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
     if options.json:
         say_json(describe(sweep))
         return 0
-    from launcher.sweep_view import HEADER, cells, counted  # noqa: PLC0415
+    from launcher.sweep_view import HEADER, causes, cells, counted  # noqa: PLC0415
 
     lines = _lines(sweep)
     states = [line.state for line in lines]
@@ -86,8 +86,8 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
             say(f"{label.ljust(11)}{text}")
     say()
     table([name.upper() for name in HEADER], map(cells, lines))
-    causes = [f"{line.run}: {line.cause}" for line in lines if line.cause is not None]
-    for text in ["", *causes] if causes else []:
+    failures = list(causes(lines))
+    for text in ["", *failures] if failures else []:
         say(text)
     if AGAIN & set(states):
         say(f"\nnext       python -m launcher sweeps resume {sweep.folder.id}")
@@ -105,6 +105,8 @@ def _settle(runs: list[RunFolder]) -> list[str]:
 
 def describe(sweep: Sweep) -> dict[str, Any]:
     """Return a sweep with its members, ready for JSON."""
+    from launcher.spec import plain  # noqa: PLC0415
+
     lines = _lines(sweep)
     members = [
         {
@@ -113,8 +115,9 @@ def describe(sweep: Sweep) -> dict[str, Any]:
             "state": line.state,
             "seconds": line.seconds,
             "objective": line.objective,
+            "returned": line.returned,
             "overrides": list(member.overrides),
-            "cause": line.cause,
+            "cause": plain(line.cause),
             "replaced": list(member.replaced),
         }
         for member, line in zip(sweep.members, lines, strict=True)
@@ -141,10 +144,11 @@ def _lines(sweep: Sweep) -> list[Line]:
 
 
 def _line(member: Member, label: str) -> Line:
-    from launcher.store.runs import read_run  # noqa: PLC0415
+    from launcher.store.runs import Cause, read_run  # noqa: PLC0415
     from launcher.sweep_view import Line, line_of  # noqa: PLC0415
 
     state = state_of(member)
     if state in CAUSES or (state == PENDING and member.claimed):
-        return Line(member.place, member.run.id, state, None, None, label, CAUSES.get(state))
+        cause = Cause(kind=state.lower(), message=CAUSES[state]) if state in CAUSES else None
+        return Line(member.place, member.run.id, state, None, None, label, cause)
     return line_of(member.place, read_run(member.run), label, time.time())

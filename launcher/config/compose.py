@@ -27,10 +27,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from launcher.config import resolvers, schema
-from launcher.config.hydra_loader import HydraLoader, installed_conf
+from launcher.config.hydra_loader import HydraLoader
 from launcher.config.nodes import children, stored
 from launcher.config.overrides import Parser
 from launcher.config.text import restore_overrides
+from launcher.project import installed_conf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -10,7 +10,6 @@ tests/property compares its results with Hydra's own.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -25,6 +24,7 @@ from launcher.config.nodes import children, find, set_flag, split_key, stored
 from launcher.config.overrides import Parser
 from launcher.config.text import drop_args, restore_file, restore_overrides, spell
 from launcher.errors import ConfigError
+from launcher.project import installed_conf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,13 +42,6 @@ EXPERIMENT: Final = "experiment/"
 
 _INSTALLED, _PROJECT, _CHOICE, _EXPERIMENT = range(4)
 """From the weakest values to the strongest; the command line comes after them."""
-
-
-def installed_conf() -> Path:
-    """Return the folder of the groups that come with this package."""
-    package = Path(__file__).resolve().parents[1]
-    beside = package / "conf"  # in the wheel
-    return beside if beside.is_dir() else package.parent / "conf"
 
 
 class HydraLoader(ConfigLoaderImpl):

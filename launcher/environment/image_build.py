@@ -23,7 +23,7 @@ from launcher.environment.builder import Build
 from launcher.environment.cached import KEY_LENGTH, folder
 from launcher.environment.frameworks import choose
 from launcher.environment.image_names import LABEL, LAYERS, REPOSITORY
-from launcher.environment.interpreters import version_numbers, within
+from launcher.environment.interpreters import span_text, version_numbers, within
 from launcher.environment.recipe import Recipe, digest, machine
 from launcher.environment.registry import login_of
 from launcher.errors import BuildError, EngineError
@@ -281,10 +281,9 @@ class _Maker:
             return
         span = release.python_range(horovod=self.plan.recipe.horovod is not None)
         if not within(version_numbers(interpreter.version), span):
-            low, high = (".".join(map(str, version)) for version in span)
             raise BuildError(
                 f"environment.base_image: {self.plan.base.reference} has Python {interpreter.version}; "
-                f"{release.framework} {release.version} was tested with {low} to {high}"
+                f"{release.framework} {release.version} was tested with {span_text(span)}"
             )
 
     def _horovod_place(self, wheels: Path) -> AbstractContextManager[Place]:

@@ -141,6 +141,12 @@ def within(version: Version, span: tuple[Version, Version]) -> bool:
     return span[0] <= version[:2] <= span[1]
 
 
+def span_text(span: tuple[Version, Version]) -> str:
+    """Return a range of versions: `3.9 to 3.12`, or `3.7` where both ends are one."""
+    low, high = (".".join(map(str, version)) for version in span)
+    return low if low == high else f"{low} to {high}"
+
+
 def candidates(wanted: str | None, span: tuple[Version, Version] | None) -> list[str]:
     """Return the interpreters that may serve, the best first.
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from launcher.environment.conda import EnvironmentFile, solver
 from launcher.environment.frameworks import Release, check_framework, choose
 from launcher.environment.horovod import DEBIAN
-from launcher.environment.interpreters import Version, candidates, there, version_numbers, within
+from launcher.environment.interpreters import (
+    Version,
+    candidates,
+    span_text,
+    there,
+    version_numbers,
+    within,
+)
 from launcher.environment.registry import check_registry
 from launcher.errors import Problem, nearest
 
@@ -83,7 +90,7 @@ def _python(options: Packages, spec: RunSpec, *, on_host: bool) -> Iterable[Prob
     release = choose(spec.framework)
     span = _span(release, spec)
     wanted = options.python
-    said = f"Python {_text(span[0])} to {_text(span[1])}" if span else "a version of Python"
+    said = f"Python {span_text(span)}" if span else "a version of Python"
     tested = f"{said}, with which {spec.framework.name} {release.version} was tested" if release else said
     if wanted is not None and "/" not in wanted:
         numbers = version_numbers(wanted)

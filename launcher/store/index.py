@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from launcher.store.filters import Filters
     from launcher.store.fold import Run
 
-VERSION = 6
+VERSION = 7
 """Of the tables; another one is thrown away."""
 
 SETTLED_S = 2.0
@@ -75,7 +75,8 @@ def list_runs(store: StoreFolder, filters: Filters, limit: int | None) -> list[R
 
 def summarize(run: Run) -> Row:
     """Return what a list shows of a run."""
-    from launcher.store.metrics import last_values  # noqa: PLC0415  # 10 ms, see `_put`
+    from launcher.spec import plain  # noqa: PLC0415
+    from launcher.store.metrics import last_values, objective, returned  # noqa: PLC0415  # 10 ms, see `_put`
     from launcher.store.runs import environment_of  # noqa: PLC0415
 
     submit = run.submit
@@ -99,9 +100,11 @@ def summarize(run: Run) -> Row:
         "tags": dict(run.tags),
         "description": run.spec.get("description") or "",
         "distribution": cast("Row", run.spec.get("distribution") or {}).get("kind"),
-        "attempts": len(run.attempts),
-        "cause": run.cause.message if run.cause is not None else None,
+        "attempts": list(run.attempts),
+        "cause": plain(run.cause),
         "metrics": last_values(run.folder),
+        "objective": objective(run),
+        "returned": returned(run),
     }
 
 

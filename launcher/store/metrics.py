@@ -1,4 +1,4 @@
-"""Metrics of a run: one file of JSON lines a process, read while they are written."""
+"""Results of a run: its metrics, one file of JSON lines a process, and what a Hydra app's task returned."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from launcher.store import records
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from launcher.paths import RunFolder
+    from launcher.store.fold import Run
+    from launcher.store.records import Record
 
 ROLES = ("chief", "worker", "evaluator", "ps")
 """Whose value counts where several processes log the same name: the first of these, lowest index."""
@@ -36,6 +40,25 @@ def last_values(folder: RunFolder) -> dict[str, float]:
         own = {point.name: point.value for point in _points(file)}
         values = {**own, **values}
     return values
+
+
+def objective(run: Run) -> float | None:
+    """Return the last value of the metric that the spec names, else the number that the task returned."""
+    name = run.spec.get("objective")
+    if name:
+        return last_values(run.folder).get(name)
+    value = returned(run)
+    return None if isinstance(value, bool) else _number(value)
+
+
+def returned(run: Run) -> Any:
+    """Return what the task of a Hydra app returned, None where there is none."""
+    return return_record(run).get("value")
+
+
+def return_record(run: Run) -> Record:
+    """Return the record of a task's value: `value`, and in `lost` why JSON cannot hold it."""
+    return (records.read(run.folder.returned) or {}) if run.spec.get("app") else {}
 
 
 def series(folder: RunFolder) -> dict[str, list[Point]]:

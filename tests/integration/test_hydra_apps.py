@@ -54,6 +54,8 @@ def test_jobs_are_runs_and_their_files_are_where_hydra_has_them(app: App) -> Non
         assert f"argv ['optimizer.lr={lr}']" in app.log(number + 1)
         assert f"original {app.folder}" in app.log(number + 1)
     assert (app.folder / "swept/multirun.yaml").is_file()
+    rows = [line.split() for line in done.stderr.splitlines() if line.startswith(("0  ", "1  "))]
+    assert [row[-2:] for row in rows] == [["0.2", "optimizer.lr=0.1"], ["0.4", "optimizer.lr=0.2"]]
 
 
 def test_what_was_submitted_runs_whatever_is_edited_meanwhile(app: App) -> None:

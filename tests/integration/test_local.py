@@ -16,6 +16,7 @@ import pytest
 
 from launcher.spec import State
 from launcher.store.runs import read_run, request_cancel
+from launcher.view import duration
 
 if TYPE_CHECKING:
     import subprocess
@@ -51,8 +52,10 @@ def test_a_run_that_fails(lab: Lab) -> None:
     done = lab.launch()
     assert (done.returncode, done.stdout) == (1, "so far\nit broke\n")
     assert "exited with 1 (while Running)" in done.stderr
-    assert "| it broke" in done.stderr
+    assert "it broke" not in done.stderr  # it is in the output already
+    assert f"next     python -m launcher runs logs {lab.run().id}\n" in done.stderr
     run = read_run(lab.run())
+    assert f"{lab.run().id}  Failed after {duration(run.seconds(0) or 0)}\n" in done.stderr
     assert run.cause is not None
     assert (run.state, run.cause.kind, run.cause.exit_code) == (State.FAILED, "exit", 1)
 
@@ -76,6 +79,8 @@ def test_the_first_failure_ends_the_rest_and_is_named(lab: Lab) -> None:
     assert (cause.node, cause.rank, cause.role, cause.exit_code) == ("node1", 2, "worker", 9)
     assert cause.message == "rank 2 on node1 exited with 9"
     assert cause.last_lines[0] == "bad luck"
+    assert "| bad luck" in done.stderr  # of a log that was not followed
+    assert f"runs logs {lab.run().id} --process worker-2" in done.stderr
     ends = {item["rank"]: (item["ended"], item["signal"]) for item in run.processes}
     assert max(ended for ended, _ in ends.values()) - float(cause.last_lines[1]) < 20  # 3 of them grace
     assert [signum for _, signum in ends.values()] == [9, 9, None, 9]

@@ -184,3 +184,21 @@ def test_one_interrupt_stops_and_two_cancel(run: RunFolder, monkeypatch: pytest.
     wait([run], View(Impatient()), end_when_asked, lambda run: states.append(run.state))
     assert states == ["Canceled"]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_finalizing_is_shown_after_the_last_lines(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.setattr("launcher.follow._BLOCKS_A_POLL", 1)
+    stream = io.StringIO()
+    follower = Follower(run, View(stream), "worker-0.log", phases=2)
+    state(run, 0, "Completed", "Starting", "Running", "Finalizing")
+    (run.logs / "worker-0.log").write_bytes(b"x" * (1 << 20) + b"the end\n")  # two blocks
+    follower.poll()
+    assert not capsysbinary.readouterr().out.endswith(b"the end\n")
+    assert "Finalizing" not in stream.getvalue()
+    follower.poll()
+    follower.poll()
+    assert capsysbinary.readouterr().out.endswith(b"the end\n")
+    assert "Finalizing" in stream.getvalue()
+    follower.close()

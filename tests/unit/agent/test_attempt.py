@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -80,7 +80,7 @@ def test_the_record_follows_the_ranks_of_mpirun(bench: Bench, monkeypatch: pytes
     monkeypatch.setattr(module, "RECORD_EVERY_S", 0.05)
     # Stands in for mpirun: rank 0 ends, rank 1 runs, rank 2 has not started.
     start = 'OMPI_COMM_WORLD_RANK=0 "$@" 0; OMPI_COMM_WORLD_RANK=1 "$@" 300'
-    mpi = {"argv": ["sh", "-c", start, "mpirun", *RANK_STUB], "program": ["sleep"], "env": {}}
+    mpi: dict[str, Any] = {"argv": ["sh", "-c", start, "mpirun", *RANK_STUB], "program": ["sleep"], "env": {}}
     run = bench.run(plan={"mpi": mpi, "processes_per_node": 3})
     attempt = bench.attempt(run)
 

@@ -51,7 +51,10 @@ def test_list_shows_columns_and_json(failed: RunFolder, store: StoreFolder, say:
     rows = json.loads(say("list", "--json", "state=failed"))
     assert [row["id"] for row in rows] == [failed.id]
     assert rows[0]["metrics"] == {"loss": "NaN", "acc": 0.5}
-    assert rows[0]["cause"] == "worker-1 on node1 exited with 7"
+    assert rows[0]["cause"]["message"] == "worker-1 on node1 exited with 7"
+    assert rows[0]["attempts"] == [0]
+    shown = json.loads(say("show", failed.id, "--json"))
+    assert {key: shown[key] for key in rows[0]} == rows[0]  # a list has the same of each run
 
 
 def test_empty_lists_say_what_comes_next(store: StoreFolder, say: Say) -> None:
@@ -67,8 +70,8 @@ def test_show_tells_everything(failed: RunFolder, say: Say) -> None:
     text = say("show", "latest")
     for part in (
         "state        Failed after 10.0 s",
-        "worker 1 (rank 1) on node1 exited with 7",
-        "ValueError: bad",
+        "cause        worker-1 on node1 exited with 7 (while Running)\n             | Traceback",
+        "| ValueError: bad",
         "by ann on box",
         "Queued      5.0 s",
         "overrides    nodes=2",
@@ -82,9 +85,11 @@ def test_show_tells_everything(failed: RunFolder, say: Say) -> None:
         "acc = 0.5",
         str(failed.outputs),
         "nodes: 2",
+        f"python -m launcher runs logs {failed.id} --process worker-1",
         f"python -m launcher runs rerun {failed.id}",
     ):
         assert part in text
+    assert text.count("exited with 7") == 2  # the cause and the process
     data = json.loads(say("show", failed.id, "--json"))
     assert data["cause"]["last_lines"] == ["Traceback", "ValueError: bad"]
     assert data["phases"][0][0] == "Preparing"
@@ -96,13 +101,73 @@ def test_show_of_a_run_that_goes_on(store: StoreFolder, say: Say) -> None:
     helpers.attempt(folder, 0, [helpers.process(0), helpers.process(1, signal=9)])
     text = say("show", folder.id)
     assert "state        Running for" in text
-    assert "worker-0    rank 0, node0: runs" in text
-    assert "worker-1    rank 1, node1: ended by SIGKILL" in text
+    assert "worker-0    rank 0, node0: running" in text
+    assert "worker-1    rank 1, node1: killed by signal 9 (SIGKILL)" in text
     assert "runs logs -f mnist/1" in text
     folder.cancel.write_text(json.dumps({"by": "bob", "host": "elsewhere"}))
     assert "CancelRequested by bob" in say("show", folder.id)
     helpers.end(folder, "Canceled")
-    assert "Canceled after 10.0 s, by bob on elsewhere" in say("show", folder.id)
+    text = say("show", folder.id)
+    assert "Canceled after 10.0 s, by bob on elsewhere" in text
+    assert "worker-0    rank 0, node0: end not recorded" in text
+
+
+def test_show_has_the_configuration_that_differs_from_the_defaults(failed: RunFolder, say: Say) -> None:
+    config = (
+        "# compute=slurm data=none distribution=mpi environment=current framework=python\n"
+        "name: mnist\ndescription: ''\nsource: src\nargs:\n  steps: 5\n  wide: null\nenv: {}\nnodes: 2\n"
+        "wait: true\nsnapshot_limit_mib: 300.0\ncompute:\n  account: team\n  gres: null\n  container:\n"
+        "    kind: null\n    image: my/image\nframework:\n  name: python\n  version: null\ndistribution:\n"
+        "  start: mpirun\n  mpi_args: null\ndata:\n  inputs: {}\n"
+    )
+    failed.config.write_text(config)
+    spec = json.loads(failed.spec.read_text())
+    kinds = {"compute": {"kind": "slurm"}, "distribution": {"kind": "mpi"}, "data": {"kind": "inputs"}}
+    failed.spec.write_text(json.dumps({**spec, **kinds, "framework": {"name": "python"}}))
+    shown = say("show", failed.id).split("config.yaml\n")[1].split("\nnext")[0]
+    assert shown.splitlines() == [
+        " " * 13 + line
+        for line in (
+            "# compute=slurm data=none distribution=mpi environment=current framework=python",
+            "source: src",
+            "args:",
+            "  steps: 5",
+            "  wide: null",
+            "nodes: 2",
+            "compute:",
+            "  account: team",
+            "  container:",
+            "    image: my/image",
+            "`python -m launcher runs show --config mnist/1` shows all of it",
+        )
+    ]
+    whole = say("show", failed.id, "--config").split("config.yaml\n")[1].split("\nnext")[0]
+    assert [line.strip() for line in whole.splitlines()] == [line.strip() for line in config.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("kept", "objective", "texts"),
+    [
+        ({"value": 0.25}, 0.25, ("0.25", "returned=0.25")),
+        ({"value": 3}, 3.0, ("3", "returned=3")),
+        ({"value": [0.5, {"a": 1}]}, None, ('[0.5, {"a": 1}]', 'returned=[0.5, {"a": 1}]')),
+        ({"value": True}, None, ("true", "returned=true")),
+        ({"value": "x" * 50}, None, (f'"{"x" * 50}"', f'returned="{"x" * 18}…')),
+        ({"value": None, "lost": "T: no"}, None, ("a value that JSON cannot hold (T: no)", "mnist/1")),
+    ],
+)
+def test_what_a_hydra_app_returned(
+    failed: RunFolder, say: Say, kept: dict[str, Any], objective: float | None, texts: tuple[str, str]
+) -> None:
+    spec = json.loads(failed.spec.read_text())
+    failed.spec.write_text(json.dumps({**spec, "app": {"task_name": "train"}}))
+    failed.returned.write_text(json.dumps(kept))
+    text = say("show", failed.id)
+    assert f"returned     {texts[0]}\n" in text
+    assert "`python -m launcher runs show --config mnist/1` shows all of it" in text
+    assert texts[1] in say("list")
+    for data in (json.loads(say("show", failed.id, "--json")), json.loads(say("list", "--json"))[0]):
+        assert (data["objective"], data["returned"]) == (objective, kept["value"])
 
 
 def test_logs_of_ranks_processes_and_attempts(failed: RunFolder, say: Say) -> None:
@@ -181,7 +246,7 @@ def test_wait_tells_each_end_and_fails_if_one_failed(failed: RunFolder, store: S
     timer.start()
     text = say("wait", "5eed", code=1)
     assert text.splitlines() == [
-        f"{failed.id}  Failed in 10.0 s: worker-1 on node1 exited with 7",
+        f"{failed.id}  Failed after 10.0 s: worker-1 on node1 exited with 7",
         f"{other.id}  Completed",
     ]
     timer.join()

@@ -74,5 +74,5 @@ def test_every_verb_has_help(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_members_that_are_not_there_are_told(sweep: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="0 to 0"):
+    with pytest.raises(ConfigError, match=r"members of sweep 5eed: 0$"):
         cli.main(["sweeps", "cancel", sweep, "1", "--store", str(tmp_path / "store")])

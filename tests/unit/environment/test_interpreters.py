@@ -15,6 +15,7 @@ from launcher.environment.interpreters import (
     describe,
     fits,
     found,
+    span_text,
     version_numbers,
 )
 from launcher.errors import BuildError
@@ -105,3 +106,8 @@ def test_a_longer_wish_is_decided_by_the_interpreter_itself(
     assert choose_interpreter("3.9.1", None, tmp_path).version == "3.9.1"
     with pytest.raises(BuildError):
         choose_interpreter("3.9.18", None, tmp_path)
+
+
+def test_a_range_of_one_version_is_that_version() -> None:
+    assert span_text(((3, 7), (3, 7))) == "3.7"
+    assert span_text(((3, 9), (3, 12))) == "3.9 to 3.12"
