@@ -15,7 +15,7 @@ from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec, State, plain
 from launcher.store.metrics import last_values, objective
 from launcher.store.runs import enter, finish, update_submit
 from launcher.streams import print_code
-from launcher.sweep_view import line_of, tell
+from launcher.sweep_view import Progress, line_of, tell
 from launcher.view import View
 
 if TYPE_CHECKING:
@@ -177,20 +177,18 @@ def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
     if sweep is None:
         member = members[0]
         followers = [Follower(_folder(member), view, first_log(plain(member.plan)), phases=1)]
-    over = 0
+    progress = Progress(view, by_folder) if sweep is not None else None
 
     def on_end(run: Run) -> None:
-        nonlocal over
-        over += 1
         member = by_folder[run.folder]
         member.run = run
-        if sweep is not None:
-            view.phase(run.id, run.state, f"({over} of {len(members)}) {member.label}")
+        if progress is not None:
+            progress.end(run, member.label)
 
-    def show() -> list[int]:
+    def show() -> object:
         for follower in followers:
             follower.poll()
-        return [follower.told for follower in followers]
+        return progress.show() if progress is not None else [follower.told for follower in followers]
 
     wait(list(by_folder), view, show, on_end)
     for follower in followers:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from launcher.spec import State
 from launcher.store.metrics import objective, returned
 from launcher.view import duration, table, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from launcher.paths import RunFolder
     from launcher.store.fold import Cause, Run
     from launcher.view import View
+
+FEW = 20
+"""Members of a sweep whose every end has a line."""
+
+LOOK_EVERY_S = 0.5
+PLAIN_EVERY_S = 10.0
+"""Between two lines of counts without a terminal."""
+
+MOST_ROWS = 50
+"""Members in the table at the end."""
 
 MOST_CAUSES = 10
 """Members whose cause is shown below a sweep's table."""
@@ -87,11 +100,57 @@ def causes(lines: Sequence[Line]) -> Iterator[str]:
         yield f"and {len(failed) - MOST_CAUSES} more; `python -m launcher runs show RUN` shows a run's cause"
 
 
+class Progress:
+    """How the members of a sweep go: one bar on a terminal, else a line of counts now and then.
+
+    The end of a member has a line of its own if the sweep is small, or the member did not complete.
+    """
+
+    def __init__(self, view: View, members: Iterable[RunFolder]) -> None:
+        self._view = view
+        self._queued = set(members)
+        self._total = len(self._queued)
+        self._ends: Counter[str] = Counter()
+        self._shown = ""
+        self._next = {"look": 0.0, "line": time.monotonic() + PLAIN_EVERY_S}
+
+    def end(self, run: Run, label: str) -> None:
+        """Count a member that is over."""
+        self._queued.discard(run.folder)
+        self._ends[run.state] += 1
+        if self._total <= FEW or run.state is not State.COMPLETED:
+            self._view.phase(run.id, run.state, f"({self._ends.total()} of {self._total}) {label}")
+
+    def show(self) -> str:
+        """Print the counts if it is time; return what was printed last."""
+        now = time.monotonic()
+        if now >= self._next["look"]:
+            self._next["look"] = now + LOOK_EVERY_S
+            self._queued = {run for run in self._queued if not run.attempt_state(0).exists()}
+            if self._view.interactive:
+                self._shown = self._counts()
+                self._view.step(self._shown, self._ends.total() / self._total)
+        if now >= self._next["line"] and not self._view.interactive:
+            self._next["line"] = now + PLAIN_EVERY_S
+            if self._shown != self._counts():
+                self._shown = self._counts()
+                self._view.say(f"           {self._shown}")
+        return self._shown
+
+    def _counts(self) -> str:
+        queued = len(self._queued)
+        running = self._total - queued - self._ends.total()
+        counts = {State.RUNNING: running, State.QUEUED: queued, **self._ends}
+        return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+
+
 def tell(view: View, sweep: str, lines: Sequence[Line]) -> None:
     """Tell how the members of a sweep ended."""
     view.say()
-    for text in table([HEADER, *map(cells, lines)]):
+    for text in table([HEADER, *map(cells, lines[:MOST_ROWS])]):
         view.say(text)
+    if len(lines) > MOST_ROWS:
+        view.say(f"and {len(lines) - MOST_ROWS} more; `python -m launcher sweeps show {sweep}` shows all")
     for text in causes(lines):
         view.say(text)
     view.say(f"sweep {sweep}")

@@ -67,9 +67,14 @@ class View:
         elapsed = duration(time.monotonic() - self._began)
         self.say(f"[{elapsed:>8}] {run}  {name}{'  ' + detail if detail else ''}")
 
+    @property
+    def interactive(self) -> bool:
+        """Whether the stream is a terminal, which shows slow work by a bar."""
+        return self._stream.isatty()
+
     def step(self, text: str, done: float | None = None) -> None:
         """See `Progress.step`."""
-        if self._stream.isatty():
+        if self.interactive:
             self._show_bar(text, done)
             return
         told, when = self._last
@@ -113,7 +118,7 @@ class View:
 
     def _alone(self) -> bool:
         """Return whether a person reads this stream, and not standard output."""
-        return self._stream.isatty() and not sys.stdout.isatty()
+        return self.interactive and not sys.stdout.isatty()
 
 
 def state_text(run: Run, now: float) -> str:

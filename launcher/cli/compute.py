@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
+from launcher.cli.columns import Columns
 from launcher.cli.output import Help, say, say_json, table
 from launcher.errors import ConfigError, Problem
 
@@ -58,7 +59,7 @@ def _check(options: argparse.Namespace, words: Sequence[str], parser: argparse.A
     if options.json:
         say_json({"compute": request.spec.compute.kind, "ok": fine, "rows": [row._asdict() for row in found]})
         return int(not fine)
-    table(["what", "is", "found", "next"], [list(row) for row in found])
+    table(["what", "is", "found", "next"], [list(row) for row in found], Columns(texts=2, wrap=True))
     if not fine:
         say("\nWhat is bad has to be mended before runs will work.")
     return int(not fine)

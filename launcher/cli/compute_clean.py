@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from launcher.cli.columns import Columns
 from launcher.cli.output import say, say_json, table
 from launcher.compute.leftovers import left_folders, remove_folder
 from launcher.engine.client import connect
@@ -64,5 +65,9 @@ def _tell(rows: Sequence[Row], *, dry_run: bool) -> None:
     if not rows:
         say("Nothing was left.")
         return
-    table(("WHAT", "NAME", "RUN"), [(row["what"], row["name"], row["run"] or "-") for row in rows])
+    table(
+        ("WHAT", "NAME", "RUN"),
+        [(row["what"], row["name"], row["run"] or "-") for row in rows],
+        Columns(key=1, texts=1, wrap=True),
+    )
     say(f"\nNothing was removed; {len(rows)} would be" if dry_run else f"\n{len(rows)} removed")

@@ -6,6 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from launcher.cli.columns import Columns
 from launcher.cli.env_entries import find, say_left_out
 from launcher.cli.output import say, say_json, size, table
 from launcher.environment import prune
@@ -79,7 +80,7 @@ def _tell(waste: Sequence[Waste], left: dict[Waste, str], *, dry_run: bool) -> N
         (each.name, each.kind, size(each.size), f"left: {left[each]}" if each in left else each.why)
         for each in waste
     ]
-    table(("NAME", "KIND", "SIZE", "WHY"), rows)
+    table(("NAME", "KIND", "SIZE", "WHY"), rows, Columns(wrap=True))
     gone = [each for each in waste if each not in left]
     total = f"up to {size(sum(each.size for each in gone))}"
     say(

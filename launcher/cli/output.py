@@ -1,4 +1,4 @@
-"""What commands print: JSON, or tables that are rich on a terminal and plain columns elsewhere."""
+"""What commands print: JSON, or tables that fit a terminal and are plain columns elsewhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from launcher.streams import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from launcher.cli.columns import Columns
 
 COLORS = {
     "Completed": "green",
@@ -77,29 +79,49 @@ def _strict(value: object) -> object:
     return value
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under a header."""
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], columns: Columns | None = None) -> None:
+    """Print rows under a header; a terminal may be too narrow for all of them (`columns.fit`)."""
     body = [[_one_line(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        _rich_table(header, body)
+        _terminal_table(header, body, columns)
         return
     widths = [max(len(row[column]) for row in [header, *body]) for column in range(len(header))]
     for row in [header, *body]:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _rich_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich import box  # noqa: PLC0415  # 80 ms that only a terminal needs
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def _terminal_table(header: Sequence[str], rows: list[list[str]], kinds: Columns | None) -> None:
+    from launcher.cli import columns  # noqa: PLC0415  # only a terminal needs it
 
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column, name in enumerate(header):
-        grid.add_column(name, no_wrap=column < len(header) - 1, overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(printable(cell), style=COLORS.get(cell, "")) for cell in row))
-    Console().print(grid)
+    plain = [[printable(cell) for cell in row] for row in rows]
+    layout = columns.fit(header, plain, _width(), kinds or columns.Columns())
+    cells = [[[name] for name in layout.header], *layout.rows]
+    for number, row in enumerate(cells):
+        for at in range(max(map(len, row))):
+            parts: list[str] = []
+            for cell, width in zip(row, layout.widths, strict=True):
+                text = cell[at] if at < len(cell) else ""
+                blanks = " " * (width - columns.columns_of(text))
+                parts.append(_styled(text, "bold" if not number else COLORS.get(text, "")) + blanks)
+            say((" " * columns.GAP).join(parts).rstrip())
+    if layout.left_out:
+        say(f"\nNo room for {', '.join(layout.left_out)}: a wider terminal or --json shows all")
+
+
+def _width() -> int:
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return os.get_terminal_size(sys.stdout.fileno()).columns or 80  # 0 where a terminal does not know
+
+
+CODES = {"bold": 1, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
+
+
+def _styled(text: str, style: str) -> str:
+    if not style or not text or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{CODES[style]}m{text}\x1b[0m"
 
 
 def _one_line(text: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.cli.columns import Columns
 from launcher.cli.output import moment, say, say_json, size, table
 from launcher.store.files import download, list_files
 from launcher.store.find import find_run
@@ -32,6 +33,7 @@ def files_command(store: StoreFolder, options: argparse.Namespace) -> int:
         table(
             ("SIZE", "CHANGED", "NAME"),
             [(size(file.size), moment(file.modified), _shown(file)) for file in files],
+            Columns(key=2),
         )
         say(f"\n{len(files)} files, {size(sum(file.size for file in files))} in {folder.root}")
     else:

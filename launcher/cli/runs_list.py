@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from launcher.cli.columns import Columns
 from launcher.cli.output import moment, pairs, say, say_json, table
 from launcher.store.filters import parse_filters
 from launcher.store.index import list_runs
@@ -37,7 +38,8 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
     if not rows:
         say(_nothing(store, filtered=bool(options.filters)))
         return 0
-    table(("RUN", "STATE", "CREATED", "TIME", "METRICS", "TAGS", "OVERRIDES"), [_row(row) for row in rows])
+    header = ("RUN", "STATE", "CREATED", "TIME", "METRICS", "TAGS", "OVERRIDES")
+    table(header, [_row(row) for row in rows], Columns(texts=3))
     if not options.all and len(rows) == options.limit:
         say(f"\nThe newest {options.limit}; -n NUMBER or --all shows more")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from launcher.cli.columns import Columns
 from launcher.cli.output import moment, say, say_json, table
 from launcher.store.sweeps import (
     AGAIN,
@@ -54,7 +55,7 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
         )
         for sweep, own in zip(sweeps, states, strict=True)
     ]
-    table(("SWEEP", "NAME", "CREATED", "MEMBERS", "OVERRIDES"), rows)
+    table(("SWEEP", "NAME", "CREATED", "MEMBERS", "OVERRIDES"), rows, Columns(texts=2))
     if not options.all and len(rows) == options.limit:
         say(f"\nThe newest {options.limit}; -n NUMBER or --all shows more")
     return 0
@@ -85,7 +86,7 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
         if text:
             say(f"{label.ljust(11)}{text}")
     say()
-    table([name.upper() for name in HEADER], map(cells, lines))
+    table([name.upper() for name in HEADER], map(cells, lines), Columns(key=1, texts=2))
     failures = list(causes(lines))
     for text in ["", *failures] if failures else []:
         say(text)

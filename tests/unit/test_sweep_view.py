@@ -1,9 +1,12 @@
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
-from launcher.store.fold import Cause
-from launcher.sweep_view import Line, causes, cells, counted, labels, tell
+from launcher.agent import record
+from launcher.paths import RunFolder
+from launcher.store.fold import Cause, Run, read_run
+from launcher.sweep_view import Line, Progress, causes, cells, counted, labels, line_of, tell
 from launcher.view import View
 
 
@@ -69,3 +72,80 @@ def test_a_returned_value_stands_where_there_is_no_objective(
 ) -> None:
     line = Line(0, "t/1", "Completed", 1.0, objective, "", None, returned)
     assert cells(line)[4] == text
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def members(folder: Path, count: int) -> list[RunFolder]:
+    runs = [RunFolder(folder / "t" / str(number)) for number in range(1, count + 1)]
+    for run in runs:
+        run.root.mkdir(parents=True)
+        record.write(str(run.submit), {"phases": [["Queued", 1.0]], "owner": record.owner(), "created": 1.0})
+    return runs
+
+
+def start(run: RunFolder) -> None:
+    run.attempt(0).mkdir(parents=True)
+    record.write(str(run.attempt_state(0)), {"phases": [["Running", 2.0]], "outcome": None})
+
+
+def end(run: RunFolder, state: str) -> Run:
+    record.write(str(run.end), {"state": state, "time": 3.0})
+    return read_run(run)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launcher.sweep_view.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("launcher.sweep_view.PLAIN_EVERY_S", 0.0)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_small_sweep_has_a_line_for_every_end(tmp_path: Path) -> None:
+    stream = StringIO()
+    runs = members(tmp_path, 3)
+    progress = Progress(View(stream), runs)
+    start(runs[0])
+    progress.show()
+    progress.show()
+    progress.end(end(runs[0], "Completed"), "x=1")
+    progress.show()
+    assert [line.split("]")[-1].strip() for line in stream.getvalue().splitlines()] == [
+        "1 Running, 2 Queued",
+        "t/1  Completed  (1 of 3) x=1",
+        "2 Queued, 1 Completed",
+    ]
+
+
+@pytest.mark.usefixtures("quick")
+def test_of_a_large_sweep_only_failures_have_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = StringIO()
+    runs = members(tmp_path, 60)
+    progress = Progress(View(stream), runs)
+    monkeypatch.setattr("launcher.sweep_view.PLAIN_EVERY_S", 3600.0)
+    for number, run in enumerate(runs):
+        progress.end(end(run, "Failed" if number == 9 else "Completed"), "")
+        progress.show()
+    lines = [line.split("]")[-1].strip() for line in stream.getvalue().splitlines()]
+    assert lines == ["59 Queued, 1 Completed", "t/10  Failed  (10 of 60)"]
+    tell(View(stream), "5eed", [line_of(n, read_run(run), "", 0) for n, run in enumerate(runs)])
+    lines = stream.getvalue().splitlines()
+    assert "and 10 more; `python -m launcher sweeps show 5eed` shows all" in lines
+    assert len(lines) < 60
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_terminal_shows_the_counts_before_the_first_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    runs = members(tmp_path, 30)
+    with View(stream) as view:
+        progress = Progress(view, runs)
+        start(runs[3])
+        progress.show()
+    assert "1 Running, 29 Queued" in stream.getvalue()

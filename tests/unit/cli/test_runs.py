@@ -1,8 +1,11 @@
+import fcntl
 import json
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -350,8 +353,21 @@ def test_a_terminal_gets_a_table_without_colours_if_asked(failed: RunFolder) -> 
     assert "mnist/1" in plain
 
 
-def on_terminal(environment: dict[str, str]) -> str:
+@pytest.mark.parametrize("columns", [20, 80, 100])
+def test_a_narrow_terminal_gets_whole_ids_and_one_line_a_run(store: StoreFolder, columns: int) -> None:
+    for number in (1, 2):
+        helpers.make(store, number, overrides=[f"args.some-long-name-{at}=0.00{at}" for at in range(9)])
+    text = on_terminal({**os.environ, "TERM": "xterm", "NO_COLOR": "1"}, columns)
+    lines = text.replace("\r", "").splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["RUN", "mnist/2", "mnist/1"]
+    assert all(len(line) <= columns for line in lines[:3])
+    assert ("args.some-long-name-" in text) == (columns > 20)
+    assert ("No room for" in text) == (columns == 20)
+
+
+def on_terminal(environment: dict[str, str], columns: int = 0) -> str:
     main, worker = pty.openpty()
+    fcntl.ioctl(worker, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     line = [sys.executable, "-m", "launcher", "runs", "list"]
     subprocess.run(line, stdout=worker, check=True, env=environment)
     os.close(worker)
