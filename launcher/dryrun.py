@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
+import tempfile
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from launcher.agent import container
 from launcher.agent.slurm import srun
 from launcher.compute.docker import Docker, user_in
 from launcher.compute.slurm import Slurm, kind_of_job
-from launcher.environment import Image, Packages
+from launcher.environment import Current, Image, Packages
+from launcher.environment.cached import folder as folder_of
 from launcher.environment.frameworks import choose
 from launcher.environment.indexes import redact
+from launcher.legend import legend
 from launcher.paths import StoreFolder, cache_root
 from launcher.spec import plain
 
@@ -26,12 +31,23 @@ if TYPE_CHECKING:
 _PULL = {"missing": "pulled if it is missing", "always": "pulled", "never": "not pulled"}
 
 
+class Member(Protocol):
+    """A run that is to be described."""
+
+    @property
+    def request(self) -> LaunchRequest: ...  # noqa: D102
+    @property
+    def plan(self) -> Plan: ...  # noqa: D102
+    @property
+    def facts(self) -> Facts: ...  # noqa: D102
+
+
 def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
     """Yield the lines of a dry run; placeholders `@{…}` are filled on the node."""
     spec = request.spec
-    yield f"experiment    {spec.name}"
-    yield f"store         {request.store}"
-    yield f"source        {spec.source}"
+    yield f"experiment    {shlex.quote(spec.name)}"
+    yield f"store         {shlex.quote(str(request.store))}"
+    yield f"source        {shlex.quote(str(spec.source))}"
     compute = plain(spec.compute)
     boxed = compute.pop("container", {})
     yield f"compute       {_options(compute)}"
@@ -40,7 +56,7 @@ def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
     yield f"framework     {spec.framework.name} {_version(spec) or ''}".rstrip()
     environment = plain(spec.environment)
     login = _options(environment.pop("registry", {}))
-    yield f"environment   {redact(_options(environment))}"
+    yield f"environment   {_options(environment)}"
     if login:
         yield f"registry      {login}"
     yield f"distribution  {_options(plain(spec.distribution))}"
@@ -66,6 +82,44 @@ def describe(request: LaunchRequest, plan: Plan) -> Iterator[str]:
         yield from _environment({**spec.env, **process.env})
     if plan.ends_with:
         yield f"ends with     {', '.join(plan.ends_with)}"
+
+
+def describe_environment(request: LaunchRequest, facts: Facts) -> Iterator[str]:
+    """Yield Python and packages of an environment of this machine, and whether it has been built."""
+    spec, wish = request.spec, request.spec.environment
+    if isinstance(wish, Current):
+        yield f"python        {shlex.quote(sys.executable)}, with what is installed in it"
+    if not isinstance(wish, Packages) or isinstance(spec.compute, Docker):  # see `_image`
+        return
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # remembers what interpreters answer; nothing else is touched
+        recipe = wish.recipe(spec, facts, Path(folder))
+    key = recipe.key()
+    if recipe.interpreter is None:
+        yield f"python        {wish.python or 'the version that the packages ask for'}, from conda"
+    else:
+        yield f"python        {shlex.quote(recipe.interpreter.path)}, {recipe.interpreter.version}"
+    yield f"packages      {shlex.join(recipe.wants()) or 'none'}"
+    place = folder_of(cache_root(), key)
+    there = place.prepared()
+    where = "by its job" if wish.build_on == "job" else "before the run is handed over"
+    yield f"built         {shlex.quote(there.prefix) if there is not None else f'no: to be built {where}'}"
+
+
+def describe_all(members: Sequence[Member]) -> Iterator[str]:
+    """Yield all that a launch of these members would do, then what the placeholders mean."""
+    plan: list[str] = []
+    launch: list[str] = []
+    for member in members:
+        lines = list(describe(member.request, member.plan))
+        lines += describe_environment(member.request, member.facts)
+        boxes = list(describe_boxes(member.request, member.plan, member.facts))
+        plan += lines
+        launch += boxes
+        yield from (*lines, *boxes)
+    jobs = list(describe_jobs([(member.request, member.plan) for member in members]))
+    yield from (*jobs, *legend(plan, [*launch, *jobs]))
 
 
 def describe_jobs(members: Sequence[tuple[LaunchRequest, Plan]]) -> Iterator[str]:
@@ -245,11 +299,27 @@ def _version(spec: RunSpec) -> str | None:
 
 
 def _environment(env: Mapping[str, str]) -> Iterator[str]:
-    return (f"  {key}={value}" for key, value in env.items())
+    return (f"  {key}={shlex.quote(value)}" for key, value in env.items())
 
 
-def _options(options: dict[str, object]) -> str:
-    kind = options.get("kind", "")
+def _options(options: dict[str, Any]) -> str:
+    """Return options as words that a shell and a command line of the launcher take."""
+    words = [redact(word) for word in _words({key: it for key, it in options.items() if key != "kind"})]
+    return " ".join([str(options.get("kind", "")), *map(shlex.quote, words)]).strip()
+
+
+def _words(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     empty: tuple[object, ...] = (None, [], {}, "")
-    rest = [f"{key}={value}" for key, value in options.items() if key != "kind" and value not in empty]
-    return " ".join([str(kind), *rest]).strip()
+    for key, value in options.items():
+        if isinstance(value, dict):
+            yield from _words(cast("dict[str, Any]", value), f"{prefix}{key}.")
+        elif value not in empty:
+            yield f"{prefix}{key}={_text(value)}"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, cast('list[object]', value)))}]"
+    return str(value)

@@ -64,14 +64,10 @@ def _launch(
 ) -> SweepResult:
     members = checked(requests)
     if requests[0].dry_run:
-        from launcher.dryrun import describe, describe_boxes, describe_jobs  # noqa: PLC0415  # no launch needs it
+        from launcher.dryrun import describe_all  # noqa: PLC0415  # no launch needs it
 
-        for member in members:
-            print("\n".join(describe(member.request, member.plan)))  # noqa: T201  # the answer
-            for text in describe_boxes(member.request, member.plan, member.facts):
-                print(text)  # noqa: T201
-        for text in describe_jobs([(member.request, member.plan) for member in members]):
-            print(text)  # noqa: T201
+        for text in describe_all(members):
+            print(text)  # noqa: T201  # the answer
         return SweepResult((None,) * len(members), (None,) * len(members), print_code())
     try:
         record(members, sweep, line)
