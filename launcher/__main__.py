@@ -33,17 +33,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         # Every branch imports its own part only: `runs list` must not wait for Hydra.
-        if words and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", words[0]):
+        if not _is_launch(words):
             from launcher import cli  # noqa: PLC0415
 
             return cli.main(words)
         return _launch(words)
     except LauncherError as error:
-        print(error, file=sys.stderr)  # noqa: T201  # the one place where errors are told
+        if "--json" in words and not _is_launch(words):
+            from launcher.cli.output import say_error  # noqa: PLC0415
+
+            say_error(error)
+        else:
+            print(error, file=sys.stderr)  # noqa: T201  # the one place where errors are told
         return error.exit_code
     except KeyboardInterrupt as interrupt:
         number = interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT
         return 128 + number  # as shells count
+
+
+def _is_launch(words: Sequence[str]) -> bool:
+    return not (words and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", words[0]))
 
 
 def _launch(words: Sequence[str]) -> int:

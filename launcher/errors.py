@@ -4,6 +4,7 @@ LauncherError            exit code 1: what was asked for could not be done, or o
 ├── ConfigError          exit code 2, carries every problem found
 ├── NotFoundError        exit code 2, a run, file or model that is not in the store
 ├── StoreError           exit code 2, the store cannot be used, or a file is in the way
+├── DeleteError          exit code 1 if other runs were deleted, else 2
 ├── SubmitError          exit code 1, runs were recorded and could not be handed over
 ├── EngineError          exit code 1, the container engine cannot be reached or refuses
 └── BuildError           exit code 1, an environment could not be built
@@ -69,6 +70,15 @@ class StoreError(LauncherError):
     """The store cannot be read or written."""
 
     exit_code = 2
+
+
+class DeleteError(LauncherError):
+    """Some runs could not be deleted; carries every problem found."""
+
+    def __init__(self, problems: Sequence[str], exit_code: int) -> None:
+        self.problems = tuple(problems)
+        self.exit_code = exit_code
+        super().__init__("\n".join(problems))
 
 
 class SubmitError(LauncherError):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from typing import TYPE_CHECKING
 
 from launcher.cli.columns import Columns
-from launcher.cli.output import Help, say, say_json, table
+from launcher.cli.output import Help, Parser, say, say_json, table
 from launcher.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 VERBS = {
@@ -65,9 +65,9 @@ def _check(options: argparse.Namespace, words: Sequence[str], parser: argparse.A
     return int(not fine)
 
 
-def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+def parsers() -> tuple[Parser, dict[str, Parser]]:
     """Return the parser of the noun, and those of its verbs."""
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="launcher compute", description="Compute targets, looked at and cleaned.", formatter_class=Help
     )
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", prog="launcher compute")

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from launcher.cli.compute_nodes import node_rows
 from launcher.cli.compute_rows import BAD, OK, WARN, Row, background, output, writable
-from launcher.cli.runs_watch import say_aside
+from launcher.cli.output import say_aside
 from launcher.compute.slurm_cluster import read_cluster
 from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE, tool
 from launcher.compute.slurm_settle import NO_OUTPUT

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from launcher.cli.output import Help, store_options
+from launcher.cli.output import Help, Parser, store_options
 from launcher.paths import StoreFolder
 from launcher.project import find_store
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
 VERBS = {
@@ -44,14 +44,12 @@ def main(argv: Sequence[str]) -> int:
     return verb(store, options)
 
 
-def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+def parsers() -> tuple[Parser, dict[str, Parser]]:
     """Return the parser of the noun, and those of its verbs."""
     common = store_options()
-    whole = argparse.ArgumentParser(
-        prog="launcher env", description="Environments of this machine.", formatter_class=Help
-    )
+    whole = Parser(prog="launcher env", description="Environments of this machine.", formatter_class=Help)
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", prog="launcher env")
-    of: dict[str, argparse.ArgumentParser] = {}
+    of: dict[str, Parser] = {}
     for name, text in VERBS.items():
         parents = [] if name == "build" else [common]
         of[name] = verbs.add_parser(

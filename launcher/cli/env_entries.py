@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from launcher.cli.output import say_aside
 from launcher.engine.client import reach
 from launcher.engine.shelf import listed
 from launcher.environment.cached import KEY_LENGTH
@@ -59,10 +59,10 @@ def find(store: StoreFolder, cache: Path, *, sure: bool = False) -> Generator[Fo
             client.close()
 
 
-def say_left_out(found: Found) -> None:
-    """Tell why images are left out, aside."""
+def say_left_out(found: Found, *, as_json: bool) -> None:
+    """Print why images are left out, aside."""
     if found.left_out:
-        print(f"Images are left out: {found.left_out}", file=sys.stderr, flush=True)  # noqa: T201  # not the answer
+        say_aside(f"Images are left out: {found.left_out}", as_json=as_json)
 
 
 def as_json(entry: Entry, found: Found) -> dict[str, Any]:

@@ -24,7 +24,7 @@ BRIEF = 60
 def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Print the environments."""
     with find(store, cache_root()) as found:
-        say_left_out(found)
+        say_left_out(found, as_json=options.json)
     if options.json:
         say_json([as_json(entry, found) for entry in found.entries])
         return 0

@@ -33,7 +33,7 @@ def prune_command(store: StoreFolder, options: argparse.Namespace) -> int:
     before = time.time() - (0 if options.all else seconds(options.unused_for))
     cache = cache_root()
     with find(store, cache, sure=True) as found:
-        say_left_out(found)
+        say_left_out(found, as_json=options.json)
         waste = _waste(found, cache, before)
         left = {} if options.dry_run else _remove(waste, cache, found.client)
     if options.json:

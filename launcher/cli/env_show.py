@@ -35,7 +35,7 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
         meant = [entry for entry in found.entries if options.key and entry.key.startswith(options.key)]
     if len(meant) != 1:
         _refuse(options.key, meant, found)
-    say_left_out(found)
+    say_left_out(found, as_json=options.json)
     [entry] = meant
     if options.json:
         runs = list(found.usage.of(entry.names))

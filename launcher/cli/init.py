@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
 import sys
@@ -10,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.cli.output import Help, say, say_json
+from launcher.cli.output import Help, Parser, say, say_json
 from launcher.errors import StoreError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         StoreError: a file is in the way, or the folder cannot be written.
     """
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="launcher init", description="Write a small project that runs at once.", formatter_class=Help
     )
     whole.add_argument("folder", type=Path, metavar="DIR", help="made if it is not there")

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from launcher.streams import encode
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from launcher.cli.columns import Columns
+    from launcher.errors import LauncherError, Problem
 
 COLORS = {
     "Completed": "green",
@@ -31,6 +32,8 @@ COLORS = {
 
 MIB = 1 << 20
 
+JSON = "--json"
+
 
 class Help(argparse.HelpFormatter):
     """Help as wide as the terminal; argparse's own way imports shutil, 5 ms for every command."""
@@ -43,9 +46,26 @@ class Help(argparse.HelpFormatter):
         super().__init__(prog, width=max(width, 40))
 
 
-def store_options() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are problems like others if the words ask for JSON."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # it has overloads
+        """See `ArgumentParser`."""
+        self._json = JSON in (args or ())
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """See `ArgumentParser`."""
+        if self._json:
+            from launcher.errors import ConfigError  # noqa: PLC0415
+
+            raise ConfigError([f"{self.prog}: {message}"])
+        super().error(message)
+
+
+def store_options() -> Parser:
     """Return the options that all verbs of the store's nouns have."""
-    common = argparse.ArgumentParser(add_help=False, formatter_class=Help)
+    common = Parser(add_help=False, formatter_class=Help)
     common.add_argument(
         "--store", help="folder of the run store (else LAUNCHER_STORE, the project's, ./store)"
     )
@@ -61,6 +81,31 @@ def say(text: str = "") -> None:
 def say_json(value: object) -> None:
     """Print a value as JSON that every reader takes: NaN and infinities are strings."""
     say(json.dumps(_strict(value), indent=None if isinstance(value, str) else 2, ensure_ascii=True))
+
+
+def say_error(error: LauncherError) -> None:
+    """Print an error on standard error as one line of JSON."""
+    problems: Sequence[Problem | str] = getattr(error, "problems", None) or [str(error)]
+    record = {
+        "message": str(error),
+        "exit_code": error.exit_code,
+        "problems": [
+            {
+                "message": str(problem),
+                "key": None if isinstance(problem, str) else problem.key,
+                "given": None if isinstance(problem, str) else problem.given,
+                "expected": None if isinstance(problem, str) else problem.expected,
+                "hint": (None if isinstance(problem, str) else problem.hint) or None,
+            }
+            for problem in problems
+        ],
+    }
+    print(json.dumps(_strict({"error": record}), default=str), file=sys.stderr)  # noqa: T201
+
+
+def say_aside(text: str, *, as_json: bool = False) -> None:
+    """Print something that is not the answer on standard error, as one line of JSON if that is asked for."""
+    print(json.dumps({"note": text}) if as_json else text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def say_json_line(value: object) -> None:

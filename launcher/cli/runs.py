@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.cli.output import Help, store_options
+from launcher.cli.output import Help, Parser, store_options
 from launcher.paths import StoreFolder
 from launcher.project import find_store
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
 VERBS = {
@@ -58,17 +58,15 @@ def main(argv: Sequence[str]) -> int:
     return verb(store, options)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the options of all verbs."""
     return parsers()[0]
 
 
-def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+def parsers() -> tuple[Parser, dict[str, Parser]]:
     """Return the parser of the noun, and those of its verbs."""
     common = store_options()
-    whole = argparse.ArgumentParser(
-        prog="launcher runs", description="Runs in the store.", formatter_class=Help
-    )
+    whole = Parser(prog="launcher runs", description="Runs in the store.", formatter_class=Help)
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", prog="launcher runs")
     of = {
         name: verbs.add_parser(name, help=text, description=text, parents=[common], formatter_class=Help)

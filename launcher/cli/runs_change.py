@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from launcher.cli.output import say, say_json
-from launcher.cli.runs_watch import POLL_S, say_aside
+from launcher.cli.output import say, say_aside, say_json
+from launcher.cli.runs_watch import POLL_S
 from launcher.compute.jobs import cancel as end_jobs
 from launcher.compute.jobs import settle
-from launcher.errors import LauncherError
+from launcher.errors import DeleteError, LauncherError
 from launcher.store.find import LATEST, find_run, find_runs
 from launcher.store.index import summarize
 from launcher.store.runs import delete, read_run
@@ -41,7 +41,7 @@ def cancel(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
             _tell(options, f"{run.id}  {run.state}, it was over before")
     problem = end_jobs(left)
     if problem:
-        say_aside(problem)
+        say_aside(problem, as_json=options.json)
     until = time.monotonic() + CANCEL_WAIT_S
     while left and time.monotonic() < until:
         settle(left)
@@ -75,7 +75,11 @@ def rerun_command(store: StoreFolder, options: argparse.Namespace) -> int:
 
 
 def delete_command(store: StoreFolder, options: argparse.Namespace) -> int:
-    """Remove runs; all that can be are, and the others are named."""
+    """Remove runs.
+
+    Raises:
+        DeleteError: with those that cannot be removed; the others are.
+    """
     deleted: list[str] = []
     problems: list[str] = []
     codes: list[int] = []
@@ -88,10 +92,10 @@ def delete_command(store: StoreFolder, options: argparse.Namespace) -> int:
             problems.append(str(error))
             codes.append(error.exit_code)
     if options.json:
-        say_json(deleted)
-    for problem in problems:
-        say_aside(problem)
-    return int(bool(codes)) if deleted else min(codes, default=0)
+        say_json([{"id": name, "state": "Deleted"} for name in deleted])
+    if problems:
+        raise DeleteError(problems, 1 if deleted else min(codes))
+    return 0
 
 
 def _tell(options: argparse.Namespace, text: str) -> None:

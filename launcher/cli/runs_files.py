@@ -55,7 +55,7 @@ def download_command(store: StoreFolder, options: argparse.Namespace) -> int:
     output = options.output or Path() if named else options.output or Path(folder.id.replace("/", "-"))
     copies = download(folder, options.prefix, output, force=options.force)
     if options.json:
-        say_json([str(copy) for copy in copies])
+        say_json([{"path": str(copy)} for copy in copies])
     else:
         say(f"{len(copies)} file{'s' * (len(copies) != 1)} copied to {copies[0] if named else output}")
     return 0

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from launcher.cli.output import say, say_json, say_json_line
+from launcher.cli.output import say, say_aside, say_json, say_json_line
 from launcher.compute.jobs import settle
 from launcher.errors import NotFoundError
 from launcher.spec import State
@@ -75,7 +75,7 @@ def logs_command(store: StoreFolder, options: argparse.Namespace) -> int:
         hint = f". Output exists for --process {others[0]}" if others else ""
         say_aside(f"{folder.id} {log.process} has printed nothing ({run.state}){hint}")
     elif options.follow:
-        say_aside(f"{folder.id}  {run.state}")
+        say_aside(f"{folder.id}  {run.state}", as_json=options.json)
     return 0
 
 
@@ -145,17 +145,13 @@ def wait_for(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
     if options.json:
         say_json([summarize(run) for run in over] + [summarize(read_run(folder)) for folder in left])
     for folder in left[:MOST_TOLD]:
-        say_aside(f"{folder.id}: still {read_run(folder).state} after {options.timeout:g} s")
+        text = f"{folder.id}: still {read_run(folder).state} after {options.timeout:g} s"
+        say_aside(text, as_json=options.json)
     if len(left) > MOST_TOLD:
-        say_aside(f"and {len(left) - MOST_TOLD} more")
+        say_aside(f"and {len(left) - MOST_TOLD} more", as_json=options.json)
     return int(bool(left) or any(run.state is not State.COMPLETED for run in over))
 
 
 def _end(run: Run) -> str:
     cause = f": {run.cause.message}" if run.cause is not None else ""
     return f"{run.id}  {state_text(run, time.time())}{cause}"
-
-
-def say_aside(text: str) -> None:
-    """Tell something that is not the answer."""
-    print(text, file=sys.stderr)  # noqa: T201

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launcher.cli.output import say, say_json
+from launcher.cli.output import say, say_aside, say_json
 from launcher.cli.runs_change import cancel
-from launcher.cli.runs_watch import say_aside, wait_for
+from launcher.cli.runs_watch import wait_for
 from launcher.cli.sweeps_show import describe
 from launcher.compute.jobs import settle
 from launcher.errors import ConfigError, Problem
@@ -26,7 +26,7 @@ def wait_command(store: StoreFolder, options: argparse.Namespace) -> int:
     gone = [run for run, state in states.items() if state in {LOST, DELETED}]
     code = wait_for([run for run in states if run not in gone], options)
     for run in gone:
-        say_aside(f"{run.id}: {states[run]}")
+        say_aside(f"{run.id}: {states[run]}", as_json=options.json)
     return 1 if gone else code
 
 
