@@ -336,3 +336,19 @@ def test_the_mpi_rank_that_failed_is_named(lab: Lab, nodes: int, how: str) -> No
     assert (cause.rank, cause.role, cause.exit_code or cause.signal) == (last, "worker", 9)
     assert cause.last_lines[0] == "rank up"
     lab.until(lambda: not lab.processes(lab.run()), "end of all processes")
+
+
+@_NEEDS_MPI
+@pytest.mark.mpi
+def test_the_ranks_of_a_running_mpi_run_are_shown_as_running(lab: Lab) -> None:
+    lab.script(_SLEEP)
+    assert lab.launch("distribution=mpi", "nodes=2", "processes_per_node=2", "wait=false").returncode == 0
+
+    def shown() -> list[str]:
+        lines = lab.command("runs", "show", lab.run().id).stdout.splitlines()
+        return [line.rpartition(": ")[2] for line in lines if "rank " in line]
+
+    assert lab.until(lambda: shown() == ["running"] * 4, "ranks that run")
+    assert lab.command("runs", "cancel", lab.run().id).returncode == 0
+    lab.over(lab.run())
+    assert all(how.startswith("killed by signal") for how in shown())
