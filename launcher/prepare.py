@@ -79,7 +79,7 @@ def _built(frozen: Mapping[str, Any], build: Mapping[str, Any]) -> Prepared:
             data=Inputs(),
             compute=Local(),
         )
-        return options.prepare(spec, facts_of(build), open_cache(), Lines())
+        return options.prepare(spec, facts_of(build), open_cache(), Lines(), Path(folder))
 
 
 if __name__ == "__main__":

@@ -27,8 +27,10 @@ class Preparation:
         return self._build is not None
 
     def paths(self) -> list[str]:
-        """Return what this node has to see: the Python that submitted, and the launcher's own code."""
-        return [self._build["python"], self._build["code"]] if self._build else []
+        """Return what this node must see: the submitter's Python, the launcher, local packages."""
+        if self._build is None:
+            return []
+        return [self._build["python"], self._build["code"], *self._build.get("local", ())]
 
     def process(self, logs: str, mark: str) -> dict[str, Any]:
         """Return the process that builds, as a `start` message has it."""

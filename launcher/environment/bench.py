@@ -15,7 +15,6 @@ from launcher.environment import uv
 from launcher.environment.horovod_build import Place
 from launcher.environment.indexes import lent_variables, local_places, pip_variables
 from launcher.environment.interpreters import Interpreter
-from launcher.environment.recipe import included, local_files
 from launcher.environment.tools import Tools, silent
 from launcher.errors import BuildError, EngineError
 
@@ -77,8 +76,8 @@ def install_places(recipe: Recipe, cache: Path) -> list[Path]:
     wheels = cache / "wheels"
     wheels.mkdir(parents=True, exist_ok=True)
     channels = " ".join(recipe.conda.channels) if recipe.conda else ""
-    files = [path.parent for path in included(recipe.files)]
-    return [wheels, *files, *local_files(recipe.requirements), *local_places({"channels": channels})]
+    archives = [path for path in recipe.local_packages() if path.is_file()]
+    return [wheels, *archives, *recipe.listed().folders, *local_places({"channels": channels})]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from launcher.environment import conda, uv
 from launcher.environment.cached import KEY_LENGTH, CachedEnvironment, bytes_of, folder
 from launcher.environment.horovod_build import Place, ensure_wheel
 from launcher.environment.interpreters import describe
+from launcher.environment.local_packages import pack_folders
 from launcher.environment.tools import Tools
 from launcher.errors import BuildError
 from launcher.spec import Prepared
@@ -72,9 +73,9 @@ def _build(recipe: Recipe, key: str, place: CachedEnvironment, cache: Path, prog
     build = Build(recipe=recipe, folder=prefix, tools=Tools(log=place.log), cache=cache, progress=progress)
     try:
         python = _bare(build)
-        build.install(python)
+        archives = build.install(python)
         build.try_imports(python)
-        packages = uv.frozen(python, build.tools)
+        packages = uv.frozen(python, build.tools, archives)
     except BaseException:
         shutil.rmtree(prefix, ignore_errors=True)
         raise
@@ -120,8 +121,12 @@ class Build:
     horovod_place: PlaceOf | None = None
     """Where Horovod is built, given a folder that has to be there; None: as everything else."""
 
-    def install(self, python: Path) -> None:
-        """Install what the framework brings and what the user named, in one resolution."""
+    def install(self, python: Path) -> dict[Path, Path]:
+        """Install what the framework brings and what the user named, in one resolution.
+
+        Returns:
+            the archives that packages in folders were installed from, each with its folder.
+        """
         recipe = self.recipe
         lines = list(recipe.requirements)
         overrides: tuple[str, ...] = ()
@@ -133,13 +138,19 @@ class Build:
             overrides = recipe.horovod.release.overrides(gpu=recipe.gpu)
         if recipe.conda is not None:
             lines += recipe.conda.pip
-        if not lines and not recipe.files:
-            return
-        wanted = uv.Wanted(
-            lines=tuple(lines), files=recipe.files, overrides=overrides, torch_backend=recipe.torch_backend,
-            folder=self.folder, system=self.system,
-        )  # fmt: skip
-        uv.install(wanted, python, self.tools, hear=self._listener(), hint=_HINT)
+        listed = recipe.listed()
+        lines, archives = pack_folders([*lines, *listed.lines], self.folder)
+        try:
+            if lines:
+                wanted = uv.Wanted(
+                    lines=tuple(lines), constraints=tuple(listed.constraints), overrides=overrides,
+                    torch_backend=recipe.torch_backend, folder=self.folder, system=self.system,
+                )  # fmt: skip
+                uv.install(wanted, python, self.tools, hear=self._listener(), hint=_HINT)
+        finally:
+            for archive in archives:
+                archive.unlink(missing_ok=True)
+        return archives
 
     def _listener(self) -> Listener:
         """Tell uv's output as progress."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from launcher.agent import record
 from launcher.environment.indexes import redact
+from launcher.environment.requirements import absolute
 from launcher.errors import BuildError
 
 if TYPE_CHECKING:
@@ -36,9 +37,13 @@ class CondaWish:
     """Requirements for pip out of an environment file."""
 
     @classmethod
-    def of(cls, options: Packages, span: tuple[Version, Version] | None) -> CondaWish:
-        """Return the wish of these options, with a Python that the framework was tested with."""
-        listed = EnvironmentFile.read(Path(options.environment_file)) if options.environment_file else None
+    def of(cls, options: Packages, span: tuple[Version, Version] | None, root: Path = Path("/")) -> CondaWish:
+        """Return the wish of these options, with a Python that the framework was tested with.
+
+        `root` stands for `/` in the path of the environment file.
+        """
+        path = options.environment_file
+        listed = EnvironmentFile.read(Path(path), root) if path else None
         specs = [*options.conda_packages, *(listed.packages if listed else ())]
         if not any(name_of(spec) == "python" for spec in specs) or options.python is not None:
             specs.insert(0, _python(options.python, span))
@@ -73,8 +78,10 @@ class EnvironmentFile:
     pip: tuple[str, ...]
 
     @classmethod
-    def read(cls, path: Path) -> EnvironmentFile:
-        """Read the file.
+    def read(cls, path: Path, root: Path = Path("/")) -> EnvironmentFile:
+        """Read the file; paths in its pip section count from its folder.
+
+        `root` stands for `/`: the file is the copy of one that lay elsewhere.
 
         Raises:
             ValueError: it is not such a file; the message says why.
@@ -100,7 +107,10 @@ class EnvironmentFile:
             raise ValueError(f"its pip section has an option, {options[0]!r}: put it into requirements_file")
         named = _texts(fields.get("channels", []), "list of channels")
         channels = tuple(str(channel) for channel in named if channel != "nodefaults")
-        return cls(packages=tuple(packages), channels=channels, pip=tuple(pip))
+        base = Path("/", path.absolute().relative_to(root)).parent
+        return cls(
+            packages=tuple(packages), channels=channels, pip=tuple(absolute(line, base) for line in pip)
+        )
 
 
 def _texts(value: object, what: str) -> list[object]:

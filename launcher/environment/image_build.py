@@ -215,9 +215,9 @@ class _Maker:
                 system=True, horovod_place=self._horovod_place,
             )  # fmt: skip
             python = Path(recipe.interpreter.path) if recipe.interpreter else Path("python3")
-            built.install(python)
+            archives = built.install(python)
             built.try_imports(python)
-            packages = uv.frozen(python, tools) if recipe.interpreter else ()
+            packages = uv.frozen(python, tools, archives) if recipe.interpreter else ()
             known = {"python": str(python), "env": dict(recipe.env), "packages": list(packages),
                      "key": self.plan.key, "base": self.plan.base.reference,
                      "wants": [*recipe.wants(), *self.plan.apt],

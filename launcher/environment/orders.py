@@ -9,18 +9,22 @@ from shutil import which
 from typing import TYPE_CHECKING, Any
 
 import launcher
+from launcher.environment.local_packages import contents
+from launcher.errors import BuildError
 from launcher.spec import Facts, Mpi, Prepared, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from launcher.environment.packages import Packages
+    from launcher.environment.recipe import Recipe
 
 
-def order(key: str, files: Iterable[Path], facts: Facts, cache: Path) -> Prepared:
-    """Return an environment that is not there yet, with all that its build depends on.
+def order(recipe: Recipe, files: Iterable[Path], facts: Facts, cache: Path) -> Prepared:
+    """Return an environment that does not exist yet, with all that its build depends on.
 
-    The files are frozen with it, as the source is: who changes one while the run is queued changes nothing.
+    The files are frozen with it, as the source is: changes while the run is queued have no effect. Local
+    packages stay where they are, with their hashes.
     """
     build: dict[str, Any] = {
         "python": sys.executable,
@@ -28,8 +32,9 @@ def order(key: str, files: Iterable[Path], facts: Facts, cache: Path) -> Prepare
         "cache": str(cache),
         "mpi": plain(facts.mpi),
         "files": {str(path): path.read_bytes().decode("utf-8", "surrogateescape") for path in files},
+        "local": contents(recipe.local_packages()),
     }
-    return Prepared(key=key, python="", prefix="", build=build)
+    return Prepared(key=recipe.key(), python="", prefix="", build=build)
 
 
 def facts_of(build: Mapping[str, Any]) -> Facts:
@@ -39,7 +44,15 @@ def facts_of(build: Mapping[str, Any]) -> Facts:
 
 
 def restored(options: Packages, build: Mapping[str, Any], folder: Path) -> Packages:
-    """Write the frozen files into a folder, and return options that build from them here and now."""
+    """Write the frozen files into a folder, and return options that build from them here and now.
+
+    Raises:
+        BuildError: a local package is not what it was at submit.
+    """
+    local: dict[str, str] = build.get("local", {})
+    for path, found in contents(map(Path, local)).items():
+        if found != local[path]:
+            raise BuildError(f"{path} was changed after the run was submitted. Launch again")
     for path, text in build["files"].items():
         target = folder / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -18,8 +18,9 @@ from launcher.environment.interpreters import choose_interpreter
 from launcher.environment.orders import order
 from launcher.environment.own_mpi import own_mpi
 from launcher.environment.problems import problems
-from launcher.environment.recipe import Recipe, included
+from launcher.environment.recipe import Recipe
 from launcher.environment.registry import Registry
+from launcher.environment.requirements import absolute, read
 from launcher.errors import BuildError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Packages:
     """Version of Python, as `3.11`, or the path of an interpreter. By default the launcher's own where
     the framework was tested with it, else the newest on this machine that it was tested with."""
     pip_packages: list[str] = field(default_factory=list[str])
-    """Requirements as pip takes them, `pandas>=2`."""
+    """Requirements as pip takes them, `pandas>=2`, folders and archives of this machine included."""
     requirements_file: str | None = None
     """A file of such requirements."""
     conda_packages: list[str] = field(default_factory=list[str])
@@ -80,7 +81,7 @@ class Packages:
             for name in ("requirements_file", "environment_file")
             if (given := getattr(self, name)) is not None
         }
-        return replace(self, **paths)
+        return replace(self, pip_packages=[absolute(line, base) for line in self.pip_packages], **paths)
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Environment.check`."""
@@ -95,14 +96,15 @@ class Packages:
         lines = [*self.pip_packages, *self.conda_packages]
         paths = [Path(self.requirements_file)] if self.requirements_file else []
         with suppress(OSError, ValueError):  # what is wrong with a file its check tells
-            for path in included(paths):
-                lines += path.read_text(encoding="utf-8").splitlines()
+            lines += read(paths).lines
             if self.environment_file is not None:
                 listed = EnvironmentFile.read(Path(self.environment_file))
                 lines += [*listed.packages, *listed.pip]
         return own_mpi(lines)
 
-    def recipe(self, spec: RunSpec, facts: Facts, cache: Path, *, on_host: bool = True) -> Recipe:
+    def recipe(
+        self, spec: RunSpec, facts: Facts, cache: Path, *, on_host: bool = True, root: Path = Path("/")
+    ) -> Recipe:
         """Return everything that decides what the environment holds.
 
         Args:
@@ -110,6 +112,7 @@ class Packages:
             facts: of this machine.
             cache: where answers of interpreters are remembered.
             on_host: whether a Python of this machine runs it; else that of an image will.
+            root: a folder that stands for `/`; copies of the files that these options name lie below it.
 
         Raises:
             BuildError: no interpreter on this machine serves.
@@ -128,7 +131,8 @@ class Packages:
             interpreter=choose_interpreter(self.python, span, cache) if on_host and not self.conda else None,
             requirements=(*brought, *(("mpi4py",) if mpi4py else ()), *self.pip_packages),
             files=(Path(self.requirements_file),) if self.requirements_file else (),
-            conda=CondaWish.of(self, span) if self.conda else None,
+            root=root,
+            conda=CondaWish.of(self, span, root) if self.conda else None,
             modules=(*modules, "mpi4py") if mpi4py else modules,
             horovod=horovod,
             mpi=f"{facts.mpi.flavour} {facts.mpi.major}" if mpi4py and facts.mpi else None,
@@ -137,25 +141,27 @@ class Packages:
             env=dict(release.horovod_env) if release and horovod else {},
         )
 
-    def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
-        """See `Environment.prepare`."""
+    def prepare(
+        self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress, root: Path = Path("/")
+    ) -> Prepared:
+        """See `Environment.prepare`; `root` as for `recipe`."""
         try:
-            return self._prepare(spec, facts, cache, progress)
+            return self._prepare(spec, facts, cache, progress, root)
         except OSError as error:  # a full disk, a cache that cannot be written
             hint = "LAUNCHER_CACHE names another folder for environments"
             raise BuildError(f"The environment could not be built in {cache}: {error}. {hint}") from error
 
-    def _prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
+    def _prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress, root: Path) -> Prepared:
         if spec.compute.kind == "docker":
             from launcher.environment.image_build import prepare  # noqa: PLC0415  # imports the SDK
 
             return prepare(self, spec, facts, cache, progress)
-        recipe = self.recipe(spec, facts, cache)
+        recipe = self.recipe(spec, facts, cache, root=root)
         key = recipe.key()
         there = prepared(cache, key)
         packed = self.stage != "node" or (there is not None and archive.of(there) is not None)
         if self.build_on == "job" and not (there is not None and packed):
-            return order(key, self._files(), facts, cache)
+            return order(recipe, self._files(), facts, cache)
         if there is None:
             from launcher.environment.builder import build_once  # noqa: PLC0415  # most launches build nothing
 
@@ -164,7 +170,7 @@ class Packages:
 
     def _files(self) -> list[Path]:
         """Return the files that decide what is in it."""
-        paths = included([Path(self.requirements_file)]) if self.requirements_file else []
+        paths = read([Path(self.requirements_file)]).files if self.requirements_file else []
         return [*paths, *([Path(self.environment_file)] if self.environment_file else [])]
 
 

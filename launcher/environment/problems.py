@@ -19,7 +19,11 @@ from launcher.environment.interpreters import (
     within,
 )
 from launcher.environment.registry import check_registry
+from launcher.environment.requirements import is_package, local_package, packages, read
 from launcher.errors import Problem, nearest
+
+_PACKAGE = "an archive, or a folder with pyproject.toml or setup.py"
+_PATHS = "Paths count from the folder of the file that names them"
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -112,6 +116,10 @@ def _files(options: Packages) -> Iterable[Problem]:
         value = getattr(options, key)
         if value is not None and not Path(value).is_file():
             yield Problem(f"environment.{key}", value, "a file that exists")
+    if options.requirements_file is not None:
+        for item in read([Path(options.requirements_file)]).missing:
+            key = f"environment.requirements_file: {item.file}, line {item.number}"
+            yield Problem(key, item.given, item.expected, _PATHS)
 
 
 def _requirements(lines: Sequence[str]) -> Iterable[Problem]:
@@ -120,12 +128,17 @@ def _requirements(lines: Sequence[str]) -> Iterable[Problem]:
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  # only where packages are given
 
     for line in lines:
-        if "://" in line or line.endswith((".whl", ".tar.gz", ".zip")):
-            continue
         if line.startswith("-"):
             yield Problem(
                 "environment.pip_packages", line, "a requirement", "Options go into a requirements_file"
             )
+            continue
+        package = local_package(line, Path("/"))
+        if package is not None:
+            if not is_package(package.path):
+                yield Problem("environment.pip_packages", line, _PACKAGE)
+            continue
+        if "://" in line:
             continue
         try:
             Requirement(line)
@@ -146,7 +159,10 @@ def _conda(options: Packages, *, on_host: bool) -> Iterable[Problem]:
         yield Problem("environment.python", options.python, "a version: conda brings Python")
     if options.environment_file and Path(options.environment_file).is_file():
         try:
-            EnvironmentFile.read(Path(options.environment_file))
+            listed = EnvironmentFile.read(Path(options.environment_file))
+            for path in packages(listed.pip):
+                if not is_package(path):
+                    yield Problem("environment.environment_file", str(path), _PACKAGE, _PATHS)
         except ValueError as error:
             yield Problem(
                 "environment.environment_file",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.environment.indexes import constraint_files, redact
+from launcher.environment.requirements import Requirements, packages, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,17 +41,6 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def local_files(requirements: Iterable[str]) -> list[Path]:
-    """Return the archives on this machine that requirements name."""
-    found: list[Path] = []
-    for line in requirements:
-        _, at, address = line.partition("@")
-        word = (address if at else line).strip().removeprefix("file://")
-        if word.endswith((".whl", ".tar.gz", ".zip")) and Path(word).is_file():
-            found.append(Path(word))
-    return found
-
-
 def machine() -> dict[str, str]:
     """Return what of this machine decides which binaries run on it."""
     try:
@@ -62,25 +52,8 @@ def machine() -> dict[str, str]:
 
 
 def contents(paths: Iterable[Path]) -> list[str]:
-    """Return the digests of files, with the requirement files that they include."""
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in included(paths)]
-
-
-def included(paths: Iterable[Path]) -> list[Path]:
-    """Return requirement files together with those that they name by -r or -c, each once."""
-    queue = list(paths)
-    for path in queue:  # grows while it is walked
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        for line in text.splitlines():
-            match = re.match(r"\s*(?:-r|-c|--requirement|--constraint)[ =]\s*(\S+)", line)
-            if match and "://" not in match.group(1):
-                other = path.parent / match.group(1)
-                if other not in queue and other.is_file():
-                    queue.append(other)
-    return queue
+    """Return the digests of files."""
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +65,8 @@ class Recipe:
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     """Requirement files."""
+    root: Path = Path("/")
+    """The folder that stands for `/` in the paths of requirement files: copies of the files lie below it."""
     conda: CondaWish | None = None
     modules: tuple[str, ...] = ()
     """What must import before the environment counts as ready."""
@@ -107,6 +82,15 @@ class Recipe:
     image: Mapping[str, Any] | None = None
     """Of an image, what its layers below are made of."""
 
+    def listed(self) -> Requirements:
+        """Return what the requirement files ask for."""
+        return read(self.files, self.root)
+
+    def local_packages(self) -> list[Path]:
+        """Return the folders and archives of this machine that are installed, each once."""
+        lines = [*self.requirements, *(self.conda.pip if self.conda else ())]
+        return list(dict.fromkeys([*packages(lines), *self.listed().packages()]))
+
     def wants(self) -> tuple[str, ...]:
         """Return what was asked for, in words for people, without credentials."""
         conda = (*self.conda.packages, *self.conda.pip) if self.conda else ()
@@ -116,6 +100,8 @@ class Recipe:
 
     def key(self) -> str:
         """Return the content hash of the recipe and of this machine."""
+        from launcher.environment.local_packages import content  # noqa: PLC0415  # few environments have any
+
         wish = self.conda
         conda = None
         if wish is not None:
@@ -130,9 +116,9 @@ class Recipe:
                 # Also its place, which an environment has links to.
                 "python": asdict(self.interpreter) if self.interpreter else None,
                 "requirements": sorted({normalised(line) for line in self.requirements}),
-                "local": contents(local_files(self.requirements)),
-                "files": contents(self.files),
-                "constraints": contents(constraint_files(os.environ)),
+                "local": [content(path) for path in self.local_packages() if path.exists()],
+                "files": contents(self.listed().files),
+                "constraints": contents(read(constraint_files(os.environ)).files),
                 "conda": conda,
                 "modules": self.modules,
                 "horovod": self.horovod.as_record() if self.horovod else None,

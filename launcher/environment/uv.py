@@ -12,6 +12,7 @@ from launcher.environment.tools import silent
 from launcher.errors import BuildError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from launcher.environment.tools import Listener, Tools
@@ -22,9 +23,8 @@ class Wanted:
     """What is to be installed, in one resolution."""
 
     lines: tuple[str, ...]
-    """Requirements."""
-    files: tuple[Path, ...] = ()
-    """Files of requirements."""
+    """Requirements, and options of pip as a requirement file has them."""
+    constraints: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     """Requirements that replace those of any package."""
     torch_backend: str | None = None
@@ -66,7 +66,7 @@ def install(wanted: Wanted, python: Path, tools: Tools, *, hear: Listener = sile
         argv.append("--break-system-packages")
     if wanted.torch_backend is not None:
         argv += ["--torch-backend", wanted.torch_backend]
-    given = {"-r": wanted.lines, "--overrides": wanted.overrides}
+    given = {"-r": wanted.lines, "-c": wanted.constraints, "--overrides": wanted.overrides}
     written: list[Path] = []
     try:
         for option, lines in given.items():
@@ -76,16 +76,19 @@ def install(wanted: Wanted, python: Path, tools: Tools, *, hear: Listener = sile
                 path.touch(mode=0o600)
                 path.write_bytes(os.fsencode("".join(f"{tools.there(line)}\n" for line in lines)))
                 argv += [option, str(path)]
-        for path in wanted.files:
-            argv += ["-r", str(path.absolute())]
         tools.run(argv, "Installing packages", hear=hear, cwd=folder, hint=hint)
     finally:
         for path in written:
             path.unlink(missing_ok=True)
 
 
-def frozen(python: Path, tools: Tools) -> tuple[str, ...]:
-    """Return what is installed, as `name==version`."""
+def frozen(python: Path, tools: Tools, archives: Mapping[Path, Path]) -> tuple[str, ...]:
+    """Return what is installed, as `name==version`, or as `name @ address`.
+
+    `archives` has the folder from which each archive comes.
+    """
     argv = [binary(), "pip", "freeze", "--quiet", "--python", str(python)]
     lines = tools.run(argv, "Listing the packages", cwd=python.parent)
+    for archive, source in archives.items():
+        lines = [line.replace(tools.there(archive.as_uri()), source.as_uri()) for line in lines]
     return tuple(redact(line) for line in lines if "==" in line or " @ " in line)

@@ -28,6 +28,7 @@ from launcher.environment.recipe import Recipe
 from launcher.errors import BuildError
 from launcher.spec import Facts, Framework, Prepared, RunSpec
 from tests.conda_channel import add_file, make_channel
+from tests.local_package import put_package
 
 pytestmark = pytest.mark.slow
 
@@ -177,6 +178,44 @@ def test_requirement_files_and_constraints(
     assert (newest.packages[0], held.packages) == ("demo==2.0", ("demo==1.0",))
 
 
+def test_paths_count_from_the_file_that_names_them(index: Path, cache: Path, tmp_path: Path) -> None:
+    project = tmp_path / "my project"
+    for name in ("pkgx", "sub/pkgy", "edit", "named"):
+        put_package(project / name, f"value = {name!r}\n")
+    put_wheel(project / "wheels", "linked", "3.0")
+    put_wheel(project, "wheel", "1.0")
+    (project / "sub" / "more.txt").write_text("./pkgy[all] ; python_version > '3'\n-c limits.txt\n")
+    (project / "sub" / "limits.txt").write_text("demo<2\n")
+    (project / "requirements.txt").write_text(
+        "./pkgx\n-e ./edit\nnamed @ file:named\n./wheel/wheel-1.0-py3-none-any.whl\n"
+        "-r sub/more.txt\n--find-links ./wheels/linked\nlinked\ndemo\n"
+    )
+    before = sorted(project.rglob("*"))
+    option = Packages(requirements_file="requirements.txt", pip_packages=["./sub/pkgy"]).located(project)
+    assert list(option.check(spec(option), Facts())) == []
+    made = prepare(option, cache)
+    uri = project.as_uri()
+    assert made.packages == (
+        "demo==1.0",
+        f"edit @ {uri}/edit",
+        "linked==3.0",
+        f"named @ {uri}/named",
+        f"pkgx @ {uri}/pkgx",
+        f"pkgy @ {uri}/sub/pkgy",
+        f"wheel @ {uri}/wheel/wheel-1.0-py3-none-any.whl",
+    )
+    assert sorted(project.rglob("*")) == before
+    assert not list(Path(made.prefix).glob("*.tar.gz"))
+    show = "import edit, pkgy; print(edit.value, pkgy.value, edit.__file__)"
+    assert output(made, show) == f"edit sub/pkgy {made.prefix}/{SITE}/edit.py"
+    assert prepare(option, cache) == made
+    (project / "edit" / "edit.py").write_text("value = 'changed'\n")
+    changed = prepare(option, cache)
+    assert output(changed, show).startswith("changed sub/pkgy")
+    assert output(made, show).startswith("edit sub/pkgy")
+    del index
+
+
 def test_a_package_that_does_not_exist(index: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "http://name:hunter2@127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
@@ -320,9 +359,11 @@ def test_conda_packages(channel: Path, index: Path, cache: Path) -> None:
 def test_an_environment_file(channel: Path, index: Path, cache: Path, tmp_path: Path) -> None:
     del index
     path = tmp_path / "environment.yaml"
-    path.write_text(f"channels: [{channel}]\ndependencies: [condademo, {{pip: [demo<2]}}]\n")
+    path.write_text(f"channels: [{channel}]\ndependencies: [condademo, {{pip: [demo<2, ./pkgx]}}]\n")
+    put_package(tmp_path / "pkgx", "value = 'mine'\n")
     made = prepare(Packages(environment_file=str(path)), cache)
-    assert output(made, "import condademo, demo; print(condademo.version, demo.version)") == "3.1 1.0"
+    show = "import condademo, demo, pkgx; print(condademo.version, demo.version, pkgx.value)"
+    assert output(made, show) == "3.1 1.0 mine"
     missing = Packages(conda_packages=["nonesuch"], channels=[str(channel)])
     with pytest.raises(BuildError, match="nonesuch"):
         prepare(missing, cache)

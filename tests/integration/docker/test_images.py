@@ -15,6 +15,7 @@ from launcher.store.runs import read_run
 from tests.engine.images import BASE, MPI, TINY
 from tests.integration.conftest import until
 from tests.integration.docker.lab import Boxed
+from tests.local_package import put_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +79,29 @@ def test_packages_are_installed_once(lab: Boxed) -> None:
         assert read_run(run).submit["environment"]["packages"] == ["six==1.16.0"]
     assert "six==1.16.0" in build_log(lab)
     lab.nothing_left()
+
+
+def test_packages_of_ones_own_folders(lab: Boxed, tmp_path: Path) -> None:
+    put_package(tmp_path / "sub" / "pkgx", "value = 'x'\n")
+    put_package(tmp_path / "pkgy", "value = 'y'\n")
+    (tmp_path / "requirements.txt").write_text("-r sub/more.txt\n")
+    (tmp_path / "sub" / "more.txt").write_text("-e ./pkgx\n")
+    lab.script("import pkgx, pkgy; print(pkgx.value, pkgy.value)")
+    words = packages(
+        lab,
+        f"environment.requirements_file={tmp_path}/requirements.txt",
+        f"environment.pip_packages=[{tmp_path}/pkgy]",
+    )
+    done = lab.launch(*words)
+    assert done.returncode == 0, done.stderr
+    assert lab.log() == "x y\n"
+    assert read_run(lab.run()).submit["environment"]["packages"][-2:] == [
+        f"pkgx @ {(tmp_path / 'sub' / 'pkgx').as_uri()}",
+        f"pkgy @ {(tmp_path / 'pkgy').as_uri()}",
+    ]
+    put_package(tmp_path / "pkgy", "value = 'changed'\n")
+    assert lab.launch(*words).returncode == 0
+    assert lab.log(0, 2) == "x changed\n"
 
 
 def test_layers_are_kept_where_they_are_the_same(lab: Boxed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from launcher.store.lease import Lease
 from launcher.store.runs import environment_of, read_run, request_cancel
 from tests.integration.conftest import REPOSITORY, Lab, until
 from tests.integration.slurm.lab import SlurmLab
+from tests.local_package import put_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +88,37 @@ def test_a_job_builds_what_its_launch_left_to_it(lab: SlurmLab, tmp_path: Path) 
     assert read_run(lab.run(2)).submit["environment"]["key"] == made["key"]
     assert lab.command("runs", "rerun", lab.run().id).returncode == 0
     assert environment_of(lab.run(3)) == {**made, "build": None}
+
+
+def test_a_job_builds_local_packages(lab: SlurmLab, tmp_path: Path) -> None:
+    put_package(tmp_path / "sub" / "pkgx", "value = 'mine'\n")
+    words = packages(tmp_path, build_on="job")
+    (tmp_path / "requirements.txt").write_text("-r sub/more.txt\n")
+    (tmp_path / "sub" / "more.txt").write_text("./pkgx\n")
+    lab.script("import pkgx; print(pkgx.value)")
+    done = lab.launch(*words)
+    assert done.returncode == 0, done.stderr
+    assert log(lab) == ["mine"]
+    made = environment_of(lab.run())
+    assert made is not None
+    assert made["packages"] == [f"pkgx @ {(tmp_path / 'sub' / 'pkgx').as_uri()}"]
+    assert made["key"] == read_run(lab.run()).submit["environment"]["key"]
+
+
+def test_a_local_package_that_the_node_does_not_see_is_named(lab: SlurmLab, tmp_path: Path) -> None:
+    package = put_package(Path("/var/tmp") / f"launcher-{tmp_path.name}" / "pkgx", "")
+    lab.cluster.exec("node2", ["mount", "-t", "tmpfs", "tmpfs", str(package.parent)])
+    try:
+        words = [*packages(tmp_path, build_on="job"), f"environment.pip_packages=[{package}]"]
+        lab.script("import pkgx")
+        done = lab.launch(*words, "compute.nodelist=node2")
+    finally:
+        lab.cluster.exec("node2", ["umount", "--lazy", str(package.parent)])
+        shutil.rmtree(package.parent)
+    assert done.returncode == 1
+    cause = read_run(lab.run()).cause
+    assert cause is not None
+    assert f"node2 does not see {package}" in cause.message
 
 
 def test_what_cannot_be_built_ends_the_run_with_the_tools_words(lab: SlurmLab, tmp_path: Path) -> None:

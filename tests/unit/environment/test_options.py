@@ -143,14 +143,43 @@ def test_what_is_wrong_names_its_key(option: Packages, key: str, words: str) -> 
     assert words in text
 
 
-def test_archives_and_addresses_are_requirements() -> None:
+def test_archives_folders_and_addresses_are_requirements(tmp_path: Path) -> None:
+    (tmp_path / "b.whl").touch()
+    (tmp_path / "pkgx").mkdir()
+    (tmp_path / "pkgx" / "setup.py").touch()
     lines = [
         "six @ https://host.example/six.whl",
         "git+https://host.example/a.git",
-        "/a/b.whl",
+        "./b.whl",
+        "pkgx @ ./pkgx",
+        "./pkgx[a]",
         "six[a]>=1; python_version>'3'",
     ]
-    assert said(Packages(pip_packages=lines)) == []
+    option = Packages(pip_packages=lines).located(tmp_path)
+    assert said(option) == []
+    assert option.pip_packages[3:5] == [f"pkgx @ file://{tmp_path}/pkgx", f"{tmp_path}/pkgx[a]"]
+    assert Packages(pip_packages=lines).located(tmp_path) == option
+
+
+def test_local_packages_that_do_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("six\n./pkgx\n-r more.txt\n")
+    (tmp_path / "environment.yaml").write_text("dependencies: [python, {pip: [./pkgx]}]\n")
+    texts = said(
+        Packages(
+            pip_packages=["./pkgx"],
+            requirements_file="requirements.txt",
+            environment_file="environment.yaml",
+        ).located(tmp_path)
+    )
+    assert [text.split(": ")[0] for text in texts[:4]] == [
+        "environment.requirements_file",
+        "environment.requirements_file",
+        "environment.pip_packages",
+        "environment.environment_file",
+    ]
+    assert f"{tmp_path}/requirements.txt, line 2: got './pkgx'; expected an archive" in texts[0]
+    assert "Paths count from the folder of the file that names them" in texts[0]
+    assert f"got '{tmp_path}/pkgx'; expected an archive, or a folder with pyproject.toml" in texts[2]
 
 
 def test_a_python_that_the_framework_was_not_tested_with() -> None:

@@ -13,7 +13,7 @@ from launcher.environment.conda import CondaWish
 from launcher.environment.frameworks import releases
 from launcher.environment.horovod import HorovodWish
 from launcher.environment.interpreters import Interpreter
-from launcher.environment.recipe import Recipe, included, normalised
+from launcher.environment.recipe import Recipe, normalised
 from launcher.spec import Facts, Mpi
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def test_the_content_of_files_matters_with_those_that_they_include(tmp_path: Pat
     inner.write_text("-r outer.txt\nattrs\n")
     recipe = Recipe(interpreter=PYTHON, files=(outer,))
     before = recipe.key()
-    assert included([outer]) == [outer, inner]
+    assert recipe.listed().files == [outer, inner]
     inner.write_text("-r outer.txt\nattrs<22\n")
     assert recipe.key() != before
 
@@ -101,4 +101,24 @@ def test_the_content_of_a_local_archive_matters(tmp_path: Path) -> None:
     recipe = Recipe(interpreter=PYTHON, requirements=(f"a @ {wheel.as_uri()}",))
     before = recipe.key()
     wheel.write_bytes(b"two")
+    assert recipe.key() != before
+
+
+@pytest.mark.parametrize("place", ["requirements", "file", "conda"])
+def test_the_content_of_a_local_folder_matters(tmp_path: Path, place: str) -> None:
+    package, file = tmp_path / "pkgx", tmp_path / "requirements.txt"
+    package.mkdir()
+    (package / "setup.py").write_text("one")
+    recipe = Recipe(interpreter=PYTHON)
+    if place == "requirements":
+        recipe = replace(recipe, requirements=(str(package),))
+    elif place == "file":
+        file.write_text("-e ./pkgx\n")
+        recipe = replace(recipe, files=(file,))
+    else:
+        wish = CondaWish(packages=("python",), channels=("a",), pip=(str(package),))
+        recipe = replace(recipe, conda=wish)
+    before = recipe.key()
+    assert recipe.local_packages() == [package]
+    (package / "setup.py").write_text("two")
     assert recipe.key() != before
