@@ -108,7 +108,7 @@ def run_members(members: Sequence[Member], sweep: str | None) -> SweepResult:
 
 def _prepare(members: Sequence[Member], view: View) -> None:
     """Build what the members need, each environment and data set once; a failure ends its members."""
-    done: dict[str, tuple[Prepared, Mapping[str, str]] | LauncherError] = {}
+    done: dict[str, tuple[Prepared, Mapping[str, str]] | dict[str, str]] = {}
     for member in members:
         folder, spec = _folder(member), member.request.spec
         need = repr(_need(spec, member.facts))
@@ -116,18 +116,19 @@ def _prepare(members: Sequence[Member], view: View) -> None:
             enter(folder, State.PREPARING)
             if len(members) == 1:
                 view.phase(folder.id, State.PREPARING)
+            kind = "environment"
             try:
                 if member.prepare is not None:
                     prepared = member.prepare(view)
                 else:
                     prepared = spec.environment.prepare(spec, member.facts, cache_root(), view)
+                kind = "data"
                 done[need] = prepared, spec.data.prepare(cache_root(), view)
             except LauncherError as error:
-                done[need] = error
+                done[need] = {"kind": kind, "phase": str(State.PREPARING), "message": str(error)}
         result = done[need]
-        if isinstance(result, LauncherError):
-            cause = {"kind": "environment", "phase": str(State.PREPARING), "message": str(result)}
-            finish(folder, State.FAILED, cause)
+        if isinstance(result, dict):
+            finish(folder, State.FAILED, result)
         else:
             update_submit(folder, environment=plain(result[0]), data=dict(result[1]))
             member.ready = True

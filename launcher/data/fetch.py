@@ -13,7 +13,7 @@ from uuid import uuid4
 from launcher.agent import record
 from launcher.agent.sight import surely
 from launcher.data import digits
-from launcher.data.inputs import Input, found_files
+from launcher.data.failure import fetch_error, public, status_of
 from launcher.errors import LauncherError
 from launcher.store.lease import Lease
 
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from launcher.data.inputs import Input
     from launcher.spec import Progress
+
+CONNECT_S = 30
+SILENT_S = 60
+"""Seconds after which a server that sends nothing counts as failed."""
 
 
 def bring(each: Input, cache: Path, progress: Progress) -> Path:
@@ -44,7 +49,7 @@ def bring(each: Input, cache: Path, progress: Progress) -> Path:
         target = folder / f"{each.name}-{_digest(each.path)}"
         return once(target, lambda draft: _copy(each.path, draft), progress)
     target = folder / f"{each.name}-{sha256(repr((each.uri, each.files)).encode()).hexdigest()[:16]}"
-    return once(target, lambda draft: _download(each, draft, progress), progress)
+    return once(target, lambda draft: _download(each, draft, cache, progress), progress)
 
 
 def once(target: Path, make: Callable[[Path], None], progress: Progress) -> Path:
@@ -92,21 +97,30 @@ def _digest(source: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _download(each: Input, draft: Path, progress: Progress) -> None:
+def _download(each: Input, draft: Path, cache: Path, progress: Progress) -> None:
     try:
         fsspec: Any = import_module("fsspec")  # an extra
     except ImportError as error:
         raise LauncherError(
-            f"data.inputs.{each.name}.uri: {each.uri} needs: pip install 'launcher[data]'"
+            f"data.inputs.{each.name}.uri: {public(each.uri)} needs: pip install 'launcher[data]'"
         ) from error
     try:
-        system, path = fsspec.core.url_to_fs(each.uri)
+        system, path = fsspec.core.url_to_fs(each.uri, **_options(each.scheme))
         draft.mkdir()
         _get(system, str(path), each, draft, progress)
     except ImportError as error:
-        raise LauncherError(f"data.inputs.{each.name}.uri: {each.uri}: {error}") from error
-    except (OSError, ValueError) as error:
-        raise LauncherError(f"data.inputs.{each.name}.uri: cannot fetch {each.uri}: {error}") from error
+        raise LauncherError(f"data.inputs.{each.name}.uri: {public(each.uri)}: {error}") from error
+    except Exception as error:  # each file system raises errors of its own
+        raise fetch_error(each, cache, error) from error
+
+
+def _options(scheme: str) -> dict[str, Any]:
+    """Return the options of a file system: a download may take long, but not be silent for long."""
+    if scheme not in {"http", "https"}:
+        return {}
+    aiohttp: Any = import_module("aiohttp")
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENT_S)
+    return {"client_kwargs": {"timeout": limits}}
 
 
 def _get(system: Any, path: str, each: Input, draft: Path, progress: Progress) -> None:
@@ -119,13 +133,27 @@ def _get(system: Any, path: str, each: Input, draft: Path, progress: Progress) -
         return
     for number, names in enumerate(each.files):
         progress.step(f"fetching {each.name}: {names[0]}", number / len(each.files))
-        for name in names:
-            if system.exists(f"{path.rstrip('/')}/{name}"):
-                system.get_file(f"{path.rstrip('/')}/{name}", str(draft / name))
-                break
-    missing = found_files(draft, each.files)[1]
-    if missing:
-        raise FileNotFoundError(f"it lacks {', '.join(missing)}")
+        _get_first(system, [f"{path.rstrip('/')}/{name}" for name in names], draft)
+
+
+def _get_first(system: Any, paths: list[str], draft: Path) -> None:
+    """Fetch the first of several files that exists.
+
+    Raises:
+        FileNotFoundError: none exists; or another error, of the first that may exist.
+    """
+    denied: Exception | None = None
+    for path in paths:
+        try:
+            return system.get_file(path, str(draft / path.rpartition("/")[2]))
+        except FileNotFoundError:
+            continue
+        except Exception as error:
+            if status_of(error) not in {401, 403}:  # which some servers answer for what does not exist
+                raise
+            denied = denied or error
+    names = " or ".join(path.rpartition("/")[2] for path in paths)
+    raise denied or FileNotFoundError(names)
 
 
 def _uv() -> str:

@@ -106,11 +106,15 @@ class Inputs:
         """
         from launcher.data.fetch import bring  # noqa: PLC0415  # most launches only check
 
-        try:
-            return {each.name: str(bring(each, cache, progress)) for each in self.items()}
-        except OSError as error:  # a full disk, a cache that cannot be written
-            hint = "LAUNCHER_CACHE names another folder"
-            raise LauncherError(f"data.inputs cannot be brought into {cache}: {error}. {hint}") from error
+        paths: dict[str, str] = {}
+        for each in self.items():
+            try:
+                paths[each.name] = str(bring(each, cache, progress))
+            except OSError as error:  # a full disk, a cache that cannot be written
+                hint = "LAUNCHER_CACHE names another folder"
+                text = f"data.inputs.{each.name} cannot be brought into {cache}: {error}. {hint}"
+                raise LauncherError(text) from error
+        return paths
 
 
 def variable(name: str) -> str:

@@ -7,6 +7,7 @@ import os
 import pty
 import shutil
 import signal
+import socket
 import statistics
 import sys
 import time
@@ -58,6 +59,20 @@ def test_a_run_that_fails(lab: Lab) -> None:
     assert f"{lab.run().id}  Failed after {duration(run.seconds(0) or 0)}\n" in done.stderr
     assert run.cause is not None
     assert (run.state, run.cause.kind, run.cause.exit_code) == (State.FAILED, "exit", 1)
+
+
+def test_an_input_that_cannot_be_fetched(lab: Lab) -> None:
+    lab.script("print('never')")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        uri = f"http://me:hunter2@127.0.0.1:{taken.getsockname()[1]}/faces"
+        done = lab.launch(f"+data.inputs.faces.uri={uri}", "+data.inputs.faces.files=a|b")
+    assert (done.returncode, done.stdout) == (1, "")
+    shown = json.loads(lab.command("runs", "show", "mnist/1", "--json").stdout)
+    assert (shown["cause"]["kind"], shown["cause"]["phase"]) == ("data", "Preparing")
+    assert shown["cause"]["message"].startswith("data.inputs.faces.uri: cannot fetch http://***@127.0.0.1:")
+    assert "/faces: connection refused. " in shown["cause"]["message"]
+    assert "hunter2" not in done.stderr
 
 
 def test_the_first_failure_ends_the_rest_and_is_named(lab: Lab) -> None:

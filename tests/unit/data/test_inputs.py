@@ -185,7 +185,7 @@ def test_addresses_are_fetched_once(tmp_path: Path) -> None:
     told = len(steps.texts)
     inputs.prepare(tmp_path, steps)
     assert len(steps.texts) == told
-    with pytest.raises(LauncherError, match=r"cannot fetch memory://in: it lacks nope"):
+    with pytest.raises(LauncherError, match=r"cannot fetch memory://in: not found: nope"):
         Inputs(inputs={"a": {"uri": "memory://in", "files": "nope"}}).prepare(tmp_path, steps)
     assert not list((tmp_path / "data").glob(".*"))
 
