@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.agent import record
@@ -18,14 +20,14 @@ from launcher.environment.cached import KEY_LENGTH, CachedEnvironment, bytes_of,
 from launcher.environment.horovod_build import Place, ensure_wheel
 from launcher.environment.interpreters import describe
 from launcher.environment.local_packages import pack_folders
+from launcher.environment.requirements import name_of
 from launcher.environment.tools import Tools
 from launcher.errors import BuildError
 from launcher.spec import Prepared
 from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
+    from collections.abc import Generator, Sequence
 
     from launcher.environment.horovod_build import PlaceOf
     from launcher.environment.interpreters import Interpreter
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
     from launcher.environment.tools import Listener
     from launcher.spec import Progress
 
-_IMPORT = {"mpi4py": "import mpi4py; mpi4py.rc.initialize = False; import mpi4py.MPI"}
-"""How a module is tried where a plain import is not enough, or does too much."""
+_IMPORT_CHECK = Path(__file__).with_name("import_check.py")
+IMPORT_S = 600
+"""Seconds that all imports may take together."""
+_SKIP = "environment.skip_imports leaves packages out of this check"
 _HINT = "Look at environment.pip_packages, environment.requirements_file and framework.version"
 
 
@@ -74,8 +78,8 @@ def _build(recipe: Recipe, key: str, place: CachedEnvironment, cache: Path, prog
     try:
         python = _bare(build)
         archives = build.install(python)
-        build.try_imports(python)
         packages = uv.frozen(python, build.tools, archives)
+        build.try_imports(python, packages)
     except BaseException:
         shutil.rmtree(prefix, ignore_errors=True)
         raise
@@ -172,16 +176,40 @@ class Build:
 
         return hear
 
-    def try_imports(self, python: Path) -> None:
-        """Import what the environment is for: ready means that this ran."""
-        if not self.recipe.modules:
-            return
-        names = ", ".join(self.recipe.modules)
-        self.progress.step(f"Importing {names}", 0.9)
-        code = "\n".join(_IMPORT.get(module, f"import {module}") for module in self.recipe.modules)
-        hint = f"The packages were installed, but {names} could not be imported: one of them does not fit"
-        tools = self.tools.beside(env=dict(self.recipe.env))
-        tools.run([str(python), "-I", "-c", code], f"Importing {names}", cwd=self.folder, hint=hint)
+    def try_imports(self, python: Path, packages: Sequence[str]) -> None:
+        """Import what the environment is for and what was asked for: ready means that this ran.
+
+        `packages` are those that are installed, as `name==version`.
+        """
+        recipe = self.recipe
+        lines = [*recipe.requirements, *recipe.listed().lines, *(recipe.conda.pip if recipe.conda else ())]
+        request = {
+            "modules": ["mpi4py.MPI" if module == "mpi4py" else module for module in recipe.modules],
+            "distributions": [name for line in lines if (name := name_of(line))],
+            "conda": [conda.name_of(spec) for spec in recipe.conda.packages] if recipe.conda else [],
+            "addresses": any(not name_of(line) for line in lines),
+            "skip": recipe.skip_imports,
+            "limit_s": IMPORT_S,
+        }
+        self.progress.step("Importing the packages", 0.9)
+        script = self.folder / f"{uuid.uuid4().hex}.py"
+        shutil.copyfile(_IMPORT_CHECK, script)
+        hint = f"A package was installed, but cannot be imported. {torch_hint(packages)}{_SKIP}"
+        tools = self.tools.beside(env=dict(recipe.env))
+        try:
+            argv = [str(python), "-I", str(script), json.dumps(request)]
+            tools.run(argv, "Importing the packages", cwd=self.folder, hint=hint)
+        finally:
+            script.unlink(missing_ok=True)
+
+
+def torch_hint(packages: Sequence[str]) -> str:
+    """Return what to do about packages of PyTorch that come from different places."""
+    versions = [word.split("==") for word in packages if re.match(r"torch(vision|audio)?==", word)]
+    if len({version.partition("+")[2] for _, version in versions}) < 2:  # noqa: PLR2004  # two builds
+        return ""
+    found = " and ".join(" ".join(word) for word in versions)
+    return f"{found} are different builds: take all from one index, such as by environment.torch_backend. "
 
 
 @contextmanager

@@ -216,8 +216,8 @@ class _Maker:
             )  # fmt: skip
             python = Path(recipe.interpreter.path) if recipe.interpreter else Path("python3")
             archives = built.install(python)
-            built.try_imports(python)
             packages = uv.frozen(python, tools, archives) if recipe.interpreter else ()
+            built.try_imports(python, packages)
             known = {"python": str(python), "env": dict(recipe.env), "packages": list(packages),
                      "key": self.plan.key, "base": self.plan.base.reference,
                      "wants": [*recipe.wants(), *self.plan.apt],

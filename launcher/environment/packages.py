@@ -52,6 +52,8 @@ class Packages:
     torch_backend: str | None = None
     """Which builds of PyTorch uv takes: `cpu`, `cu126`, `auto`. By default `cpu` for a run without GPUs,
     but what the index has where pip or uv is told of places of its own."""
+    skip_imports: list[str] = field(default_factory=list[str])
+    """Packages that are not imported after the installation, by name; `*` for all that you asked for."""
     build_on: str = "submit"
     """Where it is built: `submit`, before the run is handed over, or `job`, on the run's first node."""
     stage: str = "shared"
@@ -132,6 +134,7 @@ class Packages:
             requirements=(*brought, *(("mpi4py",) if mpi4py else ()), *self.pip_packages),
             files=(Path(self.requirements_file),) if self.requirements_file else (),
             root=root,
+            skip_imports=tuple(self.skip_imports),
             conda=CondaWish.of(self, span, root) if self.conda else None,
             modules=(*modules, "mpi4py") if mpi4py else modules,
             horovod=horovod,

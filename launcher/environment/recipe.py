@@ -70,6 +70,8 @@ class Recipe:
     conda: CondaWish | None = None
     modules: tuple[str, ...] = ()
     """What must import before the environment counts as ready."""
+    skip_imports: tuple[str, ...] = ()
+    """Distributions that are not imported after the installation; no part of the key."""
     horovod: HorovodWish | None = None
     mpi: str | None = None
     """Flavour and first number of the MPI that its packages will meet, where that matters."""

@@ -28,6 +28,7 @@ _LONG = {
 }
 _INDEXES = ("--find-links", "--index-url", "--extra-index-url")
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*@)\s*(.+)")
+_NAME = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:[\[(<>=!~;@]|--|$)")
 _TAIL = re.compile(r"\s+;|;\s|\s+--")
 """Where the marker or the options of a requirement begin."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -112,6 +113,12 @@ def local_package(line: str, base: Path) -> LocalPackage | None:
     elif _SCHEME.match(text) or not (named or "/" in text or text.startswith(".") or text.endswith(ARCHIVES)):
         return None
     return LocalPackage(name, _located(text, base), tail)
+
+
+def name_of(line: str) -> str:
+    """Return the name that a requirement begins with, or nothing for an option, a path or an address."""
+    match = _NAME.match(line)
+    return match[1] if match else ""
 
 
 def is_package(path: Path) -> bool:

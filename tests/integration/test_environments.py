@@ -239,9 +239,31 @@ def test_ready_means_that_the_import_ran(index: Path, cache: Path) -> None:
     put_wheel(index, "scikit_learn", "1.7.2")  # a wheel without the module that it is for
     put_wheel(index, "numpy", "2.0")
     (index / "scikit_learn").rename(index / "scikit-learn")
-    with pytest.raises(BuildError, match="sklearn, numpy could not be imported"):
+    with pytest.raises(BuildError, match="sklearn: importing sklearn failed: ModuleNotFoundError"):
         prepare(Packages(), cache, framework="sklearn")
     assert list(environments(cache)) == []
+
+
+def test_ready_means_that_what_was_asked_for_can_be_imported(
+    index: Path, cache: Path, tmp_path: Path
+) -> None:
+    put_wheel(index, "torch", "2.0+cpu")
+    put_wheel(index, "torchvision", "0.9")
+    package = put_package(tmp_path / "torchvision", "raise RuntimeError('operator nms does not exist')\n")
+    (tmp_path / "requirements.txt").write_text("torch\n./torchvision\n")
+    option = Packages(requirements_file=str(tmp_path / "requirements.txt"))
+    with pytest.raises(BuildError) as caught:
+        prepare(option, cache)
+    text = str(caught.value)
+    assert "importing torchvision failed: RuntimeError: operator nms does not exist" in text
+    assert "environment.skip_imports" in text
+    assert list(environments(cache)) == []
+    skipped = replace(option, skip_imports=["torchvision"])
+    made = prepare(skipped, cache)
+    assert prepare(option, cache) == made  # the key is the same, and what is ready stays so
+    named = Packages(pip_packages=["torch", f"torchvision @ {package.as_uri()}"])
+    with pytest.raises(BuildError, match="torchvision 1: importing torchvision failed"):
+        prepare(named, cache)
 
 
 LAUNCH = textwrap.dedent("""

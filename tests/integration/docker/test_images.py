@@ -102,6 +102,10 @@ def test_packages_of_ones_own_folders(lab: Boxed, tmp_path: Path) -> None:
     put_package(tmp_path / "pkgy", "value = 'changed'\n")
     assert lab.launch(*words).returncode == 0
     assert lab.log(0, 2) == "x changed\n"
+    put_package(tmp_path / "pkgy", "1 / 0\n")
+    done = lab.launch(*words)
+    assert done.returncode == 1
+    assert "pkgy 1: importing pkgy failed: ZeroDivisionError" in done.stderr
 
 
 def test_layers_are_kept_where_they_are_the_same(lab: Boxed) -> None:
