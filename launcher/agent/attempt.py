@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import causes, preparation, record, start_folder, workdir
+from . import causes, links, preparation, record, start_folder, workdir
 from .commands import Commands
 from .due import Due
 from .network import interface_of
@@ -93,6 +93,7 @@ class Attempt:
             os.makedirs(self._commands.logs, exist_ok=True)
             self._state.enter("Preparing" if self._preparation.needed else "Starting")
             work = workdir.make(self._run, self.number, self._spec["work"])
+            links.make(work, self._commands.links())
             if self._spec.get("cwd"):
                 start_folder.open_folder(work, self._spec["cwd"])
             self._due.start()
@@ -404,4 +405,5 @@ class Attempt:
             work = os.path.join(self._run, "work", str(self.number))
             if self._spec.get("cwd"):
                 start_folder.close_folder(work, self._spec["cwd"])
+            links.remove(work, self._commands.links())
             workdir.tidy(work)

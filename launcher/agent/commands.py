@@ -140,6 +140,12 @@ class Commands:
             found.update(container.engine_part(self._container, self._spec, self.mark, node))
         return found
 
+    def links(self) -> dict[str, str]:
+        """Return the links to inputs in the work folder, by their relative paths."""
+        data: dict[str, dict[str, dict[str, str]]] = self._spec.get("data") or {}
+        inputs = data.get("inputs") or {}
+        return {about["at"]: self._data[name] for name, about in inputs.items() if about.get("at")}
+
     def paths(self) -> list[str]:
         """Return what every node has to see before anything is started."""
         elsewhere = self.stage or self._environment.get("image")

@@ -30,11 +30,25 @@ SILENT_S = 60
 
 
 def bring(each: Input, cache: Path, progress: Progress) -> Path:
-    """Return the absolute path of an input, fetched if need be.
+    """Return the absolute path of an input, fetched if need be, in the layout that it shall have.
 
     Raises:
-        LauncherError: it cannot be had.
+        LauncherError: it cannot be fetched.
     """
+    path = _fetched(each, cache, progress)
+    if not each.layout:
+        return path
+    from launcher.data import layouts  # noqa: PLC0415  # few inputs have one
+
+    try:
+        files = layouts.four_files(path)
+        target = cache / "data" / f"{each.name}-{each.layout}-{layouts.mark(path, each.layout)}"
+        return once(target, lambda draft: layouts.MAKERS[each.layout](files, draft), progress)
+    except LauncherError as error:
+        raise LauncherError(f"data.inputs.{each.name}.layout: {error}") from error
+
+
+def _fetched(each: Input, cache: Path, progress: Progress) -> Path:
     folder = cache / "data"
     if each.scheme == "launcher":
         target = folder / f"digits-{digits.CSV_SHA256[:12]}"

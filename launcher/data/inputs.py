@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
+from launcher.data.at import check_links
 from launcher.errors import LauncherError, Problem, nearest
 
 if TYPE_CHECKING:
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from launcher.spec import Facts, Progress, RunSpec
 
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-KEYS: Final = ("uri", "mode", "files")
+KEYS: Final = ("uri", "mode", "files", "at", "layout")
 MODES: Final = ("mount", "download")
+LAYOUTS: Final = ("keras", "torchvision", "azure")
 BUILT_IN: Final = ("digits",)
 """What `launcher:NAME` can be."""
 
@@ -33,6 +35,10 @@ class Input:
     """`mount` uses a path where it is, `download` a copy of it in the cache; addresses are always fetched."""
     files: tuple[tuple[str, ...], ...] = ()
     """The files that it must have, each with the names that it may go by."""
+    at: str = ""
+    """Path in the working folder where a link to it is put."""
+    layout: str = ""
+    """Of MNIST's four files: `keras`, `torchvision` or `azure`, whose names and forms a copy of them has."""
 
     @property
     def scheme(self) -> str:
@@ -55,14 +61,15 @@ class Inputs:
     kind: ClassVar[str] = "inputs"
 
     inputs: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    """By name, each with `uri`, and if need be `mode` and `files`: see `Input`. In `files`, blanks stand
-    between files and `|` between the names that one may go by."""
+    """By name, each with `uri`, and if need be `mode`, `files`, `at` and `layout`: see `Input`. In `files`,
+    blanks stand between files and `|` between the names that one may go by."""
 
     def items(self) -> Iterator[Input]:
         """Yield the inputs."""
         for name, given in self.inputs.items():
             files = tuple(tuple(word.split("|")) for word in given.get("files", "").split())
-            yield Input(name=name, uri=given.get("uri", ""), mode=given.get("mode", "mount"), files=files)
+            texts = {key: given[key] for key in KEYS if key in given and key != "files"}
+            yield Input(name=name, files=files, **texts)
 
     def names(self) -> tuple[str, ...]:
         """See `Data.names`."""
@@ -78,7 +85,8 @@ class Inputs:
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Data.check`."""
-        del spec, facts
+        del facts
+        yield from check_links({each.name: each.at for each in self.items() if each.at}, spec.source)
         variables: dict[str, str] = {}
         for each in self.items():
             key = f"data.inputs.{each.name}"
@@ -96,6 +104,9 @@ class Inputs:
                 )
             if each.mode not in MODES:
                 yield Problem(f"{key}.mode", each.mode, " or ".join(MODES), nearest(each.mode, MODES))
+            if each.layout and each.layout not in LAYOUTS:
+                expected = f"one of {', '.join(LAYOUTS)}"
+                yield Problem(f"{key}.layout", each.layout, expected, nearest(each.layout, LAYOUTS))
             yield from _check_place(each, f"{key}.uri")
 
     def prepare(self, cache: Path, progress: Progress) -> Mapping[str, str]:

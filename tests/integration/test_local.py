@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -21,6 +22,7 @@ from launcher.view import duration
 
 if TYPE_CHECKING:
     import subprocess
+    from pathlib import Path
 
     from tests.integration.conftest import Lab
 
@@ -73,6 +75,33 @@ def test_an_input_that_cannot_be_fetched(lab: Lab) -> None:
     assert shown["cause"]["message"].startswith("data.inputs.faces.uri: cannot fetch http://***@127.0.0.1:")
     assert "/faces: connection refused. " in shown["cause"]["message"]
     assert "hunter2" not in done.stderr
+
+
+def test_an_input_where_the_script_expects_it(lab: Lab, tmp_path: Path) -> None:
+    """As torchvision looks for MNIST: below a folder that the source has too."""
+    lab.script(
+        "from pathlib import Path\n"
+        "files = sorted(Path('data/set/MNIST/raw').iterdir())\n"
+        "print(Path('data/list.txt').read_text(), len(files), files[0].stat().st_size)\n"
+    )
+    (lab.source / "data").mkdir()
+    (lab.source / "data" / "list.txt").write_text("mine")
+    files = tmp_path / "mnist"
+    files.mkdir()
+    for part in ("train", "t10k"):
+        (files / f"{part}-images-idx3-ubyte").write_bytes(b"images")
+        (files / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"labels"))
+    given = ["uri=" + str(files), "layout=torchvision", "at=data/set"]
+    words = ["data=mnist", *(f"++data.inputs.mnist.{word}" for word in given)]
+    done = lab.launch(*words, "++data.inputs.mnist.at=data")
+    assert done.returncode == 2
+    assert "data.inputs.mnist.at: got 'data'; expected a path that the source does not have" in done.stderr
+    done = lab.launch(*words, "nodes=2", "distribution=torch")
+    assert done.returncode == 0, done.stderr
+    for rank in range(2):
+        assert (lab.run().logs / f"worker-{rank}.log").read_text() == "mine 4 6\n"
+    assert not (lab.run().root / "work").exists()
+    assert [path.name for path in (lab.run().source / "data").iterdir()] == ["list.txt"]
 
 
 def test_the_first_failure_ends_the_rest_and_is_named(lab: Lab) -> None:

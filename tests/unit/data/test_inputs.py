@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ class Steps:
 
 
 def found(**inputs: dict[str, str]) -> list[str]:
-    anything: Any = None
+    anything: Any = SimpleNamespace(source=Path())
     return [str(problem) for problem in Inputs(inputs=inputs).check(anything, anything)]
 
 
@@ -49,7 +50,7 @@ PROBLEMS: list[tuple[dict[str, dict[str, str]], str]] = [
     ),
     (
         {"a": {"uri": "/", "url": "x"}},
-        "data.inputs.a.url: got 'x'; expected one of uri, mode, files. Did you mean uri?",
+        "data.inputs.a.url: got 'x'; expected one of uri, mode, files, at, layout. Did you mean uri?",
     ),
     (
         {"1": {"uri": "/"}},
