@@ -41,6 +41,18 @@ def test_a_shell_script_on_two_nodes(lab: Boxed, tmp_path: Path) -> None:
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", environment["image"])
 
 
+def test_an_input_where_the_script_expects_it(lab: Boxed, tmp_path: Path) -> None:
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / "images").write_text("i")
+    (lab.source / "data").mkdir()
+    lab.script("frozen", "data/list.txt")
+    given = f"{{uri: {tmp_path}/input, at: data/MNIST/raw}}"
+    command = lab.shell("cat data/list.txt data/MNIST/raw/images")
+    done = lab.launch(command, *TWO, f"+data.inputs.faces={given}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [lab.log(rank) for rank in range(2)] == ["frozeni"] * 2
+
+
 def test_nodes_know_each_other_by_name(lab: Boxed) -> None:
     lab.script(TALKS.replace("os.environ['MASTER_ADDR']", "'node0'"))
     done = lab.launch(*TWO, f"environment.image={lab.engine.image(BASE)}")
