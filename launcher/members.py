@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,8 @@ def record(members: Sequence[Member], sweep: str | None = None, line: CommandLin
         if place not in sources:
             git = GitQuestion(spec.source)  # answers while the tree is walked
             sources[place] = snapshot(spec.source, store, spec.snapshot_limit_mib), git.answer()
+            for note in sources[place][0].notes:
+                print(f"launcher: {note}", file=sys.stderr)  # noqa: T201
         name = (str(store.root), spec.name)
         if name not in free:
             count = sum((str(other.request.store), other.request.spec.name) == name for other in members)

@@ -14,7 +14,7 @@ from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec
 from launcher.store import records
 from launcher.store.ownership import open_cache
 from launcher.store.runs import create_run, environment_of
-from launcher.store.snapshots import Snapshot
+from launcher.store.snapshots import Snapshot, check_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,7 @@ def rerun(folder: RunFolder, *, wait: bool) -> int:
 
     Raises:
         NotFoundError: the run or its source is no longer there.
+        StoreError: the source was changed after it was frozen.
         ConfigError: a secret of the run has no value now.
     """
     member, tree = again(folder, {}, wait=wait)
@@ -51,6 +52,7 @@ def again(
 
     Raises:
         NotFoundError: the run or its source is no longer there.
+        StoreError: the source was changed after it was frozen.
         ConfigError: a secret of the run has no value now.
     """
     from launcher.config.frozen import thaw  # noqa: PLC0415  # only this command of `runs` needs OmegaConf
@@ -60,6 +62,7 @@ def again(
         raise NotFoundError(f"{folder.id}: there is no such run in the store {folder.root.parents[2]}")
     if not folder.source.is_dir():
         raise NotFoundError(f"{folder.id}: its snapshot of the source is gone from the store")
+    check_unchanged(folder.source.resolve())
     spec = thaw(frozen)
     facts = facts_of(spec, known)
     problems = list(unknown_secrets(spec, facts))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import causes, links, preparation, record, start_folder, workdir
 from .commands import Commands
 from .due import Due
+from .integrity import FrozenSource
 from .network import interface_of
 from .node import Node
 from .peers import END_WITHIN_S, Peers
@@ -72,6 +73,7 @@ class Attempt:
         self._awaited: str | None = None  # the process that the rest waits for
         self._verdict: str | None = None  # decided, while processes are still ending
         self._stuck_at = 0.0  # when to wait no longer for what other agents tell
+        self._source = FrozenSource(run, self._commands.mark)
         self._due = Due(run, number, spec["resources"]["time_limit_min"], site)
         self._nodes = {node: self._node(node) for node in range(self._size if site.together else 1)}
         self._peers: Peers | None = None
@@ -100,7 +102,10 @@ class Attempt:
         except OSError as error:
             self._fail("start", "the run could not be started: %s" % error)
             return
-        if self._preparation.needed:
+        error = self._source.start_error()
+        if error is not None:
+            self._fail("source", error)
+        elif self._preparation.needed:
             self._prepare()
         else:
             self._begin()
@@ -389,6 +394,8 @@ class Attempt:
             node.close(marks)
         if self._daemons is not None:
             self._daemons.close()
+        if (self.cause or {}).get("kind") != "source" and self._processes.records:
+            self._source.warn(os.path.join(self._run, self._processes.records[0]["log"]))
         self._tidy()
         self.outcome = self._verdict
         self._state.write(self.outcome, self.cause)

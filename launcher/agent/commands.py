@@ -280,6 +280,7 @@ class Commands:
             "env": env,
             "path_prefix": os.path.join(prefix, "bin") if prefix else None,
             "cwd": os.path.join(self._work, cwd) if cwd else self._work,
+            "frozen": os.path.realpath(os.path.join(self._run, "source")),
             "slurm": self.plan["mpi"] is None or self.srun,
         }
 

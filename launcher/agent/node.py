@@ -39,6 +39,7 @@ from .system import (
     handles,
     marked,
     program,
+    protect,
     send,
     send_group,
 )
@@ -218,6 +219,8 @@ class Node:
                 argv, env, stdin = self._box.enter(process, env)
             elif process.get("stdin"):
                 stdin = os.open(process["stdin"], os.O_RDONLY | os.O_CLOEXEC)
+            # In a container the snapshot is mounted read-only already.
+            frozen = process.get("frozen") if self._box is None and os.geteuid() == 0 else None
             popen = subprocess.Popen(
                 argv,
                 cwd=process["cwd"],
@@ -226,7 +229,7 @@ class Node:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509  # one thread, and prctl is all it calls
+                preexec_fn=lambda: _before_exec(frozen),  # noqa: PLW1509  # one thread, and system calls alone
             )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self.report({"event": "refused", "name": process["name"], "message": _why(error, process)})
@@ -271,6 +274,12 @@ class Node:
                 send_group(pid, signal.SIGTERM)
         at = time.monotonic() + grace
         self._kill_at = at if self._kill_at is None else min(at, self._kill_at)
+
+
+def _before_exec(frozen: str | None) -> None:
+    die_with_parent()
+    if frozen is not None:
+        protect(frozen)
 
 
 def _why(error: Exception, process: dict[str, Any]) -> str:

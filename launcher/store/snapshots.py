@@ -1,7 +1,8 @@
 """Read-only copies of source trees, by content.
 
 The same source is the same snapshot, whoever launches it. A new one copies only files that the last
-snapshot of the source does not have; the others are hard links. A tree appears whole, by a rename.
+snapshot of the source does not have; the others are hard links. A tree appears whole, by a rename. A
+record beside it (launcher/agent/integrity.py) reveals changes; a tree that a run changed is made anew.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.agent import record
+from launcher.agent import integrity, record
 from launcher.errors import ConfigError, Problem, StoreError
 from launcher.paths import StoreFolder, cache_root
 from launcher.store import records, statcache
@@ -42,6 +43,8 @@ class Snapshot:
     files: int
     bytes: int
     path: Path
+    notes: tuple[str, ...] = ()
+    """What the person who launches should know of it."""
 
 
 def snapshot(source: Path, store: StoreFolder, limit_mib: float) -> Snapshot:
@@ -64,7 +67,8 @@ def snapshot(source: Path, store: StoreFolder, limit_mib: float) -> Snapshot:
         raise ConfigError([*problems[:SHOWN], *([f"source: and {more} more"] if more > 0 else [])])
     digest = memory.digest if tree == memory.tree else tree_digest(tree)
     where = os.path.realpath(store.root)
-    if not (store.snapshots / digest).is_dir():
+    changes = _changes(store.snapshots / digest)
+    if changes or not (store.snapshots / digest).is_dir():
         last = store.snapshots / memory.digest if memory.store == where else None
         try:
             digest = _Draft(source, tree, store).build(memory.tree, last)
@@ -74,7 +78,23 @@ def snapshot(source: Path, store: StoreFolder, limit_mib: float) -> Snapshot:
     if new != memory:
         statcache.save(source, new, hashed_ns)
     size = sum(sign[0] for sign in tree.files.values())
-    return Snapshot(digest=digest, files=len(tree.files), bytes=size, path=store.snapshots / digest)
+    path = store.snapshots / digest
+    return Snapshot(digest=digest, files=len(tree.files), bytes=size, path=path, notes=tuple(_notes(changes)))
+
+
+def check_unchanged(path: Path) -> None:
+    """Refuse a snapshot that no longer holds what was frozen.
+
+    Raises:
+        StoreError: with what changed.
+    """
+    changes = integrity.find_changes(str(path))
+    if changes:
+        what = integrity.describe(changes)
+        raise StoreError(
+            f"source: the snapshot {path.name} was changed after it was frozen: {what}. "
+            "A launch of the same source restores it; work=copy gives a script files that it may change"
+        )
 
 
 def tree_digest(tree: Tree) -> str:
@@ -96,8 +116,22 @@ def clean_drafts(store: StoreFolder) -> None:
         except FileNotFoundError:
             continue
         if living is False or (living is None and stale):
-            remove_tree(note.with_suffix(""))
+            draft = note.with_suffix("")
+            for folder in (draft, draft.with_name(f"{draft.name}-old")):
+                remove_tree(folder)
             records.remove(note)
+
+
+def _changes(path: Path) -> list[str]:
+    """Return what changed in a snapshot; nothing is compared before a run has found a change in the store."""
+    alarm = os.path.lexists(integrity.alarm_path(str(path)))
+    return integrity.find_changes(str(path)) if alarm else []
+
+
+def _notes(changes: list[str]) -> Iterator[str]:
+    if changes:
+        what = integrity.describe(changes)
+        yield f"source: an earlier run changed its frozen source, which is restored: {what}"
 
 
 class _Draft:
@@ -108,6 +142,7 @@ class _Draft:
         self._tree = tree
         self._store = store
         self._root = store.snapshots / f".draft-{uuid.uuid4().hex}"
+        self._old = self._root.with_name(f"{self._root.name}-old")
 
     def build(self, known: Tree, last: Path | None) -> str:
         """Make the tree and return its digest, which tells what was copied, not what was there before."""
@@ -119,10 +154,12 @@ class _Draft:
         try:
             self._fill(known, last)
             digest = tree_digest(self._tree)
-            self._place(self._store.snapshots / digest)
+            target = self._store.snapshots / digest
+            self._place(target)
         finally:
-            if self._root.exists():
-                remove_tree(self._root)
+            for folder in (self._root, self._old):
+                if folder.exists():
+                    remove_tree(folder)
             records.remove(note)
         return digest
 
@@ -132,26 +169,38 @@ class _Draft:
             (self._root / path).mkdir(PRIVATE)
         for path, target in tree.links.items():
             (self._root / path).symlink_to(target)
-        have: dict[tuple[str, int], Path] = {}
-        if last is not None and last.is_dir():
-            have = {(digest, known.files[path][4]): last / path for path, digest in known.digests.items()}
+        have: dict[tuple[str, int], tuple[Path, tuple[int, int]]] = {}
+        sealed = records.read(Path(integrity.record_path(str(last)))) if last is not None else None
+        if last is not None and sealed is not None:
+            files = sealed["files"]
+            have = {
+                (digest, known.files[path][4]): (last / path, (files[path][0], files[path][1]))
+                for path, digest in known.digests.items()
+                if path in files and files[path][3] == digest
+            }
         for path, sign in tree.files.items():
             key = (tree.digests[path], sign[4])
             draft = self._root / path
-            if key in have and _link(have[key], draft, sign[0]):
+            if key in have and _link(*have[key], draft):
                 continue
             tree.digests[path] = _copy(self._source / path, draft, 0o555 if sign[4] else 0o444)
-            have[tree.digests[path], sign[4]] = draft
+            status = draft.stat()
+            have[tree.digests[path], sign[4]] = draft, (status.st_size, status.st_mtime_ns)
         for path in sorted(tree.folders, reverse=True):
             (self._root / path).chmod(0o555)
 
     def _place(self, target: Path) -> None:
+        tree = self._tree
+        integrity.seal(str(self._root), str(target), tree.digests, list(tree.folders), tree.links)
+        if _changes(target):
+            target.rename(self._old)
         record.publish(str(self._root), str(target))  # unless another launch was faster with the same tree
 
 
-def _link(old: Path, new: Path, size: int) -> bool:
+def _link(old: Path, sign: tuple[int, int], new: Path) -> bool:
     try:
-        if old.stat().st_size != size:  # the disk lost it in a crash
+        status = old.stat()
+        if (status.st_size, status.st_mtime_ns) != sign:  # lost in a crash, or changed by a run
             return False
         new.hardlink_to(old)
     except OSError:  # too many links, or no such thing on this disk

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from launcher.agent import integrity
 from launcher.errors import ConfigError, StoreError
 from launcher.paths import StoreFolder
 from launcher.store import statcache
 from launcher.store.folders import remove_tree
-from launcher.store.snapshots import Snapshot, snapshot
+from launcher.store.snapshots import Snapshot, check_unchanged, snapshot
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_a_snapshot_is_a_read_only_copy_of_the_tree(source: Path, store: StoreFo
     assert found == {"sub": 0o555, "sub/empty": 0o555, "sub/run.sh": 0o555, "train.py": 0o444}
     assert (taken.path / "link").readlink() == Path("sub/run.sh")
     assert (taken.path / "train.py").read_text() == "print(1)\n"
-    assert [path.name for path in store.snapshots.iterdir()] == [taken.digest]
+    assert sorted(path.name for path in store.snapshots.iterdir()) == [taken.digest, f"{taken.digest}.json"]
 
 
 def test_unchanged_source_is_the_same_snapshot_for_everybody(
@@ -247,7 +248,8 @@ def test_simultaneous_launches_make_one_snapshot(source: Path, store: StoreFolde
     with ThreadPoolExecutor(8) as pool:
         taken = [future.result() for future in [pool.submit(take, source, store) for _ in range(8)]]
     assert len({one.digest for one in taken}) == 1
-    assert [path.name for path in store.snapshots.iterdir()] == [taken[0].digest]
+    digest = taken[0].digest
+    assert sorted(path.name for path in store.snapshots.iterdir()) == [digest, f"{digest}.json"]
 
 
 def test_a_killed_launch_leaves_only_a_draft_that_the_next_removes(source: Path, store: StoreFolder) -> None:
@@ -270,6 +272,7 @@ def test_a_killed_launch_leaves_only_a_draft_that_the_next_removes(source: Path,
     taken = take(source, store)
     assert {path.name for path in store.snapshots.iterdir()} == {
         taken.digest,
+        f"{taken.digest}.json",
         ".draft-other",
         ".draft-other.json",
     }
@@ -318,3 +321,70 @@ def test_what_cannot_be_removed_is_told(unprivileged: Path) -> None:
     (unprivileged / "closed").chmod(0o500)
     assert not remove_tree(tree)
     (unprivileged / "closed").chmod(0o700)
+
+
+def damage(path: Path, text: str = "V=2\n") -> None:
+    """Write into a snapshot as a script of root does, or of a user who sets the mode first."""
+    for place in (path.parent, *([path] if path.exists() else [])):
+        place.chmod(0o755)
+    with path.open("a") as file:
+        file.write(text)
+
+
+def test_a_changed_snapshot_is_restored_by_the_next_launch_of_the_same_source(
+    source: Path, store: StoreFolder
+) -> None:
+    first = take(source, store)
+    damage(first.path / "train.py")
+    damage(first.path / "sub" / "new.py")
+    integrity.raise_alarm(str(first.path), "mnist/1", integrity.find_changes(str(first.path)))
+    again = take(source, store)
+    assert again.digest == first.digest
+    assert (again.path / "train.py").read_text() == "print(1)\n"
+    assert not (again.path / "sub" / "new.py").exists()
+    assert "sub/new.py (new), train.py (changed)" in again.notes[0]
+    assert take(source, store).notes == ()
+    assert sorted(path.name for path in store.snapshots.iterdir()) == [
+        first.digest,
+        f"{first.digest}.json",
+        "changed.json",
+    ]
+
+
+def test_a_changed_file_is_never_linked_into_another_snapshot(source: Path, store: StoreFolder) -> None:
+    settle(source)
+    first = take(source, store)
+    path = first.path / "train.py"
+    path.chmod(0o644)
+    path.write_text("print(2)\n")  # of the same size
+    (source / "other.py").write_text("")
+    second = take(source, store)
+    assert second.digest != first.digest
+    assert (second.path / "train.py").read_text() == "print(1)\n"
+
+
+def test_a_change_through_a_hard_link_is_found_in_every_snapshot(source: Path, store: StoreFolder) -> None:
+    settle(source)
+    first = take(source, store)
+    (source / "other.py").write_text("")
+    second = take(source, store)
+    assert (first.path / "train.py").samefile(second.path / "train.py")
+    damage(second.path / "train.py")
+    integrity.raise_alarm(str(second.path), "mnist/2", integrity.find_changes(str(second.path)))
+    (source / "other.py").unlink()
+    restored = take(source, store)
+    assert restored.digest == first.digest
+    assert "train.py (changed)" in restored.notes[0]
+    assert (restored.path / "train.py").read_text() == "print(1)\n"
+
+
+def test_a_changed_snapshot_is_refused_with_the_names_of_what_changed(
+    source: Path, store: StoreFolder
+) -> None:
+    taken = take(source, store)
+    check_unchanged(taken.path)
+    damage(taken.path / "train.py")
+    with pytest.raises(
+        StoreError, match=r"was changed after it was frozen: train\.py \(changed\)\. A launch of"
+    ):
+        check_unchanged(taken.path)

@@ -1,0 +1,172 @@
+"""Whether a snapshot still holds what was frozen: sizes and times first, contents only if those differ.
+
+    <store>/snapshots/<digest>.json   what the tree holds
+    <store>/snapshots/changed.json    exists once a run found a change: launches compare from then on
+
+Snapshots share files as hard links, so one change may damage several. A copy of a store may have other
+times, and a link to a file changes its ctime: neither counts as a change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from typing import Any
+
+from . import record
+
+LISTED = 10
+"""Changes that a message names."""
+
+_IGNORED = ("__pycache__",)
+"""Belongs to no snapshot; Python running as root may write it."""
+
+
+def record_path(snapshot: str) -> str:
+    """Return the path of the record of what a snapshot holds."""
+    return snapshot + ".json"
+
+
+def alarm_path(snapshot: str) -> str:
+    """Return the path of the record of the newest change that was found in a store."""
+    return os.path.join(os.path.dirname(snapshot), "changed.json")
+
+
+def seal(tree: str, target: str, digests: dict[str, str], folders: list[str], links: dict[str, str]) -> None:
+    """Record what a tree holds that will be the snapshot `target`.
+
+    Args:
+        tree: the path of the tree now.
+        target: the path of the snapshot.
+        digests: BLAKE2 of each file.
+        folders: each with a slash at its end; the root is empty.
+        links: their targets.
+    """
+    files: dict[str, list[Any]] = {}
+    for path, digest in digests.items():
+        status = os.lstat(os.path.join(tree, path))
+        files[path] = [status.st_size, status.st_mtime_ns, bool(status.st_mode & stat.S_IXUSR), digest]
+    times = {folder: os.lstat(os.path.join(tree, folder)).st_mtime_ns for folder in folders}
+    sealed = {"schema": record.SCHEMA, "files": files, "folders": times, "links": links}
+    record.write(record_path(target), sealed)
+
+
+def find_changes(snapshot: str) -> list[str]:
+    """Return what differs from the record, such as `conf.py (changed)`; empty if there is no record."""
+    sealed = record.read(record_path(snapshot))
+    if sealed is None:
+        return []
+    found = [
+        "%s (%s)" % (path, how)
+        for path, sign in sealed["files"].items()
+        for how in [_file_change(os.path.join(snapshot, path), sign)]
+        if how is not None
+    ]
+    for path, target in sealed["links"].items():
+        try:
+            same = os.readlink(os.path.join(snapshot, path)) == target
+        except OSError:
+            same = False
+        if not same:
+            found.append("%s (changed)" % path)
+    return sorted([*found, *_new_entries(snapshot, sealed)])
+
+
+def describe(changes: list[str]) -> str:
+    """Return changes as a message names them."""
+    more = len(changes) - LISTED
+    return ", ".join(changes[:LISTED]) + (" and %d more" % more if more > 0 else "")
+
+
+def raise_alarm(snapshot: str, run: str, changes: list[str]) -> None:
+    """Record a change, so that every launch into this store compares its snapshot with the record."""
+    found = {"schema": record.SCHEMA, "snapshot": os.path.basename(snapshot), "run": run}
+    try:
+        record.write(alarm_path(snapshot), dict(found, time=record.now(), changes=changes))
+    except OSError as error:
+        record.complain("%s: %s" % (alarm_path(snapshot), error))
+
+
+class FrozenSource:
+    """The snapshot that an attempt runs from."""
+
+    def __init__(self, run: str, mark: str) -> None:
+        self._path = os.path.realpath(os.path.join(run, "source"))
+        self._mark = mark
+
+    def start_error(self) -> str | None:
+        """Return why nothing may start from it."""
+        changes = self._changes()
+        if not changes:
+            return None
+        words = (
+            "the frozen source was changed after it was frozen: %s. A launch of the same source restores it"
+        )
+        return words % describe(changes)
+
+    def warn(self, log: str) -> None:
+        """Write into a log what this run, or another one meanwhile, has changed."""
+        changes = self._changes()
+        if not changes:
+            return
+        words = (
+            "launcher: the frozen source was changed during this run: %s. With work=copy a script may do so\n"
+        )
+        data = (words % describe(changes)).encode("utf-8", "backslashreplace")
+        with contextlib.suppress(OSError):  # the run may be deleted, or the disk full
+            fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, data)
+            finally:
+                os.close(fd)
+
+    def _changes(self) -> list[str]:
+        changes = find_changes(self._path)
+        if changes:
+            raise_alarm(self._path, self._mark, changes)
+        return changes
+
+
+def _file_change(path: str, sign: list[Any]) -> str | None:
+    size, mtime_ns, executable, digest = sign
+    try:
+        status = os.lstat(path)
+        same = stat.S_ISREG(status.st_mode) and status.st_size == size
+        if same and bool(status.st_mode & stat.S_IXUSR) == executable:
+            return None if status.st_mtime_ns == mtime_ns or _digest(path) == digest else "changed"
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return str(error.strerror)
+    return "changed"
+
+
+def _digest(path: str) -> str:
+    hasher = hashlib.blake2b(digest_size=20)
+    with open(path, "rb", buffering=0) as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def _new_entries(snapshot: str, sealed: dict[str, Any]) -> list[str]:
+    """Return what was added, and folders that are gone; only folders with another time are listed."""
+    known = {*sealed["files"], *sealed["links"], *(folder[:-1] for folder in sealed["folders"])}
+    found: list[str] = []
+    for folder, mtime_ns in sealed["folders"].items():
+        path = os.path.join(snapshot, folder)
+        try:
+            if os.lstat(path).st_mtime_ns == mtime_ns:
+                continue
+            names = os.listdir(path)
+        except OSError:
+            found.append("%s (missing)" % (folder or "."))
+            continue
+        found += [
+            "%s (new)" % (folder + name)
+            for name in names
+            if folder + name not in known and name not in _IGNORED
+        ]
+    return found
