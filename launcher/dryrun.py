@@ -170,7 +170,7 @@ def _containers(spec: Mapping[str, Any], store: StoreFolder, options: Slurm) -> 
         yield f"  {shlex.join(container.start_argv(box, (os.getuid(), os.getgid()), 'AGENT'))}"
     yield "each process in it"
     line = container.enter_argv(
-        box, ["TMP/BOX/end-NAME", f"{run}/logs/NAME.log", f"{run}/work/0", "PROGRAM…"]
+        box, ["TMP/BOX/end-NAME", f"{run}/attempts/0/logs/NAME.log", f"{run}/work/0", "PROGRAM…"]
     )
     yield f"  {shlex.join(line)}"
 
@@ -263,7 +263,7 @@ def _boxes(request: LaunchRequest, plan: Plan, facts: Facts, image: str) -> Iter
         yield f"container of {box['hostname']}"
         yield f"  {shlex.join(run_line(box))}"
         for process, log, argv in _processes(plan, node):
-            words = [f"TMP/{name}/end-{process}", f"{run}/logs/{log}.log", f"{run}/work/0", *argv]
+            words = [f"TMP/{name}/end-{process}", f"{run}/attempts/0/logs/{log}.log", f"{run}/work/0", *argv]
             yield f"  {shlex.join(['docker', 'exec', name, 'sh', box['agent'] + '/box.sh', *words])}"
 
 

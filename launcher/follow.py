@@ -17,6 +17,7 @@ from launcher.store.runs import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from types import FrameType
 
     from launcher.paths import RunFolder
@@ -73,18 +74,19 @@ class Interrupts:
 class LogReader:
     """What was added to a log since the last look."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, *paths: Path) -> None:
+        self._paths = [str(path) for path in paths]
         self._file: Any = None
 
     def read(self) -> bytes:
         """Return the new bytes; none while there is no such file."""
-        if self._file is None:
+        for path in self._paths if self._file is None else ():
             try:
-                self._file = open(self._path, "rb", buffering=0)  # noqa: PTH123, SIM115  # polled
+                self._file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115  # polled
             except OSError:
-                return b""
-        return self._file.read(1 << 20) or b""
+                continue
+            break
+        return (self._file.read(1 << 20) if self._file is not None else None) or b""
 
     def close(self) -> None:
         """Close the file."""
@@ -110,7 +112,7 @@ class Follower:
         self.told = phases
         """How many phases were shown."""
         self._attempt = 0
-        self._reader = LogReader(os.path.join(folder.attempt_logs(0), log))  # noqa: PTH118
+        self._reader = LogReader(*folder.attempt_log(0, log))
 
     def poll(self) -> bool:
         """Show what is new; return whether the run is over."""
@@ -158,7 +160,7 @@ class Follower:
         self._reader.close()
         self._attempt += 1
         self.told = len((record.read(str(self._folder.submit)) or {}).get("phases", ()))
-        self._reader = LogReader(os.path.join(self._folder.attempt_logs(self._attempt), self._log))  # noqa: PTH118
+        self._reader = LogReader(*self._folder.attempt_log(self._attempt, self._log))
 
     def _output(self) -> bool:
         data = self._reader.read()

@@ -121,6 +121,10 @@ class RunFolder(NamedTuple):
         """Return where the logs of one attempt are: `logs` for the first, `logs/attempt-k` after."""
         return self.logs if number == 0 else self.logs / f"attempt-{number}"
 
+    def attempt_log(self, number: int, name: str) -> tuple[Path, Path]:
+        """Return the two paths of a process's log: while the attempt runs, and from then on."""
+        return self.attempt(number) / "logs" / name, self.attempt_logs(number) / name
+
     def attempts(self) -> list[int]:
         """Return the numbers of the attempts that were started, in order."""
         try:

@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import causes, links, preparation, record, start_folder, workdir
+from . import causes, links, preparation, process_logs, record, start_folder, workdir
 from .commands import Commands
 from .due import Due
 from .integrity import FrozenSource
@@ -92,12 +92,16 @@ class Attempt:
         """Make the folders and start what can be started; a failure is an outcome, not an exception."""
         try:
             os.makedirs(self._folder, exist_ok=True)
-            os.makedirs(self._commands.logs, exist_ok=True)
             self._state.enter("Preparing" if self._preparation.needed else "Starting")
-            work = workdir.make(self._run, self.number, self._spec["work"])
+            work = workdir.make(
+                self._run, self.number, self._spec["work"], app=self._spec.get("app") is not None
+            )
             links.make(work, self._commands.links())
             if self._spec.get("cwd"):
                 start_folder.open_folder(work, self._spec["cwd"])
+            logs = [os.path.basename(who["log"]) for who in self._processes.records]
+            logs += [preparation.LOG] if self._preparation.needed else []
+            process_logs.publish(self._run, self.number, logs)
             self._due.start()
         except OSError as error:
             self._fail("start", "the run could not be started: %s" % error)
@@ -117,7 +121,7 @@ class Attempt:
             words = (self._names[0], ", ".join(unseen))
             self._fail("environment", "%s does not see %s, which environment.build_on=job needs" % words)
             return
-        builder = self._preparation.record(self._names[0], self._commands.logs)
+        builder = self._preparation.record(self._names[0])
         self._processes.add(preparation.NAME, builder)
         self._processes.expect(preparation.NAME)
         process = self._preparation.process(self._commands.logs, self._commands.node_mark(0))
@@ -355,7 +359,7 @@ class Attempt:
     ) -> None:
         who = who or {}
         cause = {key: who.get(key) for key in ("node", "role", "index", "rank", "exit_code", "signal")}
-        cause.update(kind=kind, message=message, last_lines=causes.last_lines(self._run, who))
+        cause.update(kind=kind, message=message, last_lines=causes.last_lines(self._run, self._folder, who))
         self._end("Failed", cause, grace_s)
 
     def _end(self, verdict: str, cause: dict[str, Any] | None, grace_s: float = GRACE_S) -> None:
@@ -395,7 +399,8 @@ class Attempt:
         if self._daemons is not None:
             self._daemons.close()
         if (self.cause or {}).get("kind") != "source" and self._processes.records:
-            self._source.warn(os.path.join(self._run, self._processes.records[0]["log"]))
+            log = self._processes.records[0]["log"]
+            self._source.warn(process_logs.find(self._run, self._folder, log))
         self._tidy()
         self.outcome = self._verdict
         self._state.write(self.outcome, self.cause)
@@ -413,4 +418,5 @@ class Attempt:
             if self._spec.get("cwd"):
                 start_folder.close_folder(work, self._spec["cwd"])
             links.remove(work, self._commands.links())
-            workdir.tidy(work)
+            workdir.tidy(work, keep_paths=self._verdict != "Completed")
+        process_logs.settle(self._run, self.number)

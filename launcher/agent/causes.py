@@ -7,7 +7,7 @@ import re
 import signal
 from typing import Any
 
-from . import mpirun_output, record
+from . import mpirun_output, process_logs, record
 
 _LAST_LINES = 20
 _TAIL = 16384  # bytes
@@ -32,14 +32,14 @@ def how(who: dict[str, Any], several: bool) -> tuple[str, str]:
     return kind, "%s on %s %s" % (name, who["node"], end)
 
 
-def last_lines(run: str, who: dict[str, Any]) -> list[str]:
+def last_lines(run: str, folder: str, who: dict[str, Any]) -> list[str]:
     """Return the end of a process's log, whatever bytes it holds; of mpirun's the part that says why."""
     log = who.get("log")
     if not log:
         return []
-    return (
-        mpirun_output.lines(mpirun_text(run, log)) if is_mpirun(who) else tail_lines(os.path.join(run, log))
-    )
+    if is_mpirun(who):
+        return mpirun_output.lines(mpirun_text(run, folder, log))
+    return tail_lines(process_logs.find(run, folder, log))
 
 
 def is_mpirun(who: dict[str, Any]) -> bool:
@@ -47,9 +47,9 @@ def is_mpirun(who: dict[str, Any]) -> bool:
     return str(who.get("role")).startswith("mpirun")
 
 
-def mpirun_text(run: str, log: str) -> str:
+def mpirun_text(run: str, folder: str, log: str) -> str:
     """Return what mpirun has printed; its first message counts, so this is more than the last lines."""
-    return tail(os.path.join(run, log), _MPIRUN_TAIL)
+    return tail(process_logs.find(run, folder, log), _MPIRUN_TAIL)
 
 
 def tail_lines(path: str) -> list[str]:
@@ -123,7 +123,7 @@ def failed_rank(run: str, folder: str, records: list[dict[str, Any]], text: str)
     by_itself = first is not None and first["signal"] != signal.SIGTERM
     if not by_itself:
         # MPICH and Intel MPI kill every rank.sh as soon as one rank fails.
-        ends = [(who, _printed_end(run, who)) for who in cut]
+        ends = [(who, _printed_end(run, folder, who)) for who in cut]
         printed = [(who, end) for who, end in ends if end is not None]
         if len(printed) == 1:
             who, end = printed[0]
@@ -140,9 +140,9 @@ def failed_rank(run: str, folder: str, records: list[dict[str, Any]], text: str)
     return next((who for who in ended if who["rank"] in named), first)
 
 
-def _printed_end(run: str, who: dict[str, Any]) -> dict[str, Any] | None:
+def _printed_end(run: str, folder: str, who: dict[str, Any]) -> dict[str, Any] | None:
     """Return how a rank ended by the last line of its log: from rank.sh, or from MPICH's MPI_Abort."""
-    last = (last_lines(run, who) or [""])[-1]
+    last = (last_lines(run, folder, who) or [""])[-1]
     aborted = re.match(r"Abort\((\d+)\) on node", last)
     if aborted:
         return {"exit_code": int(aborted.group(1)), "signal": None}

@@ -7,7 +7,7 @@ import os
 import re
 from typing import Any
 
-from . import container, stage
+from . import container, process_logs, stage
 from .expand import expand
 from .network import fabric
 
@@ -71,9 +71,7 @@ class Commands:
         self, run: str, attempt: int, spec: dict[str, Any], submit: dict[str, Any], gpus: list[list[str]]
     ) -> None:
         self.plan: dict[str, Any] = spec["plan"]
-        self.logs = (
-            os.path.join(run, "logs") if attempt == 0 else os.path.join(run, "logs", "attempt-%d" % attempt)
-        )
+        self.logs = process_logs.folder_of(run, attempt)
         self.values: dict[str, str] = {}
         self._run = run
         self._attempt = attempt
@@ -175,6 +173,7 @@ class Commands:
             ]
             members.append({"role": "mpirun", "index": 0, "rank": -1, "local_rank": 0, "node": 0})
         keep = ("role", "index", "rank", "local_rank")
+        public = process_logs.public_folder(self._run, self._attempt)
         empty: dict[str, Any] = {
             "pid": None,
             "started": None,
@@ -186,7 +185,7 @@ class Commands:
             {
                 **{key: member[key] for key in keep},
                 "node": names[member["node"]],
-                "log": os.path.relpath(self._log(member), self._run),
+                "log": os.path.relpath(os.path.join(public, _log_name(member)), self._run),
                 **empty,
             }
             for member in members
@@ -207,9 +206,6 @@ class Commands:
         rest["env"].update({key: self._fill(value, node) for key, value in self.plan["mpi"]["env"].items()})
         return dict(rest, do="daemon", command=command, log=os.path.join(self.logs, "mpirun-0.log"))
 
-    def _log(self, member: dict[str, Any]) -> str:
-        return os.path.join(self.logs, "%s-%d.log" % (member["role"], member["index"]))
-
     def _process(self, process: dict[str, Any]) -> dict[str, Any]:
         message = self._common(process["node"], process, process["gpus"])
         node = process["node"]
@@ -220,7 +216,10 @@ class Commands:
                 message["env"]["LAUNCHER_STDIN"] = self._stdin  # for box.sh
         argv = [self._fill(part, node) for part in process["argv"]]
         return dict(
-            message, name="%s-%d" % (process["role"], process["index"]), argv=argv, log=self._log(process)
+            message,
+            name="%s-%d" % (process["role"], process["index"]),
+            argv=argv,
+            log=os.path.join(self.logs, _log_name(process)),
         )
 
     def _mpirun(self) -> dict[str, Any]:
@@ -305,3 +304,7 @@ class Commands:
         return expand(
             text, {**self.values, "interface": interface, "devices": ",".join([interface, *fabric()])}
         )
+
+
+def _log_name(member: dict[str, Any]) -> str:
+    return "%s-%d.log" % (member["role"], member["index"])

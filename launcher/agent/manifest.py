@@ -17,7 +17,11 @@ _PARTS = ("outputs", "logs", "metrics")
 def _files(root: str) -> list[tuple[str, os.stat_result]]:
     found: list[tuple[str, os.stat_result]] = []
     for part in _PARTS:
-        for folder, _, names in os.walk(os.path.join(root, part)):
+        top = os.path.join(root, part)
+        if os.path.islink(top) and not os.path.realpath(top).startswith(os.path.realpath(root) + os.sep):
+            found.append((top, os.lstat(top)))  # what lies elsewhere may be anything
+            continue
+        for folder, _, names in os.walk(top):
             for name in names:
                 path = os.path.join(folder, name)
                 try:

@@ -7,9 +7,12 @@ from typing import Any
 
 from . import record
 from .commands import OWN_TMP
+from .process_logs import public_folder
 
 NAME = "environment-0"
-"""Of the process that builds, and of its log."""
+"""Of the process that builds."""
+
+LOG = "environment.log"
 
 
 class Preparation:
@@ -49,12 +52,12 @@ class Preparation:
             "env": env,
             "path_prefix": None,
             "cwd": "/",
-            "log": os.path.join(logs, "environment.log"),
+            "log": os.path.join(logs, LOG),
         }
 
-    def record(self, node: str, logs: str) -> dict[str, Any]:
+    def record(self, node: str) -> dict[str, Any]:
         """Return what the attempt knows of that process."""
-        log = os.path.relpath(os.path.join(logs, "environment.log"), self._run)
+        log = os.path.relpath(os.path.join(public_folder(self._run, self._number), LOG), self._run)
         return {"role": "environment", "index": 0, "rank": -1, "node": node, "log": log}
 
     def result(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import causes, record
+from . import causes, process_logs, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,4 +122,4 @@ class Processes:
                 who["started"] = self._by_name["mpirun-0"]["started"]
 
     def _mpirun_text(self) -> str:
-        return causes.mpirun_text(self._run, self._by_name["mpirun-0"]["log"])
+        return causes.mpirun_text(self._run, self._folder, self._by_name["mpirun-0"]["log"])

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
-from . import manifest, record
+from . import manifest, process_logs, record, workdir
 from .attempt import Attempt
 from .loop import Loop
 from .node import remove_tmp
@@ -231,6 +231,7 @@ def lost(orders: dict[str, Any], site: Here) -> None:
         number = attempts[-1] if attempts else None
         state = record.read(os.path.join(folder, "attempts", "%s" % number, "state.json")) or {}
         if state.get("outcome"):  # it was over, and only this was left to be told
+            _bring_home(folder, attempts)
             finish(folder, state["outcome"], state.get("cause"), number)
             continue
         left = (spec or {}).get("retries", 0) - (number or 0)
@@ -239,7 +240,16 @@ def lost(orders: dict[str, Any], site: Here) -> None:
         phase = state["phases"][-1][0] if state.get("phases") else "Queued"
         cause = {"kind": "supervisor_lost", "message": "the supervisor was killed", "phase": phase}
         canceled = os.path.exists(os.path.join(folder, "cancel.json"))
+        _bring_home(folder, attempts)
         finish(folder, "Canceled" if canceled else "Failed", cause, number)
+
+
+def _bring_home(folder: str, attempts: list[int]) -> None:
+    """Put what attempts wrote in its place, as they would have done at their end."""
+    for number in attempts:
+        with contextlib.suppress(OSError):
+            workdir.tidy(os.path.join(folder, "work", str(number)))
+        process_logs.settle(folder, number)
 
 
 def _attempts(folder: str) -> list[int]:

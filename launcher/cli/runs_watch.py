@@ -60,7 +60,7 @@ def logs_command(store: StoreFolder, options: argparse.Namespace) -> int:
     printed = False
     while True:
         log = _choose(folder, options, number if taken else None)
-        for lines in tail(log.path, _follow(folder, number) if options.follow else _never):
+        for lines in tail(log.paths, _follow(folder, number) if options.follow else _never):
             _print(log, lines, as_json=options.json)
             if output_error() is not None:  # nobody reads what follows
                 return 0

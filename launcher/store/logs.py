@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from launcher.store import records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -33,18 +33,19 @@ class Log:
     process: str
     """`worker-0`."""
     attempt: int
-    path: Path
+    paths: tuple[Path, ...]
+    """While the attempt runs, and from then on; the first that exists counts."""
     rank: int | None
     """None for a process that has none, such as mpirun."""
 
 
-def tail(path: Path, follow: Callable[[], bool]) -> Iterator[bytes]:
-    """Yield whole lines as they are written, from the start of a file that need not exist yet.
+def tail(paths: Sequence[Path], follow: Callable[[], bool]) -> Iterator[bytes]:
+    """Yield whole lines as they are written, from the start of the first file that exists, now or later.
 
     Ends when `follow()` was false and all that had been written by then is read; what is left without
     an end of line comes last. A file that was cut or replaced is read anew.
     """
-    reader = Reader(path)
+    reader = Reader(paths)
     pause = QUICK_S
     on = True
     try:
@@ -69,8 +70,9 @@ def tail(path: Path, follow: Callable[[], bool]) -> Iterator[bytes]:
 class Reader:
     """What was added to a file since the last look, in whole lines."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._path = paths[0]
         self._file: BinaryIO | None = None
         self._partial = b""
 
@@ -96,11 +98,15 @@ class Reader:
             self._file = None
 
     def _bytes(self) -> bytes:
-        if self._file is None:
+        for path in self._paths if self._file is None else ():
             try:
-                self._file = self._path.open("rb", buffering=0)
+                self._file = path.open("rb", buffering=0)
             except OSError:
-                return b""
+                continue
+            self._path = path
+            break
+        if self._file is None:
+            return b""
         data = self._file.read(CHUNK)
         if data:
             return data
@@ -127,12 +133,13 @@ def logs(folder: RunFolder, attempt: int | None = None) -> list[Log]:
     number = attempt if attempt is not None else (taken[-1] if taken else 0)
     state = records.read(folder.attempt_state(number)) or {}
     processes = state.get("processes") or _planned((records.read(folder.spec) or {}).get("plan") or {})
-    place = folder.attempt_logs(number)
     found: list[Log] = []
     for process in processes:
         name = f"{process['role']}-{process['index']}"
         rank = process["rank"] if process["rank"] >= 0 else None
-        found.append(Log(process=name, attempt=number, path=place / f"{name}.log", rank=rank))
+        found.append(
+            Log(process=name, attempt=number, paths=folder.attempt_log(number, f"{name}.log"), rank=rank)
+        )
     return sorted(found, key=lambda log: (log.rank is None, log.rank or 0))
 
 

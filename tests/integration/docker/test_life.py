@@ -35,6 +35,15 @@ def test_a_time_limit_and_a_retry(lab: Boxed) -> None:
     lab.nothing_left()
 
 
+def test_a_script_that_makes_its_folders_anew(lab: Boxed) -> None:
+    text = "rm -rf outputs logs && mkdir outputs logs && echo hi >outputs/model.txt && echo up"
+    done = lab.launch(lab.shell(text))
+    assert (done.returncode, done.stdout) == (0, "up\n"), done.stderr
+    assert (lab.run().outputs / "model.txt").read_text() == "hi\n"
+    assert lab.log() == "up\n"
+    lab.nothing_left()
+
+
 def test_a_sweep_side_by_side(lab: Boxed) -> None:
     command = lab.shell('echo "$X"; exit $X')
     done = lab.launch("-m", command, "env.X=0,1,2", "compute.max_parallel=2")

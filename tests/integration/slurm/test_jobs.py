@@ -88,6 +88,24 @@ def test_a_job_can_submit(lab: SlurmLab) -> None:
     assert read_run(lab.store.run("inner", 1)).state is State.COMPLETED
 
 
+def test_a_script_that_makes_its_folders_anew(lab: SlurmLab) -> None:
+    """Rank 0 on its node; the other node's rank writes into the new folder."""
+    lab.script(
+        "import os, shutil, time\n"
+        "if os.environ['RANK'] == '0':\n"
+        "    for name in ('outputs', 'logs'): shutil.rmtree(name); os.mkdir(name)\n"
+        "    open('outputs/go', 'w')\n"
+        "else:\n"
+        "    while not os.path.exists('outputs/go'): time.sleep(0.02)\n"
+        "    open('outputs/rank-1', 'w')\n"
+        "print('done')\n"
+    )
+    done = lab.launch("distribution=torch", "nodes=2")
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    assert {path.name for path in lab.run().outputs.iterdir()} == {"go", "rank-1"}
+    assert {path.name for path in lab.run().logs.iterdir()} == {"worker-0.log", "worker-1.log"}
+
+
 def test_a_sweep_is_one_array_a_shape(lab: SlurmLab) -> None:
     lab.script("import os; print(os.environ['SLURM_ARRAY_TASK_ID'], os.environ['X'])")
     words = ("env.X=0,1,2,3", "nodes=1,2", "distribution=torch", "compute.max_parallel=3")

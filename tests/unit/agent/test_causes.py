@@ -154,14 +154,14 @@ def test_what_mpirun_says(who: dict[str, Any], said: str, words: str) -> None:
 
 def test_the_lines_of_mpirun_begin_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("before\n" * 90 + EXECUTABLE.replace("Node: vm\n", "Node: vm\n" * 30))
-    lines = causes.last_lines(str(tmp_path), MPIRUN)
+    lines = causes.last_lines(str(tmp_path), str(tmp_path), MPIRUN)
     assert len(lines) == 20
     assert lines[:2] == [
         "mpirun was unable to launch the specified application as it could not access",
         "or execute an executable:",
     ]
     (tmp_path / "log").write_text("before\n" * 90 + SPAWNED)
-    assert "child dies" in causes.last_lines(str(tmp_path), MPIRUN)
+    assert "child dies" in causes.last_lines(str(tmp_path), str(tmp_path), MPIRUN)
 
 
 def test_how_ranks_ended_is_noted(tmp_path: Path) -> None:
@@ -185,8 +185,8 @@ def test_the_last_lines_of_any_log(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(
         b"x" * 100_000 + b"\n" + b"\n".join(b"line %d \xff" % i for i in range(50))
     )
-    lines = causes.last_lines(str(tmp_path), {"role": "worker", "log": "log"})
+    lines = causes.last_lines(str(tmp_path), str(tmp_path), {"role": "worker", "log": "log"})
     assert lines[0] == "line 30 \\xff"
     assert len(lines) == 20
-    assert causes.last_lines(str(tmp_path), {"role": "worker", "log": "none"}) == []
-    assert causes.last_lines(str(tmp_path), {}) == []
+    assert causes.last_lines(str(tmp_path), str(tmp_path), {"role": "worker", "log": "none"}) == []
+    assert causes.last_lines(str(tmp_path), str(tmp_path), {}) == []

@@ -130,7 +130,7 @@ def test_a_server_beside_workers_takes_no_share() -> None:
 
 def test_later_attempts_have_logs_of_their_own() -> None:
     made = Commands(RUN, 2, {"plan": {"nodes": 1, "mpi": None, "processes": [PROCESS]}}, {}, [])
-    assert made.logs == f"{RUN}/logs/attempt-2"
+    assert made.logs == f"{RUN}/attempts/2/logs"
     assert made.records(["here"])[0]["log"] == "logs/attempt-2/worker-0.log"
     assert (made.mark, made.node_mark(1)) == (f"{RUN}#2", f"{RUN}#2#1")
 
@@ -157,7 +157,7 @@ def test_under_mpirun_every_rank_has_a_record() -> None:
     assert env["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] == env["PRTE_ALLOW_RUN_AS_ROOT"] == "1"
     daemon = made.daemon(1, "orted")
     assert (daemon["do"], daemon["command"], daemon["env"]["LAUNCHER_NODE"]) == ("daemon", "orted", "1")
-    assert daemon["log"] == f"{RUN}/logs/mpirun-0.log"
+    assert daemon["log"] == f"{RUN}/attempts/0/logs/mpirun-0.log"
 
 
 def test_what_rank_0_reads_and_where_it_starts() -> None:

@@ -1,0 +1,62 @@
+"""Logs of an attempt's processes, which a script that removes `logs` must not take with it.
+
+While the attempt runs, a log is `attempts/<k>/logs/NAME.log`, with a hard link in the run's `logs`. At its
+end that link is put back if it is gone, and the other name is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+FOLDER = "logs"
+"""In the attempt's folder."""
+
+
+def folder_of(run: str, attempt: int) -> str:
+    """Return where the logs of an attempt are written."""
+    return os.path.join(run, "attempts", str(attempt), FOLDER)
+
+
+def public_folder(run: str, attempt: int) -> str:
+    """Return where the logs of an attempt are found: `logs` for the first, `logs/attempt-k` after."""
+    logs = os.path.join(run, "logs")
+    return logs if attempt == 0 else os.path.join(logs, "attempt-%d" % attempt)
+
+
+def publish(run: str, attempt: int, names: list[str]) -> None:
+    """Make the logs of an attempt, empty, under both of their names."""
+    own, public = folder_of(run, attempt), public_folder(run, attempt)
+    os.makedirs(own, exist_ok=True)
+    with contextlib.suppress(OSError):  # an earlier attempt of the script may have left a broken link
+        os.makedirs(public, exist_ok=True)
+    for name in names:
+        path = os.path.join(own, name)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        with contextlib.suppress(OSError):  # a file system without hard links: `settle` moves it
+            os.link(path, os.path.join(public, name))
+
+
+def settle(run: str, attempt: int) -> None:
+    """Leave each log under its public name alone; one whose name the script took stays where it is."""
+    own, public = folder_of(run, attempt), public_folder(run, attempt)
+    try:
+        names = os.listdir(own)
+    except OSError:
+        return
+    for name in names:
+        path, target = os.path.join(own, name), os.path.join(public, name)
+        with contextlib.suppress(OSError):
+            os.makedirs(public, exist_ok=True)
+            if not os.path.lexists(target):
+                os.rename(path, target)
+            elif os.path.samefile(path, target):
+                os.unlink(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(own)
+
+
+def find(run: str, folder: str, log: str) -> str:
+    """Return the path of a log that a record names, also while its attempt, whose folder it is, runs."""
+    own = os.path.join(folder, FOLDER, os.path.basename(log))
+    return own if os.path.exists(own) else os.path.join(run, log)
