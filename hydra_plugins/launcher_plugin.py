@@ -33,7 +33,7 @@ LOCAL = {
     **dict.fromkeys(
         """
         nodes processes_per_node gpus_per_node cpus_per_process memory_gib time_limit_min retries max_parallel
-        distribution env secrets tags source snapshot_limit_mib store
+        distribution env secrets tags source links snapshot_limit_mib store
         submitit_folder timeout_min cpus_per_task tasks_per_node mem_gb stderr_to_stdout
         """.split()  # noqa: SIM905  # 50 names, a line each, would hide the rest of this file
     ),

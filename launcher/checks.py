@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, cast
 
 from launcher.errors import Problem, nearest
@@ -41,6 +41,7 @@ def check(spec: RunSpec, facts: Facts) -> list[Problem]:
         *_texts(spec),
         *_program(spec),
         *_surroundings(spec),
+        *_links(spec),
         *_counts(spec),
         *_environment_variables(spec),
         *_inputs(spec),
@@ -175,6 +176,21 @@ def _stdin(spec: RunSpec, stdin: str, tree: Tree) -> Iterator[Problem]:
 
 def _leads_out(path: str) -> bool:
     return path.startswith(("/", "..")) or ".." in path.split("/")
+
+
+def _links(spec: RunSpec) -> Iterator[Problem]:
+    """Check the paths that are linked and not frozen."""
+    for index, link in enumerate(spec.links):
+        key, path = f"links[{index}]", PurePosixPath(link)
+        if "\0" in link or path.is_absolute() or path.parts[:1] in {(), ("..",), (".git",)}:
+            yield Problem(key, link, "a path in the source folder, relative to it")
+        elif path.parts[0] in {"outputs", "logs"}:
+            yield Problem(key, link, f"another path: every run has its own {path.parts[0]}")
+        elif any(path.is_relative_to(other) for at, other in enumerate(spec.links) if at != index):
+            yield Problem(key, link, "paths that differ, none inside another")
+        elif spec.source.is_dir() and not (spec.source / link).exists():
+            there = sorted(entry.name for entry in spec.source.iterdir() if entry.is_dir())
+            yield Problem(key, link, f"a folder or file that exists in {spec.source}", nearest(link, there))
 
 
 def _counts(spec: RunSpec) -> Iterator[Problem]:

@@ -283,13 +283,15 @@ def _box(
     """Return what a node is told of its container, None where there is none."""
     run = store.experiment(spec["name"]) / "N"
     data = [f"@{{data.{each}}}" for each in spec["data"].get("inputs") or ()]
-    told = container.wanted(mine, str(run), spec["id"], {"prefix": prefix}, data)
+    links: list[str] = [os.path.realpath(f"{spec['source']}/{path}") for path in spec["links"]]
+    told = container.wanted(mine, str(run), spec["id"], {"prefix": prefix}, data, links)
     if told is None:
         return None
     agent = str(store.agents / "DIGEST" / "agent")
     locked = [str(store.snapshots / "DIGEST"), agent, prefix, *data]
     mounts = [*container.own_mounts(mine), [str(run), str(run), False]]
-    mounts += [*([path, path, True] for path in locked if path), [f"TMP/{name}", f"TMP/{name}", False]]
+    mounts += [[path, path, True] for path in locked if path]
+    mounts += [[path, path, False] for path in (*links, f"TMP/{name}")]
     return {**told, "name": name, "pidfile": f"TMP/{name}/box.pid", "agent": agent, "mounts": mounts}
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from launcher.agent.integrity import describe
 from launcher.checks import check
 from launcher.errors import ConfigError, Problem
 from launcher.paths import StoreFolder
@@ -20,7 +21,7 @@ from launcher.store.sweeps import NewMember, create_sweep
 from launcher.sweep_view import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from launcher.config.command_line import CommandLine
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from launcher.plan import Plan
     from launcher.spec import Facts, LaunchRequest, Prepared, Progress, RunSpec
     from launcher.store.fold import Run
+    from launcher.store.snapshots import Snapshot
 
 
 @dataclass(slots=True)
@@ -94,16 +96,17 @@ def record(members: Sequence[Member], sweep: str | None = None, line: CommandLin
     with suppress(OSError):  # a home that cannot be written; not every run needs a cache
         open_cache()
     recorded: dict[Path, list[NewMember]] = {}
-    sources: dict[tuple[str, str], Any] = {}
+    sources: dict[tuple[str, str, tuple[str, ...]], Any] = {}
     free: dict[tuple[str, str], list[RunFolder]] = {}
     for member in members:
         spec, store = member.request.spec, StoreFolder(member.request.store)
-        place = (str(store.root), str(spec.source))
+        place = (str(store.root), str(spec.source), spec.links)
         if place not in sources:
             git = GitQuestion(spec.source)  # answers while the tree is walked
-            sources[place] = snapshot(spec.source, store, spec.snapshot_limit_mib), git.answer()
-            for note in sources[place][0].notes:
-                print(f"launcher: {note}", file=sys.stderr)  # noqa: T201
+            limit = spec.snapshot_limit_mib
+            sources[place] = snapshot(spec.source, store, limit, spec.links), git.answer()
+            for note in _notes(sources[place][0], spec):
+                print(f"launcher: source: {note}", file=sys.stderr)  # noqa: T201
         name = (str(store.root), spec.name)
         if name not in free:
             count = sum((str(other.request.store), other.request.spec.name) == name for other in members)
@@ -129,3 +132,17 @@ def record(members: Sequence[Member], sweep: str | None = None, line: CommandLin
         parallel = getattr(members[0].request.spec.compute, "max_parallel", None)
         for root, own in recorded.items():
             create_sweep(StoreFolder(root).sweep(sweep), own, words, parallel)
+
+
+def _notes(tree: Snapshot, spec: RunSpec) -> Iterator[str]:
+    """Yield what the person who launches should know of the snapshot."""
+    if tree.restored:
+        changes = describe(list(tree.restored))
+        yield f"an earlier run changed its frozen source, which is restored: {changes}"
+    if tree.left_out:
+        key = "links" if spec.app is None else "hydra.launcher.links"
+        names = [name.rstrip("/") for name in tree.left_out]
+        yield (
+            f"ignore rules leave out {', '.join(tree.left_out)}. "
+            f"{key}=[{','.join(names)}] links what the script needs into its working folder"
+        )

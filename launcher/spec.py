@@ -281,6 +281,8 @@ class RunSpec:
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     description: str = ""
     work: str = "link"
+    links: tuple[str, ...] = ()
+    """Paths in the source that are not frozen: the working folder has links to the source's own."""
     objective: str | None = None
     snapshot_limit_mib: float = 300.0
     app: Mapping[str, Any] | None = None

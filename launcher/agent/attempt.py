@@ -93,9 +93,8 @@ class Attempt:
         try:
             os.makedirs(self._folder, exist_ok=True)
             self._state.enter("Preparing" if self._preparation.needed else "Starting")
-            work = workdir.make(
-                self._run, self.number, self._spec["work"], app=self._spec.get("app") is not None
-            )
+            mode = "copy" if self._commands.project_links else self._spec["work"]
+            work = workdir.make(self._run, self.number, mode, app=self._spec.get("app") is not None)
             links.make(work, self._commands.links())
             if self._spec.get("cwd"):
                 start_folder.open_folder(work, self._spec["cwd"])

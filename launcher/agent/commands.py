@@ -80,6 +80,10 @@ class Commands:
         self._environment: dict[str, Any] = {}
         self.stage: dict[str, Any] | None = None
         """What a node's agent needs to bring the environment to its own disk, where that is wanted."""
+        self.project_links: dict[str, str] = {
+            path: os.path.realpath(os.path.join(spec["source"], path)) for path in spec.get("links") or ()
+        }
+        """Paths in the work folder that lead to the source itself, and where it is."""
         self._data: dict[str, str] = submit.get("data") or {}
         self._gpus = gpus or [[] for _ in range(self.plan["nodes"])]
         self._shim = os.path.join(run, "attempts", str(attempt))
@@ -130,7 +134,8 @@ class Commands:
         """Return what a node is told of its container, None where there is none."""
         name = self._spec["id"]
         environment = {} if self._environment.get("image") else self._environment
-        found = container.wanted(self._container, self._run, name, environment, [*self._data.values()])
+        data, links = [*self._data.values()], [*self.project_links.values()]
+        found = container.wanted(self._container, self._run, name, environment, data, links)
         if found is None:
             return None
         found["gpus"] = self._devices.get(node, [])
@@ -139,10 +144,11 @@ class Commands:
         return found
 
     def links(self) -> dict[str, str]:
-        """Return the links to inputs in the work folder, by their relative paths."""
+        """Return the links in the work folder, to inputs and to the project, by their relative paths."""
         data: dict[str, dict[str, dict[str, str]]] = self._spec.get("data") or {}
         inputs = data.get("inputs") or {}
-        return {about["at"]: self._data[name] for name, about in inputs.items() if about.get("at")}
+        placed = {about["at"]: self._data[name] for name, about in inputs.items() if about.get("at")}
+        return {**self.project_links, **placed}
 
     def paths(self) -> list[str]:
         """Return what every node has to see before anything is started."""
@@ -150,7 +156,8 @@ class Commands:
         places = [] if elsewhere else [self._environment.get(name) for name in ("prefix", "python")]
         own = [source for source, _, _ in container.own_mounts(self._container)]
         stdin = [path for path in [self._spec.get("stdin")] if path and os.path.isabs(path)]
-        return [self._run, *(place for place in places if place), *self._data.values(), *own, *stdin]
+        linked = self.project_links.values()
+        return [self._run, *(place for place in places if place), *self._data.values(), *linked, *own, *stdin]
 
     def wanted_ports(self, node: int) -> list[str]:
         """Return the names of the ports that must be free on a node."""

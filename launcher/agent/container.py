@@ -42,8 +42,13 @@ def engine_part(container: dict[str, Any], spec: dict[str, Any], mark: str, node
     }
 
 
-def wanted(
-    container: dict[str, Any], run: str, name: str, environment: dict[str, Any], data: list[str]
+def wanted(  # noqa: PLR0913, PLR0917  # what is mounted comes from all over a run
+    container: dict[str, Any],
+    run: str,
+    name: str,
+    environment: dict[str, Any],
+    data: list[str],
+    links: list[str],
 ) -> dict[str, Any] | None:
     """Return what the first node's agent says to all of the containers of a run; None where there are none.
 
@@ -53,6 +58,7 @@ def wanted(
         name: of the run.
         environment: that is brought into the container; empty: what the image has.
         data: paths of the inputs.
+        links: paths of the source itself that the script may write to.
     """
     if not container.get("image"):
         return None
@@ -63,6 +69,7 @@ def wanted(
     prefix = environment.get("prefix") or ""
     mounts = [*own_mounts(container), [run, run, False]]
     mounts += [[path, path, True] for path in (source, agent, prefix, *data) if path]
+    mounts += [[path, path, False] for path in links]
     python = environment.get("python") or ""
     return {"container": container, "run": name, "mounts": mounts, "gpus": [], "agent": agent,
             "python": python, "prefix": prefix}  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import causes, process_logs, record
+from . import causes, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

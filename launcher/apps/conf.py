@@ -25,6 +25,7 @@ class LocalConf:
     secrets: list[str] | None = None
     tags: dict[str, str] | None = None
     source: str | None = None
+    links: list[str] | None = None
     snapshot_limit_mib: float | None = None
     store: str | None = None
     wait: bool | None = None

@@ -45,7 +45,8 @@ class Job:
     def start(self) -> None:
         """Come to the task function: as the script or module that was started, or by import."""
         name: str = self.data["entry"]["name"]
-        source = self._folder.source
+        # Not the snapshot: what an app finds beside its own files is of this run alone, or linked there.
+        source = self._folder.root / "work" / os.environ["LAUNCHER_ATTEMPT"]
         sys.path[:0] = [str(source / path) for path in self.data["entry"]["paths"]]
         if Path(self.data["cwd"]).is_dir():  # where Hydra leaves its jobs, unless hydra.job.chdir
             os.chdir(self.data["cwd"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -45,7 +47,7 @@ IGNORED: Final = {
 }
 """Names of hydra-submitit-launcher that mean nothing here, and why."""
 
-RUN: Final = ("name", "retries", "env", "tags", "snapshot_limit_mib")
+RUN: Final = ("name", "retries", "env", "tags", "links", "snapshot_limit_mib")
 """Options that are fields of a run's spec."""
 
 
@@ -121,7 +123,7 @@ def problems(found: Sequence[Problem | str]) -> list[Problem | str]:
         if isinstance(problem, str):
             return problem
         name = problem.key.removeprefix("compute.")
-        ours = name != problem.key or name.split(".")[0] in known
+        ours = name != problem.key or re.split(r"[.\[]", name)[0] in known
         return problem._replace(key=f"hydra.launcher.{name}") if ours else problem
 
     return [renamed(problem) for problem in found]
@@ -157,7 +159,10 @@ def distribution(options: Mapping[str, Any]) -> Any:
 
 def run_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a spec that are options as they stand."""
-    return {key: options[key] for key in RUN if key in options}
+    found = {key: options[key] for key in RUN if key in options}
+    if "links" in found:
+        found["links"] = tuple(os.path.normpath(link) for link in found["links"])
+    return found
 
 
 def store_of(options: Mapping[str, Any], cwd: Path) -> str | None:

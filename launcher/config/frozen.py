@@ -42,6 +42,7 @@ def thaw(frozen: Mapping[str, Any]) -> RunSpec:
         **{key: frozen[key] for key in same},
         cwd=frozen.get("cwd"),
         stdin=frozen.get("stdin"),
+        links=tuple(frozen.get("links", ())),
         app=frozen.get("app"),
         **options,
     )

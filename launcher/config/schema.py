@@ -56,6 +56,7 @@ class Launch:
     time_limit_min: float | None
     retries: int
     work: str
+    links: list[str]
     wait: bool
     dry_run: bool
     objective: str | None

@@ -25,12 +25,16 @@ from launcher.store.ownership import PRIVATE, check_store
 from launcher.store.tree import Tree, scan, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 MIB = 1 << 20
 CHUNK = MIB
 STALE_S = 86_400
 """Age at which a draft whose maker cannot be seen from here counts as left behind."""
+TOOLS = frozenset(
+    f"{name}/" for name in ("outputs", "logs", "multirun", "build", "dist", "node_modules", "wandb", "mlruns")
+)
+"""Folders that tools make, and that no note has to name."""
 SHOWN = 20
 """Problems that are told one by one."""
 
@@ -43,12 +47,16 @@ class Snapshot:
     files: int
     bytes: int
     path: Path
-    notes: tuple[str, ...] = ()
-    """What the person who launches should know of it."""
+    restored: tuple[str, ...] = ()
+    """What an earlier run had changed in it."""
+    left_out: tuple[str, ...] = ()
+    """Folders at the top of the source that ignore rules leave out, and that a script may need."""
 
 
-def snapshot(source: Path, store: StoreFolder, limit_mib: float) -> Snapshot:
+def snapshot(source: Path, store: StoreFolder, limit_mib: float, links: Collection[str] = ()) -> Snapshot:
     """Return the snapshot of a source, made if the store does not have it.
+
+    `links` are paths in the source that are not part of it.
 
     Raises:
         ConfigError: the tree is too big or holds what cannot be kept; nothing was written.
@@ -59,7 +67,8 @@ def snapshot(source: Path, store: StoreFolder, limit_mib: float) -> Snapshot:
     memory = statcache.load(source)
     hashed_ns = time.time_ns()
     places = (store.root, cache_root())
-    tree = scan(source, memory.tree, {place for path in places for place in _spellings(path)})
+    excluded = {place for path in places for place in _spellings(path)}
+    tree = scan(source, memory.tree, {*excluded, *(f"{source}/{link}" for link in links)})
     problems = [*tree.problems, *check_links(source, tree), *_check_size(tree, limit_mib)]
     problems += _unreadable(source, tree) if problems else _hash(source, tree)
     if problems:
@@ -78,8 +87,14 @@ def snapshot(source: Path, store: StoreFolder, limit_mib: float) -> Snapshot:
     if new != memory:
         statcache.save(source, new, hashed_ns)
     size = sum(sign[0] for sign in tree.files.values())
-    path = store.snapshots / digest
-    return Snapshot(digest=digest, files=len(tree.files), bytes=size, path=path, notes=tuple(_notes(changes)))
+    return Snapshot(
+        digest=digest,
+        files=len(tree.files),
+        bytes=size,
+        path=store.snapshots / digest,
+        restored=tuple(changes),
+        left_out=tuple(sorted(name for name in tree.folders[""][1] if _may_be_needed(source, name))),
+    )
 
 
 def check_unchanged(path: Path) -> None:
@@ -128,10 +143,10 @@ def _changes(path: Path) -> list[str]:
     return integrity.find_changes(str(path)) if alarm else []
 
 
-def _notes(changes: list[str]) -> Iterator[str]:
-    if changes:
-        what = integrity.describe(changes)
-        yield f"source: an earlier run changed its frozen source, which is restored: {what}"
+def _may_be_needed(source: Path, name: str) -> bool:
+    """Return whether a job may need an ignored entry: a folder that no tool makes for itself."""
+    made_by_tools = name.startswith(".") or name.endswith(".egg-info/") or name in TOOLS
+    return name.endswith("/") and not made_by_tools and not (source / name / "pyvenv.cfg").exists()
 
 
 class _Draft:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 NEVER = frozenset({".git", "__pycache__"})
 """Names that belong to no snapshot, whatever ignore files say."""
+
+HYDRA = frozenset({".hydra", "multirun.yaml"})
+"""What a folder has that Hydra made for a job or a sweep; results of runs are no source of the next."""
 
 SPECIAL = {
     stat.S_IFSOCK: "a socket",
@@ -56,14 +60,17 @@ def scan(source: Path, known: Tree, excluded: Collection[str] = ()) -> Tree:
     tree = Tree()
     ignore_name, first = first_chain(source)
     skip = frozenset(excluded)
+    hydra: list[str] = []
     todo: list[tuple[str, str, Chain | None]] = [(str(source), "", first)]
     while todo:
         place, prefix, above = todo.pop()
         try:
-            with os.scandir(place) as listing:
-                entries = [entry for entry in listing if entry.name not in NEVER and entry.path not in skip]
+            entries = _listing(place, skip)
         except OSError as error:
             tree.problems.append(unreadable(prefix or ".", error))
+            continue
+        if prefix and any(entry.name in HYDRA for entry in entries):
+            hydra.append(prefix)
             continue
         chain = above
         if any(entry.name == ignore_name for entry in entries):
@@ -84,7 +91,28 @@ def scan(source: Path, known: Tree, excluded: Collection[str] = ()) -> Tree:
                 pass  # removed since the listing
             except OSError as error:
                 tree.problems.append(unreadable(path, error))
+    _prune(tree, hydra)
     return tree
+
+
+def _listing(place: str, skip: frozenset[str]) -> list[os.DirEntry[str]]:
+    with os.scandir(place) as listing:
+        return [entry for entry in listing if entry.name not in NEVER and entry.path not in skip]
+
+
+def _prune(tree: Tree, left_out: list[str]) -> None:
+    """Remove the folders above what was left out that hold nothing else."""
+    if not left_out:
+        return
+    entries = [*tree.files, *tree.links, *tree.folders]
+    held = Counter(path.rstrip("/").rpartition("/")[0] for path in entries if path)
+    above = [prefix.rstrip("/").rpartition("/")[0] for prefix in left_out]
+    while above:
+        folder = above.pop()
+        if folder and not held[folder] and tree.folders.pop(f"{folder}/", None) is not None:
+            outer = folder.rpartition("/")[0]
+            held[outer] -= 1
+            above.append(outer)
 
 
 def _ignored(

@@ -98,6 +98,36 @@ def test_who_sets_the_modes_first_is_found_out(lab: Lab, tmp_path: Path) -> None
     assert "changed its frozen source, which is restored: conf.py (changed), sub/new.py (new)" in again.stderr
 
 
+@pytest.mark.parametrize("user", ["root", pytest.param("another", marks=needs_root)])
+def test_links_show_what_is_not_frozen(lab: Lab, tmp_path: Path, user: str) -> None:
+    (lab.source / "data").mkdir()
+    (lab.source / "data" / "images").touch()
+    (lab.source / ".gitignore").write_text("data\n")
+    lab.script(
+        "from pathlib import Path\n"
+        "data = Path(__file__).resolve().parent / 'data'\n"
+        "print(sorted(path.name for path in data.iterdir()) if data.exists() else 'none')\n"
+        "if data.exists(): (data / 'written').touch()\n"
+    )
+
+    def launch(*words: str) -> subprocess.CompletedProcess[str]:
+        return as_user(lab, tmp_path, *lab.line(*words)) if user == "another" else lab.launch(*words)
+
+    done = launch()
+    assert done.stdout == "none\n", done.stderr
+    assert "source: ignore rules leave out data/. links=[data] links what" in done.stderr
+    done = launch("links=[data]")
+    assert done.stdout == "['images']\n", done.stderr
+    assert "ignore rules" not in done.stderr
+    assert (lab.source / "data" / "written").exists()
+    rerun = [*lab.line()[:3], "runs", "rerun", "mnist/2"]
+    again = as_user(lab, tmp_path, *rerun) if user == "another" else lab.command(*rerun[3:])
+    assert again.stdout == "['images', 'written']\n", again.stderr
+    wrong = launch("links=[dat]")
+    assert wrong.returncode == 2
+    assert "links[0]: got 'dat'; expected a folder or file that exists" in wrong.stderr
+
+
 def test_an_attempt_does_not_start_from_a_changed_source(lab: Lab) -> None:
     """Whoever changed it: here this test, between two launches."""
     lab.script("import conf; print('V', conf.V)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -122,7 +121,43 @@ def test_the_next_sweep_of_a_folder_leads_to_the_next_runs(app: App) -> None:
     for number in (1, 2):
         assert app.sweep().returncode == 0
         assert (app.folder / "swept/0").resolve() == app.run(number).folder.outputs.resolve()
-    assert os.listdir(app.run(2).folder.source / "swept") == ["multirun.yaml"]  # no link into the store
+    assert not (app.run(2).folder.source / "swept").exists()  # results are no source of the next sweep
+    assert app.run(1).folder.source.resolve() == app.run(2).folder.source.resolve()
+
+
+BESIDE = """\
+import pathlib, hydra
+HERE = pathlib.Path(__file__)
+
+@hydra.main(version_base=None, config_path=None)
+def main(config):
+    for place in (HERE.parent, HERE.resolve().parent):
+        (place / "data").mkdir(exist_ok=True)
+        (place / "data" / config.name).write_text("w")
+        print(sorted(path.name for path in (place / "data").iterdir()))
+
+main()
+"""
+
+
+def test_paths_beside_the_apps_own_file(app: App) -> None:
+    """What ignore rules leave out is named; `links` puts the project's own folder there."""
+    (app.folder / "train.py").write_text(BESIDE)
+    (app.folder / "data").mkdir()
+    (app.folder / "data" / "images").touch()
+    (app.folder / ".gitignore").write_text("data\n")
+    done = app.sweep("+name=a")
+    assert "source: ignore rules leave out data/. hydra.launcher.links=[data] links" in done.stderr
+    assert not (app.run(1).folder.source / "data").exists()
+    assert (app.run(1).folder.root / "work" / "0" / "data" / "a").exists()  # of this run alone
+    done = app.sweep("+name=b", "hydra.launcher.links=[data]")
+    assert done.returncode == 0, done.stderr + app.log(2)
+    assert "ignore rules" not in done.stderr
+    assert app.log(2) == "['b', 'images']\n['b', 'images']\n"
+    assert (app.folder / "data" / "b").exists()
+    wrong = app.sweep("+name=c", "hydra.launcher.links=[dat]")
+    assert wrong.returncode != 0
+    assert "hydra.launcher.links[0]: got 'dat'; expected a folder or file that exists" in wrong.stderr
 
 
 def test_nobody_needs_to_wait(app: App) -> None:

@@ -52,6 +52,19 @@ def test_nothing_is_wrong(spec: RunSpec) -> None:
     assert found(spec, script=None, command=("true",), env={"_X1": "a b"}, name="0.a-b_c") == []
 
 
+def test_links_are_paths_of_the_source(spec: RunSpec) -> None:
+    (spec.source / "data").mkdir()
+    assert found(spec, links=("data", "folder", "train.py")) == []
+    outside = "a path in the source folder, relative to it"
+    for link in ("/data", "..", "../x", ".", ".git", "a\0b"):
+        assert found(spec, links=(link,)) == [f"links[0]: got {link!r}; expected {outside}"]
+    assert "every run has its own logs" in found(spec, links=("logs/x",))[0]
+    assert "none inside another" in found(spec, links=("folder", "folder/x"))[0]
+    [problem] = found(spec, links=("dat",))
+    assert "links[0]: got 'dat'; expected a folder or file that exists in" in problem
+    assert "Did you mean data?" in problem
+
+
 NAMES = ["", "..", ".a", "-a", "a/b", "a b", "a" * 101, "ä", "a\n", "../x"]
 
 

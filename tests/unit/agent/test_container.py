@@ -80,7 +80,7 @@ def test_own_mounts_win_and_none_is_there_twice(tmp_path: Path) -> None:
     run.mkdir(parents=True)
     (run / "source").symlink_to("../../snapshots/d")
     options = {**OPTIONS, "mounts": ["/mine:/data", "/scratch:/scratch:ro"]}
-    told = container.wanted(options, str(run), "mnist/1", {"prefix": "/env"}, ["/data"])
+    told = container.wanted(options, str(run), "mnist/1", {"prefix": "/env"}, ["/data"], ["/project/data"])
     assert told is not None
     snapshot = str(tmp_path / "snapshots" / "d")
     assert container.distinct(told["mounts"]) == [
@@ -90,8 +90,9 @@ def test_own_mounts_win_and_none_is_there_twice(tmp_path: Path) -> None:
         [snapshot, snapshot, True],
         [told["agent"], told["agent"], True],
         ["/env", "/env", True],
+        ["/project/data", "/project/data", False],
     ]
-    assert container.wanted({**options, "image": None}, str(run), "mnist/1", {}, []) is None
+    assert container.wanted({**options, "image": None}, str(run), "mnist/1", {}, [], []) is None
 
 
 def test_an_environment_brings_its_interpreter(tmp_path: Path) -> None:

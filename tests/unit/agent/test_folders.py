@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.agent import process_logs, record, workdir
+from launcher.agent import links, process_logs, record, workdir
 from launcher.agent.manifest import write_manifest
 
 ODD = ["plain.py", "sp ace", "-dash", "new\nline", "ä", os.fsdecode(b"\xff\xfe"), ".hidden", "'\"$`"]
@@ -226,6 +226,23 @@ def test_the_manifest_does_not_follow_a_link_out_of_the_run(tmp_path: Path) -> N
     write_manifest(str(root), 60)
     files = (record.read(str(root / "manifest.json")) or {})["files"]
     assert files.keys() == {"outputs", "logs/x"}
+
+
+def test_links_lead_to_the_projects_own_folders(run: Path, tmp_path: Path) -> None:
+    """Also beside a script's own file, by its true path."""
+    data = tmp_path / "project" / "data"
+    data.mkdir(parents=True)
+    paths = {"data": str(data), "package/cache/deep": str(data)}
+    work = Path(workdir.make(str(run), 0, "copy"))
+    links.make(str(work), paths)
+    (work / "plain.py").resolve().with_name("data").joinpath("written").write_text("w")
+    assert (data / "written").read_text() == "w"
+    assert (work / "package" / "module.py").resolve().parent.joinpath("cache/deep/written").exists()
+    assert not (run / "source" / "data").exists()
+    links.remove(str(work), paths)
+    workdir.tidy(str(work))
+    assert (data / "written").exists()
+    assert not (work / "data").exists()
 
 
 def test_the_manifest_lists_what_a_run_left(tmp_path: Path) -> None:

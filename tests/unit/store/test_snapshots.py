@@ -342,8 +342,8 @@ def test_a_changed_snapshot_is_restored_by_the_next_launch_of_the_same_source(
     assert again.digest == first.digest
     assert (again.path / "train.py").read_text() == "print(1)\n"
     assert not (again.path / "sub" / "new.py").exists()
-    assert "sub/new.py (new), train.py (changed)" in again.notes[0]
-    assert take(source, store).notes == ()
+    assert again.restored == ("sub/new.py (new)", "train.py (changed)")
+    assert take(source, store).restored == ()
     assert sorted(path.name for path in store.snapshots.iterdir()) == [
         first.digest,
         f"{first.digest}.json",
@@ -374,7 +374,7 @@ def test_a_change_through_a_hard_link_is_found_in_every_snapshot(source: Path, s
     (source / "other.py").unlink()
     restored = take(source, store)
     assert restored.digest == first.digest
-    assert "train.py (changed)" in restored.notes[0]
+    assert restored.restored == ("train.py (changed)",)
     assert (restored.path / "train.py").read_text() == "print(1)\n"
 
 
@@ -388,3 +388,48 @@ def test_a_changed_snapshot_is_refused_with_the_names_of_what_changed(
         StoreError, match=r"was changed after it was frozen: train\.py \(changed\)\. A launch of"
     ):
         check_unchanged(taken.path)
+
+
+def test_paths_that_are_linked_are_not_frozen(source: Path, store: StoreFolder) -> None:
+    (source / "data").mkdir()
+    (source / "data" / "big").write_text("x" * 100)
+    (source / "sub" / "own").write_text("x")
+    taken = snapshot(source, store, 300, ("data", "sub/own"))
+    assert sorted(str(path.relative_to(taken.path)) for path in taken.path.rglob("*")) == [
+        "sub",
+        "sub/empty",
+        "sub/run.sh",
+        "train.py",
+    ]
+    assert take(source, store).files == 4
+
+
+def test_ignored_folders_that_a_script_may_need_are_named(source: Path, store: StoreFolder) -> None:
+    names = ["data", "checkpoints", ".venv", "env", "build", "outputs", "x.egg-info", "__pycache__", "kept"]
+    for name in names:
+        (source / name).mkdir()
+        (source / name / "file").touch()
+    (source / "env" / "pyvenv.cfg").touch()
+    (source / "notes.txt").touch()
+    (source / ".gitignore").write_text("".join(f"{name}\n" for name in [*names[:-1], "notes.txt"]))
+    assert take(source, store).left_out == ("checkpoints/", "data/")
+    assert snapshot(source, store, 300, ("data", "checkpoints")).left_out == ()
+
+
+def test_what_hydra_wrote_is_not_frozen(source: Path, store: StoreFolder) -> None:
+    before = take(source, store).digest
+    for mark in (
+        "outputs/2026-01-02/03-04-05/.hydra/config.yaml",
+        "multirun/2026-01-02/03-04-05/multirun.yaml",
+    ):
+        path = source / mark
+        path.parent.mkdir(parents=True)
+        path.write_text("x: 1")
+    (source / "multirun" / "2026-01-02" / "03-04-05" / "0").mkdir()
+    (source / "multirun" / "2026-01-02" / "03-04-05" / "0" / "train.log").touch()
+    assert take(source, store).digest == before
+    (source / "outputs" / "mine.txt").touch()
+    taken = take(source, store)
+    assert sorted(str(path.relative_to(taken.path)) for path in taken.path.glob("*s/**/*")) == [
+        "outputs/mine.txt"
+    ]
