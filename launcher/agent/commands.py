@@ -80,9 +80,8 @@ class Commands:
         self._environment: dict[str, Any] = {}
         self.stage: dict[str, Any] | None = None
         """What a node's agent needs to bring the environment to its own disk, where that is wanted."""
-        self.project_links: dict[str, str] = {
-            path: os.path.realpath(os.path.join(spec["source"], path)) for path in spec.get("links") or ()
-        }
+        linked: list[str] = spec.get("links") or []
+        self.project_links = {path: os.path.realpath(os.path.join(spec["source"], path)) for path in linked}
         """Paths in the work folder that lead to the source itself, and where it is."""
         self._data: dict[str, str] = submit.get("data") or {}
         self._gpus = gpus or [[] for _ in range(self.plan["nodes"])]
