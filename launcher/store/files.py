@@ -95,7 +95,8 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _walk(root: Path, part: str) -> Iterator[RunFile]:
-    if (root / part).is_symlink():
+    # While an attempt runs, `outputs` leads into its working folder.
+    if (root / part).is_symlink() and not (root / part).resolve().is_relative_to(root.resolve()):
         top = _file(root, part)
         if top is not None:
             yield top
