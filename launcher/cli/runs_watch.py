@@ -80,10 +80,8 @@ def logs_command(store: StoreFolder, options: argparse.Namespace) -> int:
 
 
 def _has_lines(log: Log) -> bool:
-    try:
-        return log.path.stat().st_size > 0
-    except OSError:
-        return False
+    found = next((path for path in log.paths if path.exists()), None)
+    return found is not None and found.stat().st_size > 0
 
 
 def _follow(folder: RunFolder, number: int) -> Callable[[], bool]:
