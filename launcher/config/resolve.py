@@ -229,7 +229,8 @@ def _write_number(dumper: Any, number: NumberText) -> yaml.ScalarNode:
     return dumper.represent_scalar(dumper.resolve(yaml.ScalarNode, str(number), (True, False)), str(number))
 
 
-_Dumper.add_representer(NumberText, _write_number)
+for _dumper in _DUMPERS:
+    _dumper.add_representer(NumberText, _write_number)
 
 
 def _text(composed: Composed, values: dict[str, Any]) -> str:

@@ -154,7 +154,7 @@ def test_without_an_engine(
     ("words", "code"),
     [
         (["compute", "check", "compute=docker"], 1),
-        (["compute", "clean"], 2),
+        (["compute", "clean"], 1),
         (["env", "list"], 0),
         (["env", "prune", "--all"], 0),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from launcher.errors import NotFoundError, StoreError
+from launcher.errors import LauncherError, NotFoundError, StoreError
 from launcher.paths import RunFolder, StoreFolder
 from launcher.plan import Plan
 from launcher.spec import RunSpec, State
@@ -245,7 +245,7 @@ def test_a_store_that_fills_up_is_told(store: StoreFolder) -> None:
     with pytest.raises(StoreError, match="cannot be written"):
         create_run(store, spec(store.root), plan, config="", snapshot=snapshot, folder=folder)
     folder.cancel.mkdir()
-    with pytest.raises(StoreError, match="the request cannot be written"):
+    with pytest.raises(LauncherError, match="the request cannot be written"):
         request_cancel(RunFolder(folder.root / "gone"))
 
 
