@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MINIMUM = 2
+"""Characters of a word above which it may be the beginning of what was meant."""
+
 
 class Problem(NamedTuple):
     """One thing that is wrong in a configuration, told so that it can be mended."""
@@ -33,12 +36,15 @@ class Problem(NamedTuple):
         return f"{text}. {self.hint}" if self.hint else text
 
 
-def nearest(word: str, choices: Sequence[str]) -> str:
-    """Return a hint that names the choice closest to `word`, or nothing."""
+def nearest(word: str, choices: Sequence[str], cutoff: float = 0.6) -> str:
+    """Return a hint that names the choice closest to `word`, upper and lower case alike, or nothing."""
     from difflib import get_close_matches  # noqa: PLC0415  # only for what went wrong
 
-    found = get_close_matches(word, choices, n=1, cutoff=0.6)
-    return f"Did you mean {found[0]}?" if found else ""
+    by_lower = {choice.lower(): choice for choice in reversed(choices)}
+    found = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=cutoff)
+    if not found and len(word) > MINIMUM:
+        found = [lower for lower in by_lower if lower.startswith(word.lower())][:1]
+    return f"Did you mean {by_lower[found[0]]}?" if found else ""
 
 
 class LauncherError(Exception):

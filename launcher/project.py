@@ -10,6 +10,7 @@ from launcher.errors import ConfigError, Problem, nearest
 
 KEYS = ("conf", "store")
 """What `[tool.launcher]` may hold."""
+LINE_END = b"\n"
 
 
 class Project(NamedTuple):
@@ -66,10 +67,15 @@ def _table(file: Path) -> dict[str, object] | None:
     import tomllib  # noqa: PLC0415  # 5 ms that most calls do not need
 
     try:
-        data = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{file}: this is not TOML: {error}"]) from error
-    table: object = data.get("tool", {}).get("launcher")
+        data = tomllib.loads(text.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        place, byte = f"{file}:{text[: error.start].count(LINE_END) + 1}", f"byte 0x{text[error.start]:02x}"
+        raise ConfigError([Problem(place, byte, "text in UTF-8", "Save the file as UTF-8")]) from error
+    except tomllib.TOMLDecodeError as error:
+        hint = 'Texts stand in quotes: conf = "conf"'
+        raise ConfigError([f"{file}: this is not TOML: {error}. {hint}"]) from error
+    tool = data.get("tool")
+    table = cast("dict[str, object]", tool).get("launcher") if isinstance(tool, dict) else None
     if table is None:
         return None
     if not isinstance(table, dict):

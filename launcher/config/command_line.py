@@ -89,7 +89,7 @@ def _pairs(words: Sequence[str], problems: list[str]) -> Iterator[tuple[str | No
             continue
         flag, equal, value = word.partition("=")
         if flag not in known:
-            problems.append(f"{word}: this flag is unknown. {nearest(flag, known)}".rstrip())
+            problems.append(f"{word}: this flag is unknown. {_unknown_flag(flag, value, known)}")
         elif flag not in valued:
             yield flag, ""
         elif equal:
@@ -100,3 +100,14 @@ def _pairs(words: Sequence[str], problems: list[str]) -> Iterator[tuple[str | No
                 problems.append(f"{flag}: a value must follow")
             else:
                 yield flag, following
+
+
+def _unknown_flag(flag: str, value: str, known: Sequence[str]) -> str:
+    """Return what to write in place of a flag that is none: a launch takes words with `=`."""
+    from launcher.config.schema import Launch  # noqa: PLC0415  # only for what went wrong
+
+    name = flag.lstrip("-")
+    key = name.replace("-", "_")
+    if key.partition(".")[0] in Launch.__dataclass_fields__:
+        return f"Write {key}={value or '…'}"
+    return nearest(flag, known, 0.75) or f"An argument of the script is args.{name}={value or '…'}"

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 
-class _Repository(CachingConfigRepository):
+class Repository(CachingConfigRepository):
     """Hydra's cache of what was read, which copies all schemas, without that copy: nothing writes to them."""
 
     def __init__(self, delegate: IConfigRepository) -> None:
@@ -110,7 +110,7 @@ class Composer:
         """Return what the choices of groups make, and the overrides of values that remain."""
         if any(override.is_hydra_override() for override in overrides):
             raise NeedsHydraError
-        repository = _Repository(self.loader.repository)
+        repository = Repository(self.loader.repository)
         self.loader._process_config_searchpath(self.primary, list(overrides), repository)
         try:
             defaults = create_defaults_list(
@@ -121,10 +121,10 @@ class Composer:
                 skip_missing=False,
             )
         except HydraException as error:
-            if _asks_for_hydra(repository):  # its groups were not there to be overridden
+            if asks_for_hydra(repository):  # its groups were not there to be overridden
                 raise NeedsHydraError from error
             raise
-        if _asks_for_hydra(repository):
+        if asks_for_hydra(repository):
             raise NeedsHydraError
         config = self.loader._compose_config_from_defaults_list(defaults.defaults, repository)
         OmegaConf.set_struct(config, value=True)
@@ -158,9 +158,17 @@ class Composer:
         """Return whether an override chooses of a group; a mapping for a group is a value."""
         return self.loader.is_choice(override)
 
+    def is_group(self, key: str) -> bool:
+        """Return whether a key is a group whose choices are files."""
+        return self.loader.repository.group_exists(key)
+
     def options(self, group: str) -> list[str]:
         """Return the names of a group's choices."""
         return self.loader.repository.get_group_options(group)
+
+    def whole_options(self, group: str) -> list[str]:
+        """Return the names of a group's choices, Hydra's own groups included."""
+        return ConfigLoaderImpl(self.search_path(whole=True)).repository.get_group_options(group)
 
     def compose_whole(self, overrides: Sequence[Override], number: int | None = None) -> Composed:
         """Compose with Hydra's own tree, for `hydra.…` overrides and `${hydra:…}`.
@@ -183,7 +191,7 @@ class Composer:
         return Composed(config, cast("dict[str, str | None]", choices))
 
 
-def _asks_for_hydra(repository: CachingConfigRepository) -> bool:
+def asks_for_hydra(repository: CachingConfigRepository) -> bool:
     """Tell whether a file that was read sets something under `hydra`."""
     for loaded in repository.cache.values():
         if loaded is None:

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from launcher.config.command_line import CommandLine, parse
 from launcher.config.compose import Composed, Composer, NeedsHydraError
 from launcher.config.describe import swept
-from launcher.config.explain import ERRORS, explain, sound
+from launcher.config.explain import ERRORS, explain, independent, is_value_key, sound
 from launcher.config.overrides import quoted
 from launcher.config.resolve import resolve
 from launcher.config.sweep import Members, expand, share_cache
@@ -35,8 +35,8 @@ def load(
 ) -> LaunchRequest:
     """Return the run that a command line asks for.
 
-    `check` is asked only where something is wrong already, so that its problems show as well: of what
-    is left where some overrides are wrong in themselves.
+    `check` is called only if something is wrong already, so that its problems show as well. It sees the
+    overrides that are right, and its problems count if no wrong override can be their reason.
 
     Raises:
         ConfigError: with everything that is wrong.
@@ -48,8 +48,7 @@ def load(
     if request is not None and not problems:
         return request
     if check is not None:
-        request = request or loader.request(sound(loader.composer, overrides), [])
-        problems += check(request.spec) if request is not None else []
+        problems += loader.checks(check, overrides, request)
     raise ConfigError(problems)
 
 
@@ -103,6 +102,18 @@ class Loader:
         except ConfigError as error:
             problems += error.problems
         return None
+
+    def checks(
+        self, check: Check, overrides: Sequence[Override], request: LaunchRequest | None
+    ) -> list[Problem]:
+        """Return the problems of a run that is wrong already; `request` is None if it does not compose."""
+        usable = overrides if request is not None else sound(self.composer, overrides)
+        kept = {_key(str(override.input_line)) for override in usable or ()}
+        wrong = [key for key in map(_key, self.line.overrides) if key not in kept]
+        if usable is None or not all(map(is_value_key, wrong)):
+            return []
+        request = request or self.request(usable, [])
+        return independent(check(request.spec), wrong) if request is not None else []
 
     def compose(self, overrides: Sequence[Override]) -> Composed:
         """Return the configuration of these overrides.
@@ -168,6 +179,10 @@ class Loader:
         if problems:
             raise ConfigError(list(problems.values()))
         return requests
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0]
 
 
 def _is_sweep(override: Override, problems: list[Problem | str]) -> bool:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig
@@ -21,6 +22,7 @@ __all__ = [
     "copied",
     "element_type",
     "find",
+    "is_closed",
     "is_number",
     "is_optional",
     "object_type",
@@ -90,6 +92,11 @@ def is_optional(node: Any) -> bool:
 def element_type(node: Any) -> Any:
     """Return the type of what a mapping or list takes, or None."""
     return getattr(node._metadata, "element_type", None) if node is not None else None
+
+
+def is_closed(node: Any) -> bool:
+    """Return whether a node is a mapping of known keys only."""
+    return isinstance(node, DictConfig) and is_dataclass(node._metadata.object_type)
 
 
 def object_type(node: Any) -> Any:

@@ -13,8 +13,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from launcher.config.arguments import NumberText, argv, equals_argv
-from launcher.config.explain import keys, told
 from launcher.config.hydra_arguments import words as hydra_words
+from launcher.config.key_problems import keys, nested_texts, told
 from launcher.config.nodes import children, is_number, stored, target
 from launcher.config.schema import GROUPS, Launch
 from launcher.errors import ConfigError, Problem, nearest
@@ -42,7 +42,7 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
     try:
         # Hydra's own part is no part of a run.
         values = {str(key): _plain(config, str(key)) for key in config if key not in {"hydra", "example"}}
-        if not (values.get("script") or values.get("command")):
+        if values.get("script") is None and not values.get("command"):
             _take_example(values, _plain(config, "example"))
     except OmegaConfBaseException:
         problems += _unresolved(config)
@@ -51,6 +51,8 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
     gone = [field.name for field in fields(Launch) if field.name not in {*values, "example"}]
     problems += [Problem(f"~{key}", None, "a value: this key cannot be deleted") for key in gone]
     problems += misplaced(values)
+    problems += nested_texts(config)
+    problems += [Problem(key, "", "a folder") for key in ("source", "store") if values.get(key) == ""]
     arguments = _arguments(values, problems)
     if problems:  # no option class takes an unknown key
         raise ConfigError(problems)

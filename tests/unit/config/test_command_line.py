@@ -40,9 +40,11 @@ def test_other_peoples_plugins_are_seen(word: str, foreign: bool) -> None:
 
 def test_all_wrong_flags_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as raised:
-        parse(["--mulitrun", "--zzz", "--cfg"])
+        parse(["--mulitrun", "--zzz", "--nodes=2", "--cpus-per-process", "--cfg"])
     assert [str(problem) for problem in raised.value.problems] == [
         "--mulitrun: this flag is unknown. Did you mean --multirun?",
-        "--zzz: this flag is unknown.",
+        "--zzz: this flag is unknown. An argument of the script is args.zzz=…",
+        "--nodes=2: this flag is unknown. Write nodes=2",
+        "--cpus-per-process: this flag is unknown. Write cpus_per_process=…",
         "--cfg: a value must follow",
     ]
