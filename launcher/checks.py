@@ -1,4 +1,7 @@
-"""Everything that is wrong with a run, found before anything is written or started. Pure but for `stat`."""
+"""Everything that is wrong with a run, found before anything is written or started.
+
+Pure but for `stat` and the first bytes of the script.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, cast
 
 from launcher.errors import Problem, nearest
+from launcher.paths import LATEST
+from launcher.programs import other_program
 from launcher.secrets import named, wanted
 from launcher.spec import plain
 from launcher.store.tree import Tree, scan
@@ -30,6 +35,9 @@ BYTES: Final = frozenset({"source", "script", "command", "args", "cwd", "stdin",
 PATHS: Final = frozenset({"requirements_file", "environment_file", "python", "uri", "mounts", "image"})
 """Options that hold paths, which may have any bytes as well."""
 DATA: Final = re.compile(r"@\{data\.([^}]*)\}")
+
+RESERVED_NAMES: Final = (LATEST,)
+"""What commands take for the newest run."""
 
 NAME_WORDS: Final = "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100 of them"
 
@@ -57,6 +65,9 @@ def check(spec: RunSpec, facts: Facts) -> list[Problem]:
 def _names(spec: RunSpec) -> Iterator[Problem]:
     if not NAME.fullmatch(spec.name):
         yield Problem("name", spec.name, NAME_WORDS)
+    if spec.name in RESERVED_NAMES:
+        hint = "Commands take this word for the newest run"
+        yield Problem("name", spec.name, "another name", hint)
     for key, value in spec.tags.items():
         if not TAG.fullmatch(key):
             yield Problem(f"tags.{key}", value, "a tag named with letters, digits, '_', '.', '/' and '-'")
@@ -136,6 +147,10 @@ def _script(spec: RunSpec, script: str) -> Iterator[Problem]:
             f"a file in {spec.source}: {', '.join(scripts[:10])}" if scripts else f"a file in {spec.source}"
         )
         yield Problem("script", script, listed, nearest(script, scripts))
+    elif path.is_file():
+        found, hint = other_program(path, script)
+        if found:
+            yield Problem("script", script, f"a Python script; this is {found}", hint)
 
 
 def _surroundings(spec: RunSpec) -> Iterator[Problem]:

@@ -9,26 +9,46 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from launcher.errors import ConfigError, Problem
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+LATEST = "latest"
+"""What commands take for the newest run or sweep; no experiment has this name."""
+
+
+def expand_home(text: str | os.PathLike[str], key: str = "path") -> Path:
+    """Return a path in which `~` and `~user` are the folders that they stand for in a shell.
+
+    Raises:
+        ConfigError: there is no such user.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        name = os.fspath(text).partition("/")[0]
+        hint = f"For a folder of that name write ./{os.fspath(text)}"
+        raise ConfigError([Problem(key, os.fspath(text), f"{name} to be a user's home", hint)]) from error
 
 
 def cache_root() -> Path:
     """Return the folder of what can be made again: environments, wheels, downloads, indexes."""
     given = os.environ.get("LAUNCHER_CACHE")
     if given:
-        return Path(given).expanduser().absolute()
+        return expand_home(given, "LAUNCHER_CACHE").absolute()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().absolute() / "launcher"
+    return expand_home(base, "XDG_CACHE_HOME").absolute() / "launcher"
 
 
 def secrets_file() -> Path:
     """Return the file that secrets are taken from where the shell has no variable of their name."""
     given = os.environ.get("LAUNCHER_SECRETS")
     if given:
-        return Path(given).expanduser().absolute()
+        return expand_home(given, "LAUNCHER_SECRETS").absolute()
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser().absolute() / "launcher" / "secrets"
+    return expand_home(base, "XDG_CONFIG_HOME").absolute() / "launcher" / "secrets"
 
 
 class RunFolder(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from launcher.errors import ConfigError, Problem, nearest
+from launcher.paths import expand_home
 
 KEYS = ("conf", "store")
 """What `[tool.launcher]` may hold."""
@@ -53,7 +54,7 @@ def find_store(given: str | os.PathLike[str] | None = None, start: Path | None =
     folder = Path(start or Path.cwd()).absolute()
     chosen = given or os.environ.get("LAUNCHER_STORE")
     if chosen:
-        return Path(os.path.normpath(folder / Path(chosen).expanduser()))
+        return Path(os.path.normpath(folder / expand_home(chosen, "store" if given else "LAUNCHER_STORE")))
     return find_project(folder).store or folder / "store"
 
 
@@ -98,4 +99,7 @@ def _table(file: Path) -> dict[str, object] | None:
 
 def _path(root: Path, table: dict[str, object], key: str) -> Path | None:
     value = table.get(key)
-    return Path(os.path.normpath(root / Path(str(value)).expanduser())) if value else None
+    if not value:
+        return None
+    name = f"{root / 'pyproject.toml'}: tool.launcher.{key}"
+    return Path(os.path.normpath(root / expand_home(str(value), name)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import ConfigError, Problem
+from launcher.paths import expand_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,9 @@ def find_entry(task: Callable[..., Any], source: str | None = None) -> Entry:
     else:
         kind, name, file, decorated = "function", *_function(task, str(module))
     top = file.parent if kind == "script" else _top(file, name.partition(":")[0])
-    root = Path(source).expanduser().absolute() if source is not None else project_root(top)
+    root = (
+        expand_home(source, "hydra.launcher.source").absolute() if source is not None else project_root(top)
+    )
     if not file.is_relative_to(root):
         problem = Problem("hydra.launcher.source", str(root), f"a folder that holds {file}")
         raise ConfigError([problem])

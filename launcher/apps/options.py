@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,11 +16,13 @@ from launcher.apps.conf import LocalConf, SlurmConf
 from launcher.config.overrides import Parser
 from launcher.config.text import restore_overrides
 from launcher.errors import ConfigError, Problem, nearest
+from launcher.paths import expand_home
 from launcher.secrets import misplaced, symbol
 from launcher.spec import Resources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 NAMES: Final = {
     "timeout_min": "time_limit_min",
@@ -167,7 +168,7 @@ def run_fields(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def store_of(options: Mapping[str, Any], cwd: Path) -> str | None:
     """Return the store that was named, as an absolute path."""
-    return str(cwd / Path(options["store"]).expanduser()) if options.get("store") else None
+    return str(cwd / expand_home(options["store"], "hydra.launcher.store")) if options.get("store") else None
 
 
 def _choice(key: str, choices: Mapping[str, Any], name: str) -> Any:

@@ -21,6 +21,7 @@ TEMPLATES = Path(__file__).with_name("template")
 FILES = {
     "pyproject.toml": "pyproject.toml.txt",
     "src/.launcherignore": "launcherignore.txt",
+    "conf/config.yaml": "config.yaml.txt",
     "conf/experiment/quick.yaml": "quick.yaml.txt",
     "conf/experiment/slow.yaml": "slow.yaml.txt",
     "src/train.py": "train.py.txt",

@@ -10,7 +10,8 @@ from launcher.cli.runs_watch import POLL_S
 from launcher.compute.jobs import cancel as end_jobs
 from launcher.compute.jobs import settle
 from launcher.errors import DeleteError, LauncherError
-from launcher.store.find import LATEST, find_run, find_runs
+from launcher.paths import LATEST
+from launcher.store.find import find_run, find_runs
 from launcher.store.index import summarize
 from launcher.store.runs import delete, read_run
 

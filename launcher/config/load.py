@@ -15,6 +15,7 @@ from launcher.config.overrides import quoted
 from launcher.config.resolve import resolve
 from launcher.config.sweep import Members, expand, share_cache
 from launcher.errors import ConfigError, Problem
+from launcher.paths import expand_home
 from launcher.project import Project, find_project
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def conf_folder(line: CommandLine, project: Project, cwd: Path) -> Path | None:
     if line.conf is None:
         given, folder = "[tool.launcher] conf", project.conf
     else:
-        given, folder = "--config-dir", cwd / Path(line.conf).expanduser()
+        given, folder = "--config-dir", cwd / expand_home(line.conf, "--config-dir")
     if folder is not None and not folder.is_dir():
         raise ConfigError([Problem(given, str(folder), "an existing folder")])
     return folder

@@ -40,8 +40,9 @@ class Parser:
         """Return the overrides; every word that is none is added to `problems`."""
         overrides: list[Override] = []
         for word in words:
-            better = word if self.readable(word) else quoted_items(word)
-            if self.readable(better):
+            spellings = (word, quoted_items(word), quoted_homes(word), quoted_items(quoted_homes(word)))
+            better = next((each for each in spellings if self.readable(each)), None)
+            if better is not None:
                 overrides.append(self.parse_one(better))
             else:
                 problems.append(unreadable(word, quoted, self.readable))
@@ -172,6 +173,14 @@ def _quoted_item(item: str) -> str:
     if item[:1] in {"'", '"'} and item.endswith(item[0]):
         return item
     return _quoted_list(item) if item.startswith("[") and item.endswith("]") else quoted(item)
+
+
+HOME = re.compile(r"(?<=[=,\[(])~[^\s,\[\](){}:=\"'\\\\]*")
+
+
+def quoted_homes(word: str) -> str:
+    """Return `key=~/data,~ann/data` with its paths quoted, which begin with what Hydra's grammar lacks."""
+    return HOME.sub(lambda found: quoted(found[0]), word)
 
 
 def quoted(text: str) -> str:

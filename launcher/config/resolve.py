@@ -18,6 +18,7 @@ from launcher.config.key_problems import keys, nested_texts, told
 from launcher.config.nodes import children, is_number, stored, target
 from launcher.config.schema import GROUPS, Launch
 from launcher.errors import ConfigError, Problem, nearest
+from launcher.paths import expand_home
 from launcher.project import Project, find_store
 from launcher.secrets import misplaced
 from launcher.spec import LaunchRequest, Resources, RunSpec
@@ -74,10 +75,11 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
 
 
 def _spec(values: dict[str, Any], arguments: tuple[str, ...], options: dict[str, Any], base: Path) -> RunSpec:
+    source = Path(os.path.normpath(base / expand_home(values["source"], "source")))
     return RunSpec(
         name=values["name"],
-        source=Path(os.path.normpath(base / Path(values["source"]).expanduser())),
-        script=values["script"],
+        source=source,
+        script=_script(values["script"], source),
         command=tuple(values["command"]),
         args=arguments,
         cwd=_cwd(values["cwd"]),
@@ -101,7 +103,18 @@ def _cwd(text: str | None) -> str | None:
 
 
 def _stdin(text: str | None) -> str | None:
-    return os.path.normpath(Path(text).expanduser()) if text else text
+    return os.path.normpath(expand_home(text, "stdin")) if text else text
+
+
+def _script(script: str | None, source: Path) -> str | None:
+    """Return a script relative to the source, of which a run has a copy."""
+    path = expand_home(script, "script") if script and script.startswith(("/", "~")) else None
+    if path is None:
+        return script
+    if path.is_relative_to(source):
+        return str(path.relative_to(source))
+    inside = path.resolve().is_relative_to(source.resolve())
+    return str(path.resolve().relative_to(source.resolve())) if inside else str(path)
 
 
 def _arguments(values: dict[str, Any], problems: list[Problem]) -> tuple[str, ...]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from launcher.data.at import check_links
 from launcher.errors import LauncherError, Problem, nearest
+from launcher.paths import expand_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from launcher.spec import Facts, Progress, RunSpec
 
@@ -51,7 +52,7 @@ class Input:
     @property
     def path(self) -> Path:
         """The path of an input on this machine."""
-        return Path(self.uri.removeprefix("file://")).expanduser()
+        return expand_home(self.uri.removeprefix("file://"), "data.inputs")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from launcher.environment.recipe import Recipe
 from launcher.environment.registry import Registry
 from launcher.environment.requirements import absolute, read
 from launcher.errors import BuildError
+from launcher.paths import expand_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +80,7 @@ class Packages:
     def located(self, base: Path) -> Packages:
         """Return these options with absolute paths; relative ones count from the project's root."""
         paths = {
-            name: str(base / Path(given).expanduser())
+            name: str(base / expand_home(given, f"environment.{name}"))
             for name in ("requirements_file", "environment_file")
             if (given := getattr(self, name)) is not None
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from launcher.errors import NotFoundError, nearest
+from launcher.paths import LATEST
 from launcher.store import records
 from launcher.store.filters import Filters
 from launcher.store.index import list_runs
@@ -12,8 +13,6 @@ from launcher.store.sweeps import read_sweep
 
 if TYPE_CHECKING:
     from launcher.paths import RunFolder, StoreFolder
-
-LATEST = "latest"
 
 
 def find_run(store: StoreFolder, text: str) -> RunFolder:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.errors import NotFoundError, StoreError, nearest
-from launcher.paths import RunFolder, StoreFolder, SweepFolder
+from launcher.paths import LATEST, RunFolder, StoreFolder, SweepFolder
 from launcher.store import records
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from launcher.store.fold import Records
     from launcher.store.records import Record
 
-LATEST = "latest"
 LOST = "Lost"
 DELETED = "Deleted"
 PENDING = "NotStarted"

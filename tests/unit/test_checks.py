@@ -65,6 +65,13 @@ def test_links_are_paths_of_the_source(spec: RunSpec) -> None:
     assert "Did you mean data?" in problem
 
 
+def test_a_word_that_commands_take_for_an_id_is_no_name(spec: RunSpec) -> None:
+    assert found(spec, name="latest") == [
+        "name: got 'latest'; expected another name. Commands take this word for the newest run"
+    ]
+    assert found(spec, name="latest-2") == []
+
+
 NAMES = ["", "..", ".a", "-a", "a/b", "a b", "a" * 101, "ä", "a\n", "../x"]
 
 
@@ -256,3 +263,15 @@ def test_where_processes_start_and_what_they_read(
     texts = [text for text in found(spec, **changes) if text.startswith(("cwd", "stdin"))]
     assert len(texts) == (problem is not None)
     assert all(problem in text for text in texts if problem)
+
+
+def test_a_script_that_python_does_not_run(spec: RunSpec) -> None:
+    (spec.source / "run.sh").write_text("echo hi\n")
+    [problem] = found(spec, script="run.sh")
+    assert problem == (
+        "script: got 'run.sh'; expected a Python script; this is a script of bash. "
+        "Write command=[bash,run.sh] instead of script"
+    )
+    (spec.source / "folder" / "prog").write_bytes(b"\x7fELF\x02\x01")
+    [problem] = found(spec, script="folder/prog")
+    assert problem.endswith("this is a compiled program. Write command=[./folder/prog] instead of script")

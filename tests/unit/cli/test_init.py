@@ -30,7 +30,7 @@ def test_a_new_project_runs_at_once_and_its_test_passes(
     assert f"cd '{folder}'" in told
     assert "-m launcher experiment=quick" in told
     assert find_project(folder).conf == folder / "conf"
-    run(folder, "-m", "launcher", "experiment=quick", "args.steps=20")
+    run(folder, "-m", "launcher", "args.steps=20")
     shown = json.loads(run(folder, "-m", "launcher", "runs", "show", "latest", "--json"))
     assert (shown["id"], shown["state"]) == ("my-project/1", "Completed")
     assert shown["metrics"]["loss"] < 5

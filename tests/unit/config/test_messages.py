@@ -128,7 +128,9 @@ ONE = {
     "gpus=1": "gpus: got '1'; expected a known key. Did you mean gpus_per_node?",
     "zork=1": "zork: got '1'; expected a known key. Did you mean work?",
     "momentum=1": "momentum: got '1'; expected a known key. An argument of the script is args.momentum",
-    "max_parallel=1": ("max_parallel: got '1'; expected a known key. Did you mean compute.max_parallel?"),
+    "max_parallel=1": (
+        "max_parallel: got '1'; expected a known key. With compute=local it is compute.max_parallel"
+    ),
     "schema=launch": "schema: got 'launch'; expected a known key",
     "experiment=": "experiment: got ''; expected one of {experiment}. Write experiment=NAME",
     "experiment=[a]": "experiment: got 'a'; expected one of {experiment}",
