@@ -62,6 +62,16 @@ def check(spec: RunSpec, facts: Facts) -> list[Problem]:
     ]
 
 
+def check_environment(spec: RunSpec, facts: Facts) -> list[Problem]:
+    """Return every problem that keeps the environment of a spec from being built."""
+    return [
+        *unknown_secrets(spec, facts),
+        *spec.distribution.check(spec, facts),
+        *spec.environment.check(spec, facts),
+        *spec.compute.check(spec, facts),
+    ]
+
+
 def _names(spec: RunSpec) -> Iterator[Problem]:
     if not NAME.fullmatch(spec.name):
         yield Problem("name", spec.name, NAME_WORDS)

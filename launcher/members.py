@@ -21,7 +21,7 @@ from launcher.store.sweeps import NewMember, create_sweep
 from launcher.sweep_view import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from launcher.config.command_line import CommandLine
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from launcher.spec import Facts, LaunchRequest, Prepared, Progress, RunSpec
     from launcher.store.fold import Run
     from launcher.store.snapshots import Snapshot
+
+    Check = Callable[[RunSpec, Facts], Iterable[Problem]]
 
 
 @dataclass(slots=True)
@@ -52,8 +54,8 @@ class Member:
     run: Run | None = None
 
 
-def checked(requests: Sequence[LaunchRequest]) -> list[Member]:
-    """Return the members with their facts and plans; everything that is wrong is raised at once.
+def checked(requests: Sequence[LaunchRequest], check: Check = check) -> list[Member]:
+    """Return the members with their facts and plans; everything that `check` finds is raised together.
 
     Raises:
         ConfigError: with every problem of every member.

@@ -2,53 +2,97 @@
 
 from __future__ import annotations
 
-import argparse
 from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from launcher.cli import COMMANDS
-from launcher.cli.output import Help, say
+from launcher.cli.output import Help, Parser, say
+from launcher.commands import COMMANDS, VERBS
 from launcher.errors import LauncherError
-from launcher.paths import StoreFolder
+from launcher.paths import LATEST, StoreFolder
 from launcher.project import find_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from types import ModuleType
+    from collections.abc import Iterable, Sequence
 
 # The shells give the words before the cursor and the one that it is in; what comes back is whole words.
 # bash splits words at '=' and ':', so it gives the line, and gets back what follows the last of these.
+# `python -m launcher` is completed as well; other lines of python keep the completion that they had.
 BASH = r"""_launcher_complete() {
     local line="${COMP_LINE:0:COMP_POINT}" words word before
+    local -a ask=(launcher)
     read -r -a words <<< "$line"
     [[ "$line" == *[[:space:]] ]] && words+=("")
-    [[ "${words[0]}" == python* ]] && words=("${words[@]:2}")
+    if [[ "${words[1]} ${words[2]}" == "-m launcher" ]]; then
+        ask=("${words[0]}" -m launcher)
+        words=("${words[@]:2}")
+    fi
     word="${words[${#words[@]}-1]}"
     before="${word%"${word##*[=:]}"}"
     [[ "$COMP_WORDBREAKS" == *=* ]] || before=""
     local IFS=$'\n'
-    COMPREPLY=($(launcher completion query -- "${words[@]:1}" 2> /dev/null))
+    COMPREPLY=($("${ask[@]}" completion query -- "${words[@]:1}" 2> /dev/null))
     COMPREPLY=("${COMPREPLY[@]#"$before"}")
     [[ "${#COMPREPLY[@]}" == 1 && "${COMPREPLY[0]}" == *[=./] ]] && compopt -o nospace
 }
+_launcher_complete_python() {
+    local words
+    read -r -a words <<< "${COMP_LINE:0:COMP_POINT}."
+    if [[ "${words[1]} ${words[2]}" == "-m launcher" ]]; then
+        _launcher_complete
+    elif [[ -n "$_launcher_python" ]]; then
+        "$_launcher_python" "$@"
+    else
+        compopt -o default
+    fi
+}
+if [[ "$(complete -p python 2> /dev/null)" =~ \ -F\ ([^ ]+) ]]; then
+    [[ "${BASH_REMATCH[1]}" == _launcher_complete_python ]] || _launcher_python="${BASH_REMATCH[1]}"
+fi
 complete -o bashdefault -o default -F _launcher_complete launcher
+complete -o bashdefault -o default -F _launcher_complete_python python python3
 """
 ZSH = r"""#compdef launcher
 _launcher_complete() {
-    local -a found
-    found=("${(@f)$(launcher completion query -- "${(@)words[2,CURRENT]}" 2> /dev/null)}")
+    local -a found ask
+    local first=2
+    ask=(launcher)
+    if [[ "${words[2]} ${words[3]}" == "-m launcher" ]]; then
+        ask=("${words[1]}" -m launcher)
+        first=4
+    fi
+    found=("${(@f)$("${ask[@]}" completion query -- "${(@)words[first,CURRENT]}" 2> /dev/null)}")
     found=("${(@)found:#}")
     compadd -Q -S '' -- ${found:#^*[=./]}
     compadd -Q -- ${found:#*[=./]}
 }
+_launcher_complete_python() {
+    if [[ "${words[2]} ${words[3]}" == "-m launcher" ]] && (( CURRENT > 3 )); then
+        _launcher_complete
+    elif (( $+functions[_python] )); then
+        _python "$@"
+    else
+        _default
+    fi
+}
 compdef _launcher_complete launcher
+compdef _launcher_complete_python python python3
 """
 FISH = r"""function __launcher_complete
     set -l words (commandline -opc) (commandline -ct)
-    launcher completion query -- $words[2..-1] 2> /dev/null
+    if test "$words[2..3]" = "-m launcher"
+        $words[1..3] completion query -- $words[4..-1] 2> /dev/null
+    else
+        launcher completion query -- $words[2..-1] 2> /dev/null
+    end
+end
+function __launcher_is_module
+    set -l words (commandline -opc)
+    test "$words[2..3]" = "-m launcher"
 end
 complete -c launcher -f -a '(__launcher_complete)'
+complete -c python -n __launcher_is_module -f -a '(__launcher_complete)'
+complete -c python3 -n __launcher_is_module -f -a '(__launcher_complete)'
 """
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 HOWTO = {
@@ -57,7 +101,7 @@ HOWTO = {
     "fish": "launcher completion fish | source",
 }
 NEWEST = 50
-"""How many ids are offered."""
+"""How many ids are offered before anything is typed; then all that begin with it."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -66,7 +110,7 @@ def main(argv: Sequence[str]) -> int:
         words = argv[2:] if argv[1:2] == ["--"] else argv[1:]
         say("\n".join(complete(words or [""])))
         return 0
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="launcher completion",
         description="Print a script that completes commands, run ids, filters and overrides.",
         epilog="To use it, put into the shell's start file: " + "; ".join(HOWTO.values()),
@@ -93,33 +137,51 @@ def complete(words: Sequence[str]) -> list[str]:
 
 def _command(before: Sequence[str], word: str) -> list[str]:
     noun = before[0]
-    if noun not in {"runs", "sweeps", "compute", "env"}:
+    if noun not in VERBS:
         return _starting(SCRIPTS if noun == "completion" else (), word)
-    module = import_module(f"launcher.cli.{noun}")
     if len(before) == 1:
-        return _starting(module.VERBS, word)
-    if before[1] in {"check", "build"}:
-        return _launch(module, before, word)
-    return _verb(module, before, word)
-
-
-def _verb(module: ModuleType, before: Sequence[str], word: str) -> list[str]:
-    noun = before[0]
-    if before[-1] == "--store":
+        return _starting(VERBS[noun], word)
+    if before[1] not in VERBS[noun]:
         return []
+    parser: Parser = import_module(f"launcher.cli.{noun}").parsers()[1][before[1]]
     if word.startswith("-"):
-        return _starting(_options(module.parsers()[1], before[1]), word)
+        return _starting(sorted(parser.flags()), word)
+    if parser.takes_value(before[-1]):
+        return _starting(_values(before), word)
+    return _verb(before, word)
+
+
+def _values(before: Sequence[str]) -> list[str]:
+    """Return what may follow the flag at the end of these words."""
+    if before[0] != "runs" or before[-1] not in {"--process", "--rank", "--attempt"}:
+        return []
+    from launcher.store.find import find_run  # noqa: PLC0415
+    from launcher.store.logs import logs  # noqa: PLC0415
+
+    run = next((word for word in before[2:] if word == LATEST or "/" in word), LATEST)
+    folder = find_run(_store(before), run)
+    attempts = folder.attempts()
+    if before[-1] == "--attempt":
+        return [str(attempt) for attempt in attempts]
+    found = logs(folder, attempts[-1] if attempts else None)
+    if before[-1] == "--process":
+        return [log.process for log in found]
+    return [str(log.rank) for log in found if log.rank is not None]
+
+
+def _verb(before: Sequence[str], word: str) -> list[str]:
+    noun, verb = before[:2]
+    if verb in {"check", "build"}:
+        return _launch(before, word)
     if noun in {"compute", "env"}:
-        return _starting(_keys() if before[1] == "show" else (), word)
-    if before[1] == "list":
+        return _starting(_keys() if verb == "show" else (), word)
+    if verb == "list":
         return _filters(before, word) if noun == "runs" else []
-    return _starting(_ids(before, word) if noun == "runs" else _sweeps(before), word)
+    return _starting(_ids(before, word) if noun == "runs" else _sweeps(before, word), word)
 
 
-def _launch(module: ModuleType, before: Sequence[str], word: str) -> list[str]:
+def _launch(before: Sequence[str], word: str) -> list[str]:
     """Complete a verb that takes the words of a launch."""
-    if word.startswith("-"):
-        return _starting(_options(module.parsers()[1], before[1]), word)
     from launcher.config.completion import complete_overrides  # noqa: PLC0415  # imports Hydra
 
     return complete_overrides([one for one in before[2:] if not one.startswith("-")], word)
@@ -131,13 +193,6 @@ def _keys() -> list[str]:
     from launcher.paths import cache_root  # noqa: PLC0415
 
     return [place.root.name for place in places(cache_root())]
-
-
-def _options(known: Mapping[str, argparse.ArgumentParser], verb: str) -> list[str]:
-    import re  # noqa: PLC0415
-
-    usage = known[verb].format_usage() if verb in known else ""
-    return sorted({*re.findall(r"(?<=\[)--?[\w-]+", usage), "--help"})
 
 
 def _filters(before: Sequence[str], word: str) -> list[str]:
@@ -161,14 +216,15 @@ def _ids(before: Sequence[str], word: str) -> list[str]:
     store = _store(before)
     name, slash, _ = word.partition("/")
     filters = Filters(names={name}) if slash else Filters()
-    names = [f"{name}/latest" for name in store.experiments()]
-    return ["latest", *names, *(row["id"] for row in list_runs(store, filters, NEWEST))]
+    names = [f"{name}/{LATEST}" for name in store.experiments()]
+    return [LATEST, *names, *(row["id"] for row in list_runs(store, filters, None if word else NEWEST))]
 
 
-def _sweeps(before: Sequence[str]) -> list[str]:
+def _sweeps(before: Sequence[str], word: str) -> list[str]:
     from launcher.store.sweeps import list_sweeps  # noqa: PLC0415
 
-    return ["latest", *(sweep.folder.id for sweep in list_sweeps(_store(before), NEWEST))]
+    found = list_sweeps(_store(before), None if word else NEWEST)
+    return [LATEST, *(sweep.folder.id for sweep in found)]
 
 
 def _store(words: Sequence[str]) -> StoreFolder:

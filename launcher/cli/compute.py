@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from launcher import commands
 from launcher.cli.columns import Columns
 from launcher.cli.output import Help, Parser, say, say_json, table
 from launcher.errors import ConfigError, Problem
@@ -13,10 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-VERBS = {
-    "check": "what works from here, and what to do about the rest; exit code 1 if something is bad",
-    "clean": "remove what killed supervisors left: containers, networks, folders in TMPDIR",
-}
+VERBS = commands.VERBS["compute"]
 TIMEOUT_S = 60.0
 
 
@@ -37,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     return _check(options, words, of["check"])
 
 
-def _check(options: argparse.Namespace, words: Sequence[str], parser: argparse.ArgumentParser) -> int:
+def _check(options: argparse.Namespace, words: Sequence[str], parser: Parser) -> int:
     given = [f"compute={options.compute}"] if options.compute else []
     if not 0 < options.timeout < math.inf:
         raise ConfigError([Problem("--timeout", options.timeout, "a number of seconds greater than 0")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from launcher import commands
 from launcher.cli.output import Help, Parser, store_options
 from launcher.paths import StoreFolder
 from launcher.project import find_store
@@ -13,13 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-VERBS = {
-    "list": "environments, how large they are, when each was used last and by how many runs",
-    "show": "all about one: packages, place, log of its build, runs",
-    "build": "build the environment of a launch, with the same words, without launching",
-    "prune": "remove builds that did not finish, and what was not used for long and no open run needs",
-}
-
+VERBS = commands.VERBS["env"]
 MODULES = {"list": "list", "show": "show", "prune": "prune"}
 """Where the function of each verb is, `launcher.cli.env_*`."""
 
@@ -51,12 +46,10 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", prog="launcher env")
     of: dict[str, Parser] = {}
     for name, text in VERBS.items():
-        parents = [] if name == "build" else [common]
         of[name] = verbs.add_parser(
-            name, help=text, description=text, parents=parents, formatter_class=Help, allow_abbrev=False
+            name, help=text, description=text, parents=[common], formatter_class=Help, allow_abbrev=False
         )
     of["show"].add_argument("key", metavar="KEY", help=KEY_HELP)
-    of["build"].add_argument("--json", action="store_true", help="print JSON")
     of["build"].add_argument(
         "words",
         nargs="*",

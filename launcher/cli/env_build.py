@@ -6,10 +6,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from launcher.checks import check
+from launcher.checks import check_environment
 from launcher.cli.output import say, say_json
 from launcher.config.command_line import parse
 from launcher.config.load import load, load_sweep
+from launcher.config.overrides import quoted
 from launcher.environment import Packages
 from launcher.errors import ConfigError
 from launcher.members import checked
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from launcher.spec import Prepared
 
 JSON = "--json"
+STORE = "--store"
 
 
 class Told:
@@ -46,15 +48,17 @@ def build_command(argv: Sequence[str]) -> int:
         ConfigError: with all that is wrong with the launch.
         BuildError: with the last lines of what failed.
     """
-    line = parse([word for word in argv if word != JSON])
+    line = parse(_launch_words(argv))
     if line.hydra or line.version or line.plugins:
-        raise ConfigError(["env build: takes the words of a launch or of a sweep (-m), and --json"])
+        raise ConfigError(["env build: takes the words of a launch or of a sweep (-m), --store and --json"])
     requests = (
-        load_sweep(line) if line.multirun else [load(line, check=lambda spec: check(spec, probe(spec)))]
+        load_sweep(line)
+        if line.multirun
+        else [load(line, check=lambda spec: check_environment(spec, probe(spec)))]
     )
     built: dict[str, dict[str, Any]] = {}
     with View() as view:
-        for member in checked(requests):
+        for member in checked(requests, check_environment):
             made = _built(member, view)
             built.setdefault(made["key"], made)
     if JSON in argv:
@@ -65,6 +69,21 @@ def build_command(argv: Sequence[str]) -> int:
         took = duration(made["seconds"])
         say(f"{made['key'][:20]}  {where}  {f'built in {took}' if made['built'] else f'was there ({took})'}")
     return 0
+
+
+def _launch_words(argv: Sequence[str]) -> list[str]:
+    """Return the words of the launch: `--store DIR` is `store=DIR`, as with the other verbs."""
+    words: list[str] = []
+    rest = iter(word for word in argv if word != JSON)
+    for word in rest:
+        flag, equals, folder = word.partition("=")
+        if flag != STORE:
+            words.append(word)
+        elif equals or (folder := next(rest, "")):
+            words.append(f"store={quoted(folder)}")
+        else:
+            raise ConfigError([f"{STORE}: a folder must follow"])
+    return words
 
 
 def _built(member: Member, view: View) -> dict[str, Any]:

@@ -6,10 +6,12 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from launcher.errors import ConfigError, nearest
 from launcher.streams import encode
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Help(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are problems like others if the words ask for JSON."""
+    """A parser that names the flag which an unknown one resembles, in JSON if the words ask for it."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # it has overloads
         """See `ArgumentParser`."""
@@ -55,12 +57,27 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """See `ArgumentParser`."""
+        """Print usage and message, and exit with code 2."""
+        flag = re.search(r"unrecognized arguments:.*?(--?[A-Za-z][\w-]*)", message)
+        hint = nearest(flag[1], sorted(self.flags())) if flag else ""
+        text = f"{message}. {hint}" if hint else message
         if self._json:
-            from launcher.errors import ConfigError  # noqa: PLC0415
+            raise ConfigError([f"{self.prog}: {text}"])
+        super().error(text)
 
-            raise ConfigError([f"{self.prog}: {message}"])
-        super().error(message)
+    def takes_value(self, flag: str) -> bool:
+        """Return whether a value follows a flag."""
+        action = self._option_string_actions.get(flag)
+        return action is not None and action.nargs != 0
+
+    def flags(self) -> set[str]:
+        """Return the flags of this parser and of its verbs."""
+        known = set(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # it has no public name
+                verbs = cast("Mapping[str, Parser]", action.choices)  # pyright: ignore[reportUnknownMemberType]  # untyped there
+                known.update(*(parser.flags() for parser in verbs.values()))
+        return known
 
 
 def store_options() -> Parser:

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher import commands
 from launcher.cli.output import Help, Parser, store_options
 from launcher.paths import StoreFolder
 from launcher.project import find_store
@@ -14,18 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-VERBS = {
-    "list": "the newest runs; filters: state=failed name=mnist tag=KEY[=VALUE] since=2h|3d|DATE sweep=ID",
-    "show": "all about one run",
-    "logs": "what a process of a run printed",
-    "files": "the files that a run left",
-    "download": "copy files of a run",
-    "wait": "wait until runs are over; exit code 1 if one did not complete",
-    "cancel": "end runs",
-    "rerun": "run the frozen source, config and environment of a run again",
-    "delete": "remove runs that are over; their numbers are never used again",
-}
-
+VERBS = commands.VERBS["runs"]
 MODULES = {
     "list": "list",
     "show": "show",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from launcher import commands
 from launcher.cli.output import Help, Parser, store_options
 from launcher.paths import StoreFolder
 from launcher.project import find_store
@@ -13,14 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-VERBS = {
-    "list": "the newest sweeps, and how many of their members are in which state",
-    "show": "all about one sweep, with a line for each member",
-    "wait": "wait until all members are over; exit code 1 if one did not complete",
-    "cancel": "end all members, or those with these numbers",
-    "resume": "run the members that failed, were canceled or never started, as they are frozen",
-}
-
+VERBS = commands.VERBS["sweeps"]
 MODULES = {"list": "show", "show": "show", "wait": "change", "cancel": "change", "resume": "change"}
 """Where the function of each verb is, `launcher.cli.sweeps_*`."""
 

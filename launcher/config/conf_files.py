@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from launcher.config.hydra_loader import HydraLoader
 from hydra._internal.defaults_list import create_defaults_list
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from launcher.config.compose import Repository, asks_for_hydra
 from launcher.config.conf_defaults import defaults_problems, loop
 from launcher.config.conf_text import ConfText, parse
+from launcher.config.hydra_loader import HydraLoader
 from launcher.config.key_problems import stranger, told, wrong_value
 from launcher.config.nodes import children, is_closed, stored
 from launcher.config.schema import GROUPS

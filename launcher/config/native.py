@@ -14,10 +14,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from launcher.commands import overview
 from launcher.config import schema
 from launcher.config.compose import Composed, Composer, NeedsHydraError
-from launcher.config.explain import ERRORS, explain, told
+from launcher.config.explain import ERRORS, explain
 from launcher.config.hydra_loader import HydraLoader
+from launcher.config.key_problems import told
 from launcher.config.load import Loader
 from launcher.config.overrides import quoted
 from launcher.config.resolve import resolve
@@ -45,9 +47,11 @@ Trains and records experiments: composed YAML, one line to start it.
 
   python -m launcher KEY=VALUE GROUP=CHOICE …      one run
   python -m launcher -m KEY=A,B KEY='range(1,4)'   a run for each combination
-  python -m launcher runs|init|completion …        look at what was run; --help after each tells more
 
   dry_run=true shows what would happen · --cfg job shows the configuration · --config-dir DIR adds a conf
+
+== Commands: python -m launcher COMMAND …; --help after a command or a verb explains it ==
+{commands}
 
 == Groups: choose with GROUP=CHOICE ==
 {groups}
@@ -79,7 +83,8 @@ def show(line: CommandLine, cwd: Path | None = None) -> int:
             raise ConfigError(problems)
         loader.compose(overrides)
         if {"-h", "--help"} & set(flags):
-            flags.append(f"hydra.help.template={quoted(HELP.format(groups=_groups(loader.composer)))}")
+            template = HELP.format(commands=overview(), groups=_groups(loader.composer))
+            flags.append(f"hydra.help.template={quoted(template)}")
         return _answer(line, loader.composer, flags)
     with redirect_stdout(StringIO()) as said:
         code = _answer(line, loader.composer, flags)

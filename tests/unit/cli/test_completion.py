@@ -1,5 +1,7 @@
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from launcher import cli
 from launcher.cli.completion import BASH, SCRIPTS, complete
 from launcher.paths import RunFolder, StoreFolder
 from launcher.store.sweeps import NewMember, create_sweep
+from tests.unit.cli.conftest import make
 
 
 @pytest.mark.parametrize(
@@ -22,6 +25,10 @@ from launcher.store.sweeps import NewMember, create_sweep
         (["runs", "list", "st"], ["state="]),
         (["runs", "list", "state=f"], ["state=failed", "state=finalizing"]),
         (["runs", "list", "name="], ["name=mnist"]),
+        (["runs", "logs", "mnist/1", "--process", ""], ["worker-0", "worker-1"]),
+        (["runs", "logs", "--process", "worker-1", ""], ["mnist/1"]),
+        (["runs", "logs", "mnist/1", "--rank", ""], ["0", "1"]),
+        (["runs", "logs", "--attempt", ""], ["0"]),
         (["swe"], ["sweeps"]),
         (["sweeps", "re"], ["resume"]),
         (["sweeps", "wait", "--t"], ["--timeout"]),
@@ -50,6 +57,11 @@ def test_words_are_completed(failed: RunFolder, words: list[str], some: list[str
         ["init", ""],
         ["runs", "show", "--store", ""],
         ["runs", "list", "since="],
+        ["runs", "list", "--limit", ""],
+        ["runs", "download", "mnist/1", "--output", ""],
+        ["runs", "wait", "--timeout", ""],
+        ["runs", "logs", "mnist/9", "--rank", ""],
+        ["runs", "shw", ""],
         ["sweeps", "list", ""],
         ["wrong=1", "nod"],
         ["--wrong", "nod"],
@@ -80,7 +92,7 @@ def test_scripts_are_printed_and_can_be_read_by_their_shell(
 ) -> None:
     assert cli.main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    assert "launcher completion query" in script
+    assert "completion query" in script
     if shutil.which(shell) and shell != "fish":
         subprocess.run([shell, "-n"], input=script, check=True, text=True)
 
@@ -91,7 +103,7 @@ def test_scripts_are_printed_and_can_be_read_by_their_shell(
         ("launcher runs sh", "show"),
         ("launcher distribution=ho", "horovod"),
         ("launcher runs list state=fa", "failed"),
-        ("python -m launcher runs show mnist/1", ""),
+        ("launcher runs show mnist/1", ""),
     ],
 )
 def test_bash_gets_what_follows_its_word_break(tmp_path: Path, line: str, reply: str) -> None:
@@ -103,3 +115,45 @@ def test_bash_gets_what_follows_its_word_break(tmp_path: Path, line: str, reply:
     script.write_text(f'{BASH}\n{fake}\n{ask}echo "${{COMPREPLY[*]}}"\n')
     done = subprocess.run(["bash", str(script)], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == reply
+
+
+def test_an_id_that_begins_as_typed_is_offered_however_old(failed: RunFolder) -> None:
+    store = StoreFolder(failed.root.parents[2])
+    for number in range(2, 70):
+        make(store, number)
+    assert "mnist/1" not in complete(["runs", "show", ""])
+    assert "mnist/7" in complete(["runs", "show", "mnist/"])
+    assert {"mnist/1", "mnist/10", "mnist/19"} <= set(complete(["runs", "show", "mnist/1"]))
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ("python -m launcher ru", "runs"),
+        (f"{sys.executable} -m launcher runs sh", "show"),
+        ("python3 -m launcher runs list state=fa", "failed"),
+        ("python -m pip ins", "of python"),
+        ("python ru", "of python"),
+    ],
+)
+@pytest.mark.parametrize("before", ["complete -F _before python", ""])
+def test_bash_completes_the_module_and_leaves_other_lines_of_python(
+    line: str, reply: str, before: str, tmp_path: Path
+) -> None:
+    fake = "_before() { COMPREPLY=('of python'); }\n"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    ask = f"COMP_LINE='{line}'; COMP_POINT={len(line)}\n"
+    script = tmp_path / "script"
+    load = f"{BASH}\n{BASH}\n"  # a shell may read its start file twice
+    call = "_launcher_complete_python python 2> /dev/null\n"  # compopt works in a completion alone
+    script.write_text(f'{fake}{before}\n{load}{ask}{call}echo "${{COMPREPLY[*]}}"\n')
+    done = subprocess.run(
+        ["bash", str(script)],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert done.stdout.strip() == ("" if reply == "of python" and not before else reply)
+    assert done.stderr == ""

@@ -255,7 +255,8 @@ def test_bytes_are_counted_once(tmp_path: Path) -> None:
     ("words", "why"),
     [
         (["prune", "--unused-for", "soon"], "30d"),
-        (["build", "nodes=0", "framework=python"], "nodes"),
+        (["build", "framework=python", "environment=image"], "environment.image"),
+        (["build", "--store"], "a folder must follow"),
         (["build", "--cfg", "job"], "takes the words of a launch"),
         (["build", "-x"], "this flag is unknown"),
     ],
@@ -269,10 +270,8 @@ def test_bad_input(words: list[str], why: str, capsys: pytest.CaptureFixture[str
 def test_build_of_what_is_there_already(
     store: StoreFolder, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "x.py").touch()
-    words = ["framework=python", "environment=current", "source=src", "script=x.py", "data=none"]
-    assert main(["env", "build", *words]) == 0
+    words = ["framework=python", "environment=current", "source=gone", "script=gone.py"]  # it needs neither
+    assert main(["env", "build", *words, "--store", str(tmp_path / "other")]) == 0
     out = capsys.readouterr().out
     assert out.startswith("current  ")
     assert "was there" in out

@@ -287,12 +287,8 @@ def test_cancel_of_a_run_that_takes_its_time(
 
 def test_delete_names_what_it_leaves(failed: RunFolder, store: StoreFolder, say: Say) -> None:
     live = helpers.make(store, 2)
-<<<<<<< ours
     with pytest.raises(StoreError, match=r"mnist/2: this run is Queued"):
         cli.main(["runs", "delete", failed.id, live.id])
-=======
-    assert say("delete", failed.id, live.id, code=1).splitlines() == ["mnist/1  deleted"]
->>>>>>> theirs
     assert list(failed.root.iterdir()) == []
     assert live.submit.exists()
     assert json.loads(say("delete", "--force", "--json", live.id)) == [{"id": "mnist/2", "state": "Deleted"}]
