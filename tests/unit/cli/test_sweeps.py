@@ -55,7 +55,7 @@ def test_a_sweepers_sweep_cannot_be_composed_again(sweep: str, store: StoreFolde
         cli.main(["sweeps", "resume", sweep, "nodes=1"])
 
 
-@pytest.mark.parametrize("words", [["show", "latest", "more"], ["list", "-m"], ["wait"], ["nothing"]])
+@pytest.mark.parametrize("words", [["show", "latest", "more"], ["list", "-m"], ["wait"]])
 def test_words_that_mean_nothing_are_refused(
     words: list[str], store: StoreFolder, capfd: pytest.CaptureFixture[str]
 ) -> None:
