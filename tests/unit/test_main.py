@@ -25,7 +25,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rnus", "list"]) == 2
-    assert "Did you mean runs?" in capsys.readouterr().err
+    assert "Did you mean `launcher runs list`?" in capsys.readouterr().err
 
 
 def test_all_that_is_wrong_is_told_and_nothing_left(

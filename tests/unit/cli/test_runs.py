@@ -300,7 +300,7 @@ def test_delete_names_what_it_leaves(failed: RunFolder, store: StoreFolder, say:
     [
         (["runs", "show", "mnits/1"], NotFoundError, "Did you mean mnist"),
         (["runs", "list", "sate=failed"], ConfigError, "Did you mean state"),
-        (["rnus"], ConfigError, "Did you mean runs?"),
+        (["rnus"], ConfigError, "Did you mean `launcher runs`?"),
         (["nodes"], ConfigError, "An override has a '='"),
     ],
 )
