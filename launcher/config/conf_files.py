@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from launcher.config.compose import Composer
 
 BASE: Final = "launcher"
-"""The file that every primary file begins with, and what that begins with."""
+"""The installed file with the keys of a launch, and what it begins with."""
 BASE_SCHEMA: Final = "schema/launch"
 
 
@@ -63,19 +63,16 @@ def file_problems(composer: Composer, choices: Sequence[Override]) -> list[Probl
         return [loop(texts, reads.recorder.names)]
     if reads.error is None:
         return list(reads.misfits(texts))
-    return _missing_base(composer, texts, reads.recorder.names)
+    return _missing_base(texts, reads.recorder.names)
 
 
-def _missing_base(composer: Composer, texts: Sequence[ConfText], names: Sequence[str]) -> list[Problem | str]:
-    """Return the problem of a primary file without the keys of a launch."""
+def _missing_base(texts: Sequence[ConfText], names: Sequence[str]) -> list[Problem | str]:
+    """Return the problem of a project file that hides the keys of a launch."""
     if BASE_SCHEMA in names:
         return []
     for text in texts:
         if text.name == BASE:
             return [f"{text.place()}: this file takes the place of the installed {BASE}.yaml. Rename it"]
-        if text.name == composer.primary:
-            hint = f"Write it with the lines `defaults:`, `  - {BASE}` and `  - _self_`"
-            return [f"{text.place('defaults')}: its defaults lack {BASE}, which has the keys. {hint}"]
     return []
 
 

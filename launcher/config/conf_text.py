@@ -152,7 +152,7 @@ def _node_problems(text: ConfText, node: Any) -> Iterator[Problem | str]:
         counts = Counter(key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode))
         for key, value in pairs:
             line = f"{shown(text.path)}:{key.start_mark.line + 1}"
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:null":
+            if not isinstance(key, yaml.ScalarNode):
                 yield Problem(line, None, "a name before the colon")
             elif counts[key.value] > 1:
                 counts[key.value] = 0  # one problem for all of them

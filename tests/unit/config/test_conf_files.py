@@ -72,7 +72,6 @@ EXPERIMENTS: dict[str, tuple[bytes, list[str]]] = {
             "Put a value that begins with ! into quotes"
         ],
     ),
-    "nameless": (WHOLE + b"args:\n  ? \n  : 2\n", ["10: got None; expected a name before the colon"]),
     "open": (
         WHOLE + b"tags:\n  a: [1, '${nope']\n",
         [r"10: got '${nope'; expected ${…} with a closing brace. For these characters themselves write \${"],
@@ -208,19 +207,8 @@ PRIMARY: dict[str, tuple[bytes, list[str]]] = {
         BASE + b"description: \xe9\n",
         ["4: got 'byte 0xe9'; expected text in UTF-8. Save the file as UTF-8"],
     ),
-    "empty": (
-        b"",
-        [
-            "1: its defaults lack launcher, which has the keys. "
-            "Write it with the lines `defaults:`, `  - launcher` and `  - _self_`"
-        ],
-    ),
     "list": (b"- a\n", ["1: got 'a list'; expected keys with values, such as nodes: 2"]),
     "typo": (BASE + b"nodse: 2\n", ["4: nodse: got 2; expected a known key. Did you mean nodes?"]),
-    "file": (
-        b"defaults:\n  - launchr\n  - _self_\n",
-        ["2: defaults: got 'launchr'; expected a file: config, launcher. Did you mean launcher?"],
-    ),
     "choice": (
         BASE + b"  - override compute: locl\n",
         [
@@ -240,6 +228,14 @@ def test_a_config_yaml_that_is_wrong_whatever_is_chosen(name: str, project: Path
     (project / "conf" / "config.yaml").write_bytes(content)
     expected = [f"conf/config.yaml:{text}" for text in told]
     assert problems(project, "framework=python", "nodes=2") == expected
+
+
+@pytest.mark.parametrize("content", ["", "nodes: 1\n", "defaults:\n  - launchr\n  - _self_\n"])
+def test_a_config_yaml_without_the_keys_of_a_launch_is_the_only_problem(content: str, project: Path) -> None:
+    (project / "conf" / "config.yaml").write_text(content)
+    [problem] = problems(project, "experiment=quick", "nodes=2")
+    assert problem.startswith(f"{project}/conf/config.yaml: got ")
+    assert "expected one that includes launcher" in problem
 
 
 def test_a_file_in_the_place_of_an_installed_one(project: Path) -> None:

@@ -94,8 +94,8 @@ ONE = {
     "tags.a.b=1": (
         "tags.a.b: got '1'; expected a text under one name, without keys below it. Write tags.a-b=…"
     ),
-    "tags={a:{b:1}}": "tags.a: got {'b': 1}; expected a text",
-    "env={A:[1]}": "env.A: got [1]; expected a text",
+    "tags={a:{b:1}}": "tags.a: got {'b': '1'}; expected a text",
+    "env={A:[1]}": "env.A: got ['1']; expected a text",
     "command=[a,[b]]": "command[1]: got ['b']; expected a text",
     "tags=[a]": "tags: got '[a]'; expected a mapping such as {a: b}",
     "data.inputs.x=1": "data.inputs.x: got '1'; expected a mapping such as {uri: PATH}",
