@@ -1,107 +1,47 @@
-"""The pages are true: what they show runs, what they link to is there, what exists is told.
+"""The pages name what exists: keys, options, commands, flags, messages and links; and all of it is named.
 
-Every line of every `sh` block is run: launches with `dry_run=true`, commands against a small store. Words
-after `sh` change that: `project` runs it in a project that `init` wrote, with the files of the page's
-`yaml project` blocks, in which a comment is their path; `needs-…` only composes, because not every machine
-has what it needs; `app`, `slurm` and `site` are run elsewhere: test_hydra_pages.py, test_slurm_page.py. Lines
-with `needs-docker` of the page about containers are run besides, in test_docker_page.py.
+test_pages.py types what the pages show.
 """
 
 from __future__ import annotations
 
-import json
+import ast
 import re
 import shlex
-import tomllib
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from launcher.__main__ import main
 from launcher.cli import COMMANDS, compute, env, runs, sweeps
-from launcher.config.command_line import parse
-from launcher.config.load import Loader, load
 from launcher.config.schema import schemas
 from launcher.environment.frameworks import RELEASES
-from launcher.spec import State
+from launcher.spec import Framework, State
 from launcher.store.filters import KEYS
 
-from .conftest import NAMES, REPOSITORY, blocks
+from .pages import NAMES, REPOSITORY, blocks
+from .reader import LAUNCH
 
-if TYPE_CHECKING:
-    from .conftest import Block
-
-LAUNCH = "python -m launcher"
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/python -m launcher"
 TEST = "sh tests/run.sh"
-SHELL = (INSTALL, TEST, ". .venv/bin/activate", ".venv/bin/python -m pytest ")
-"""How lines begin that are not run here: installing, and the suite that this is part of."""
-
-WITH_COMMANDS = [page for page in NAMES if any(block.language == "sh" for block in blocks(page))]
+NOUNS = {"runs": runs, "sweeps": sweeps, "env": env, "compute": compute}
+GROUPS = ("compute", "framework", "distribution", "environment", "data")
 
 
 def text(page: str) -> str:
     return (REPOSITORY / page).read_text("utf-8")
 
 
-def compose_only(words: list[str]) -> None:
-    """Compose a launch that this machine may be unable to run."""
-    line = parse([word for word in words if not word.startswith("hydra")])
-    if not line.multirun:
-        load(line)
-        return
-    problems: list[Any] = []
-    Loader(line, None).parse(problems)
-    assert not problems
+def prose(page: str) -> str:
+    """Return a page without its blocks."""
+    return re.sub(r"^```.*?^```$", "", text(page), flags=re.MULTILINE | re.DOTALL)
 
 
-def call(words: list[str]) -> int:
-    try:
-        return main(words)
-    except SystemExit as end:  # argparse's help
-        return int(end.code or 0)
-
-
-def run(block: Block, folder: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
-    """Run the lines of a block."""
-    if {"app", "slurm", "site"} & set(block.words):  # test_hydra_pages.py, test_slurm_page.py
-        return
-    for line in block.commands():
-        where = f"{block.page}:{block.line}: {line}"
-        if any(word.startswith("needs-") for word in block.words):
-            patch.chdir(project if "project" in block.words else REPOSITORY)
-            if line.startswith(LAUNCH):
-                words = shlex.split(line)[3:]
-                if words[0] not in COMMANDS or words[:2] == ["env", "build"]:
-                    compose_only([word for word in words if word not in {"env", "build"}])
-            continue
-        if line.startswith(SHELL):
-            continue
-        assert line.startswith(LAUNCH), f"{where}: who runs this?"
-        words = shlex.split(line)[3:]
-        command = bool(words) and words[0] in COMMANDS
-        patch.chdir(project if "project" in block.words else folder if command else REPOSITORY)
-        assert call(words if command else [*words, "dry_run=true"]) == 0, where
-
-
-@pytest.mark.parametrize("page", WITH_COMMANDS)
-@pytest.mark.usefixtures("store")
-def test_what_a_page_shows_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, project = tmp_path / "folder", tmp_path / "project"
-    folder.mkdir()
-    assert main(["init", str(project)]) == 0
-    for block in blocks(page):
-        if block.language == "yaml" and "project" in block.words:
-            [path] = re.findall(r"^# (conf/\S+)$", block.text, re.MULTILINE)
-            file = project / path
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(block.text)
-    for block in blocks(page):
-        if block.language == "sh":
-            run(block, folder, project, monkeypatch)
+def inline(page: str) -> list[str]:
+    """Return what stands between backquotes in the prose of a page."""
+    return re.findall(r"`([^`\n]+)`", prose(page))
 
 
 def test_an_experiment_of_the_page_wins_over_its_config_yaml(
@@ -128,29 +68,6 @@ def test_the_readme_has_the_two_commands_in_blocks_of_their_own() -> None:
     alone = [block.text.strip() for block in blocks("README.md") if block.language == "sh"]
     assert INSTALL in alone
     assert TEST in alone
-
-
-@pytest.mark.parametrize("page", NAMES)
-def test_blocks_of_other_languages_can_be_read(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    metrics = tmp_path / "metrics.jsonl"
-    monkeypatch.setenv("LAUNCHER_METRICS", str(metrics))
-    for block in blocks(page):
-        match block.language:
-            case "yaml":
-                yaml.safe_load(block.text)
-            case "toml":
-                tomllib.loads(block.text)
-            case "json":
-                json.loads(block.text)
-            case "python" if {"app", "slurm"} & set(block.words):
-                compile(block.text, page, "exec")
-            case "python":
-                exec(compile(block.text, f"{page}:{block.line}", "exec"), {})  # noqa: S102  # ours
-                assert json.loads(metrics.read_text().splitlines()[-1])["value"]
-            case language:
-                assert language in {"sh", "text", "console"}, f"{page}:{block.line}"
 
 
 @pytest.mark.parametrize("page", NAMES)
@@ -213,18 +130,89 @@ def test_every_choice_is_told(group: str) -> None:
 def test_every_command_is_told_with_its_options() -> None:
     pages = "".join(text(name) for name in NAMES)
     assert all(f"{LAUNCH} {command}" in pages for command in COMMANDS)
-    for name, noun, where in (
-        ("runs", runs, "runs"),
-        ("sweeps", sweeps, "sweeps"),
-        ("env", env, "environments"),
-        ("compute", compute, None),  # each target's on its own page
-    ):
-        page = text(f"docs/{where}.md") if where else pages
+    for name, noun in NOUNS.items():
+        page = {"env": "docs/environments.md"}.get(name, f"docs/{name}.md")
+        where = pages if name == "compute" else text(page)  # each target's on its own page
         for verb in noun.VERBS:
-            assert f"{LAUNCH} {name} {verb}" in page
-            usage = noun.parsers()[1][verb].format_usage()
-            for flag in re.findall(r"\[(--?[a-z]+)", usage):
-                assert flag in page or flag == "-h"
+            assert f"{LAUNCH} {name} {verb}" in where
+            for flag in re.findall(r"\[(--?[a-z-]+)", noun.parsers()[1][verb].format_usage()):
+                assert flag in where or flag == "-h", f"{name} {verb} {flag}"
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_commands_in_the_prose_can_be_typed(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for span in inline(page):
+        words = shlex.split(span.removeprefix(f"{LAUNCH} ")) if not span.count("'") % 2 else []
+        if not words or "…" in span or (words[0] not in COMMANDS):
+            continue
+        noun, typed = NOUNS.get(words[0]), span.startswith(LAUNCH)
+        if noun is None:
+            if typed and words[0] == "init":
+                assert main(words) == 0, span
+        elif len(words) > 1:
+            assert words[1] in noun.VERBS, span
+            if typed or len(words) > 2:  # two words alone are the command's name
+                parser = noun.parsers()[1][words[1]]
+                with_run = words[2:] if typed or not _lacks_its_run(words) else [*words[2:], "latest"]
+                try:
+                    parser.parse_known_args(with_run)
+                except SystemExit:
+                    pytest.fail(f"{page}: {span}")
+
+
+def _lacks_its_run(words: list[str]) -> bool:
+    return all(word.startswith("-") for word in words[2:])
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_options_in_tables_exist(page: str) -> None:
+    known = {f"{group}.{field.name}" for group, _, option in schemas() if group for field in fields(option)}
+    known |= {f"framework.{field.name}" for field in fields(Framework)}
+    rows = re.findall(r"^\| *(`[^|]*`)[^|]*\|", prose(page), re.MULTILINE)
+    for row in rows:
+        for name in re.findall(rf"`((?:{'|'.join(GROUPS)})\.[a-z_]+)", row):
+            assert name in known, name
+
+
+def test_keys_in_the_table_of_keys_exist() -> None:
+    keys = set(yaml.safe_load(text("conf/launcher.yaml"))) | set(GROUPS)
+    [table] = re.findall(r"^## Keys\n(.*?)^## ", text("docs/configuration.md"), re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"^\| `([a-z_]+)`", table, re.MULTILINE))
+    assert named <= keys
+    assert len(named) > 20
+
+
+def literals() -> set[str]:
+    """Return the fixed parts of all texts in the source."""
+    found: set[str] = set()
+    for file in (REPOSITORY / "launcher").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.update(part.strip() for part in re.split(r"%[sr]|\{\w*\}|\n", node.value))
+    return {part for part in found if len(part) >= 4}
+
+
+def test_messages_are_those_of_the_source() -> None:
+    fixed = literals()
+    wrong: list[str] = []
+    shown = [block for name in NAMES for block in blocks(name) if "message" in block.words]
+    assert len(shown) > 50
+    for block in shown:
+        lines = [line.strip() for line in block.text.splitlines() if not line.startswith("  |")]
+        message = " ".join(lines)
+        in_source = [False] * len(message)
+        for part in fixed:
+            for match in re.finditer(re.escape(part), message):
+                in_source[slice(*match.span())] = [True] * len(part)
+        rest = "".join("_" if known else char for char, known in zip(message, in_source, strict=True))
+        words = len(re.findall(r"[A-Za-z]{3,}", re.sub(r"'[^']*'", "", rest)))
+        share = words / len(re.findall(r"[A-Za-z]{3,}", message))
+        if share > 0.45 and not message.startswith("omegaconf."):
+            wrong.append(f"{block.where}: {message} ({share:.0%} not in the source)")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_states_filters_and_versions_are_told() -> None:

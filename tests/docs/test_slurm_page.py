@@ -1,26 +1,16 @@
-"""The page about Slurm: its lines run in a project with the files that it shows, on a real cluster.
-
-Lines of `sh site` blocks are for sites that are not here: dry runs, with tools that tell of such a site.
-"""
+"""Profiles of sites that the page about Slurm shows: dry runs, with tools that tell of such a site."""
 
 from __future__ import annotations
 
 import os
-import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from launcher.__main__ import main
 
-from .conftest import blocks
-
-if TYPE_CHECKING:
-    from tests.cluster.machine import Cluster
+from .pages import blocks
 
 PAGE = "docs/slurm.md"
 SINFO = """\
@@ -35,30 +25,10 @@ def project(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     assert main(["init", str(folder)]) == 0
     for block in blocks(PAGE):
-        if block.language in {"yaml", "python"} and {"slurm", "site"} & set(block.words):
-            [name] = re.findall(r"^# (\S+)$", block.text, re.MULTILINE)
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(block.text)
+        if block.path is not None:
+            (folder / block.path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.path).write_text(block.text)
     return folder
-
-
-def lines(word: str) -> list[str]:
-    shown = [block for block in blocks(PAGE) if block.language == "sh" and word in block.words]
-    return [line for block in shown for line in block.commands()]
-
-
-@pytest.mark.slow
-def test_lines_run_on_a_cluster(project: Path, cluster: Cluster) -> None:
-    env = {**cluster.env, "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
-    for line in lines("slurm"):
-        done = subprocess.run(
-            ["sh", "-c", line], cwd=project, env=env, capture_output=True, text=True, check=False, timeout=90
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        if line.endswith(" resume/1 --attempt 0"):
-            assert done.stdout == "begins with step 0\n"
-        if line.endswith("-f resume/1"):
-            assert re.search(r"^begins with step [1-9]", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +61,8 @@ def test_profiles_of_sites(
     monkeypatch.setenv("PATH", os.pathsep.join((str(folder), os.environ["PATH"])))
     monkeypatch.setenv("SLURM_CONF", str(project))  # limits are kept by it
     monkeypatch.chdir(project)
-    [line] = [line for line in lines("site") if f"compute={profile}" in line]
+    shown = [line for block in blocks(PAGE) if block.needs == "site" for line in block.commands()]
+    [line] = [line for line in shown if f"compute={profile}" in line]
     assert main([*shlex.split(line)[3:], "dry_run=true"]) == 0
     told = capsys.readouterr().out
     for option in expected:
