@@ -56,6 +56,7 @@ NEEDS: Final = {
     "horovod": "Horovod, compiled in an image: tests/training",
     "podman": "podman on every node: tests/integration/slurm",
     "python3.7": "an old Python beside this one",
+    "torch": "PyTorch with Accelerate or Lightning, 900 MB each: tests/training runs plain PyTorch",
     "conda": "channels of conda: tests/integration has one of its own",
     "data": "files that the reader has",
     "optuna": "a sweeper that the tests do not install",
