@@ -24,6 +24,7 @@ _LINES_THAT_VARY = (
     (re.compile(r"\b[0-9a-f]{12}(?:[0-9a-f]{8})?\b"), "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d"), "DATE"),
     (re.compile(r"[ \t]+"), " "),
+    (re.compile(r"^\[ ", re.MULTILINE), "["),
 )
 
 

@@ -163,6 +163,7 @@ def test_folder_and_variables_last_from_block_to_block(tmp_path: Path) -> None:
     ("shown", "printed", "same"),
     [
         ("Completed in 3.2 s", "Completed in 12 s", True),
+        ("[   3.2 s] x", "[1 min 05 s] x", True),
         ("Completed in 3.2 s", "Failed in 3.2 s", False),
         ("a\n…\nd", "a\nb\nc\nd", True),
         ("a\n…\nd", "a\nb\nc", False),
