@@ -188,8 +188,10 @@ class Reader:
                 continue
             given = {word.split("=")[0] for word in re.findall(rf"{name}[^\n]*", self.printed)}
             flags = {flag for line in given for flag in re.findall(r"(?<!\S)--[a-z][\w-]*", line)}
-            known = set(re.findall(r'add_argument\("(--[\w-]+)"', text))
-            assert flags <= known, f"{block.where}: {name} has no {', '.join(sorted(flags - known))}"
+            known = dict(re.findall(r'add_argument\("(--[\w-]+)"(.*)', text))
+            required = {flag for flag, rest in known.items() if "required=True" in rest}
+            assert flags <= set(known), f"{block.where}: {name} has no {', '.join(flags - set(known))}"
+            assert required <= flags, f"{block.where}: {name} needs {', '.join(required - flags)}"
 
     def _run(self, text: str, block: Block) -> str:
         """Run lines in one shell; folder and variables last, as in a reader's."""

@@ -131,6 +131,7 @@ def page(tmp_path: Path, *fences: tuple[str, str]) -> Iterator[Block]:
             "unrecognized arguments: --folder",
         ),
         ([("sh dry-run=trained", "python -m launcher args.folder=x\n")], "tf_mnist.py has no --folder"),
+        ([("sh dry-run=trained", "python -m launcher script=tf_mnist.py\n")], "mnist.py needs --data-folder"),
         ([("sh as-in=README.md", "python -m launcher runs lst\n")], "no such block"),
         ([("sh needs-moon", "true\n")], "needs-moon has no reason"),
         ([("console", "$ echo a\nb\n")], "printed\na"),
