@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from launcher import cli
-from launcher.errors import ConfigError, LauncherError, NotFoundError, StoreError
+from launcher.errors import ConfigError, DeleteError, LauncherError, NotFoundError, StoreError
 from launcher.paths import RunFolder, StoreFolder
 
 # The helpers beside the fixtures; tests are no package.
@@ -287,8 +287,9 @@ def test_cancel_of_a_run_that_takes_its_time(
 
 def test_delete_names_what_it_leaves(failed: RunFolder, store: StoreFolder, say: Say) -> None:
     live = helpers.make(store, 2)
-    with pytest.raises(StoreError, match=r"mnist/2: this run is Queued"):
+    with pytest.raises(DeleteError, match=r"mnist/2: this run is Queued") as raised:
         cli.main(["runs", "delete", failed.id, live.id])
+    assert raised.value.exit_code == 1  # one of the two was deleted
     assert list(failed.root.iterdir()) == []
     assert live.submit.exists()
     assert json.loads(say("delete", "--force", "--json", live.id)) == [{"id": "mnist/2", "state": "Deleted"}]
