@@ -5,18 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = (*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md")))
 NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
-
-_WORDS_OF_README: Final = {
-    "sh tests/run.sh": "needs-suite",
-    "python -m launcher distribution=horovod nodes=2\n": "dry-run=trained",
-    "python -m launcher -m args": "dry-run=trained",
-}
-"""The README's fences have no words for these blocks: how they begin, and what their word is."""
 
 _LINES_THAT_VARY = (
     (re.compile(r"\b\d+ (?:h|min) \d\d (?:min|s)\b"), "N s"),
@@ -70,8 +62,6 @@ def blocks(page: str) -> list[Block]:
     found: list[Block] = []
     for match in re.finditer(r"^```(\S*)([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         words = tuple(match[2].split())
-        if page == "README.md":
-            words += tuple(word for begin, word in _WORDS_OF_README.items() if match[3].startswith(begin))
         found.append(Block(page, text.count("\n", 0, match.start()) + 1, match[1], words, match[3]))
     return found
 
