@@ -17,7 +17,7 @@ def make(work: str, links: dict[str, str]) -> None:
         *above, name = relative.split("/")
         for part in above:
             folder = os.path.join(folder, part)
-            _own(folder)
+            own_folder(folder)
         path = os.path.join(folder, name)
         if os.path.isdir(path) and not os.listdir(path):
             (os.unlink if os.path.islink(path) else os.rmdir)(path)
@@ -37,7 +37,7 @@ def remove(work: str, links: dict[str, str]) -> None:
             folder = os.path.dirname(folder)
 
 
-def _own(folder: str) -> None:
+def own_folder(folder: str) -> None:
     """Make a folder; a link to one of the source becomes a folder of links to its entries."""
     if os.path.islink(folder):
         target = os.readlink(folder)

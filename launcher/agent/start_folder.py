@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 
+from .links import own_folder
 from .workdir import OWN
 
 
@@ -20,13 +21,7 @@ def open_folder(work: str, cwd: str) -> None:
         cwd: the folder's path in it.
     """
     for path in _folders(work, cwd):
-        if os.path.islink(path):
-            target = os.readlink(path)
-            names = os.listdir(path)
-            os.unlink(path)
-            os.mkdir(path)
-            for name in names:
-                os.symlink(os.path.join("..", target, name), os.path.join(path, name))
+        own_folder(path)
     inner = os.path.join(work, cwd)
     for name in OWN:
         path = os.path.join(inner, name)
