@@ -20,6 +20,7 @@ from .carried import without_carriers
 from .causes import tail_lines
 from .network import listens
 from .system import command_line, members_of, parents, send, send_group
+from .tmp import own_folder
 
 BOX = "box"
 """The process that starts one."""
@@ -76,7 +77,7 @@ class Box:
         self.kept = container.is_kept(wanted["container"])
         self.log = os.path.join(folder, "box.log")
         self._folder = folder
-        os.makedirs(folder, 0o700, exist_ok=True)
+        own_folder(folder)
         self._pipe = -1
         self._first = 0  # the process that is 1 in the box
         self._space = ""  # and its process namespace

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from . import container, process_logs, stage
 from .expand import expand
 from .network import fabric
+from .tmp import tmp_name
 
 OWN_TMP = "@{tmp}"
 """As TMPDIR: a private folder that is removed with the attempt. MPI leaves its session files there."""
@@ -52,16 +52,6 @@ def base_environment(path_prefix: str | None, slurm: bool = True) -> dict[str, s
     if path_prefix:
         env["PATH"] = path_prefix + os.pathsep + env.get("PATH", os.defpath)
     return env
-
-
-def tmp_name(mark: str) -> str:
-    """Return the name of an attempt's folder in a node's TMPDIR; short, since MPI has sockets in it."""
-    return "launcher-%s" % hashlib.sha256(os.fsencode(mark)).hexdigest()[:12]
-
-
-def tmp_folder(mark: str) -> str:
-    """Return the node-local folder of an attempt."""
-    return os.path.join(os.environ.get("TMPDIR") or "/tmp", tmp_name(mark))  # noqa: S108  # 0700, own name
 
 
 class Commands:

@@ -8,8 +8,9 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import record, stage
+from . import record
 from .box import Box
+from .tmp import local_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,7 +216,7 @@ class EngineBox(Box):
 
 def sweep_folders() -> None:
     """Remove the node-local folders of boxes whose supervisors are gone."""
-    place = stage.local_disk()
+    place = local_disk()
     for name in os.listdir(place):
         owner = record.read(os.path.join(place, name, OWNER)) if name.startswith("launcher-") else None
         if owner is not None and record.alive(owner) is False:

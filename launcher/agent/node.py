@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import box, memory, stage
 from .carried import filled
-from .commands import OWN_TMP, base_environment, tmp_folder, tmp_name
+from .commands import OWN_TMP, base_environment
 from .engine_box import EngineBox
 from .network import listens
 from .node_setup import NodeSetup
@@ -43,6 +43,7 @@ from .system import (
     send,
     send_group,
 )
+from .tmp import is_own, own_folder, tmp_folder, tmp_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,8 +72,10 @@ LOOK_AGAIN_S = 0.25
 
 def remove_tmp(mark: str) -> None:
     """Remove what an attempt has on this node's disk, and its container."""
-    box.remove(tmp_folder(mark))
-    shutil.rmtree(tmp_folder(mark), ignore_errors=True)
+    folder = tmp_folder(mark)
+    if is_own(folder):
+        box.remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
     stage.release(tmp_name(mark))
 
 
@@ -250,9 +253,7 @@ class Node:
         return env
 
     def _make_tmp(self, name: str) -> str:
-        path = os.path.join(tmp_folder(self.mark), name)
-        os.makedirs(path, 0o700, exist_ok=True)
-        return path
+        return own_folder(os.path.join(own_folder(tmp_folder(self.mark)), name))
 
     def _warn(self, signum: int) -> None:
         """Send a signal to what handles it, but not to MPI's own programs, which would end their ranks."""

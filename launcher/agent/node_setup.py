@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import box, record
 from .causes import tail_lines
-from .commands import tmp_folder, tmp_name
 from .engine_box import EngineBox
 from .sight import Sight
 from .site import bind, spread
+from .tmp import own_folder, tmp_folder, tmp_name
 
 if TYPE_CHECKING:
     from .node import Node
@@ -106,6 +106,12 @@ class NodeSetup:
     def _start_box(self) -> None:
         """Start the container of this node, where processes are to run in one."""
         wanted, folder = self._wanted.get("box"), tmp_folder(self._node.mark)
+        try:
+            if wanted:
+                own_folder(folder)
+        except OSError as error:
+            self._refuse(str(error))
+            return
         if wanted and self._node.engine is not None:
             self.box = made = EngineBox(wanted, folder, self._node.engine, self._hear)
             made.begin(self._engine_boxed)

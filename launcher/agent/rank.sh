@@ -15,7 +15,13 @@ if [ -n "${LAUNCHER_STEP_TMP+set}" ]; then # by srun, which gives all ranks the 
     if [ -n "$LAUNCHER_STEP_TMP" ]; then
         TMPDIR=${TMPDIR:-/tmp}/$(echo "$LAUNCHER_STEP_TMP" | cut -d' ' -f$((SLURM_NODEID + 1)))/job
         export TMPDIR
-        (umask 077 && mkdir -p "$TMPDIR")
+        for folder in "${TMPDIR%/job}" "$TMPDIR"; do
+            (umask 077 && mkdir "$folder") 2>/dev/null
+            if [ ! -O "$folder" ] || [ -h "$folder" ]; then # another user made it, or a link
+                echo "$(uname -n): $folder is not a private folder of this user; remove it" >&2
+                exit 71
+            fi
+        done
     fi
 fi
 exec >>"$LAUNCHER_PROCESS_LOGS/worker-$rank.log" 2>&1

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from . import record
 from .sight import Sight, told
 from .system import die_with_parent
+from .tmp import local_disk, own_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,11 +32,6 @@ LIST = ".launcher-stage.json"
 
 _PREFIX = "launcher-env-"
 _UNPACKERS = {".zst": "zstd", ".gz": "gzip"}
-
-
-def local_disk() -> str:
-    """Return the folder of this node's disk that jobs may use."""
-    return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  # what is in it is 0700, and its owner is looked at
 
 
 def place(prefix: str) -> str:
@@ -66,7 +62,7 @@ def take(order: dict[str, Any]) -> int:
     sweep()
     try:
         with _locked(root):
-            _own(root)
+            os.makedirs(os.path.join(own_folder(root), "users"), exist_ok=True)
             record.write(os.path.join(root, "users", order["user"] + ".json"), order["owner"])
             if not os.path.isdir(order["into"]):
                 _bring(order, root)
@@ -141,20 +137,6 @@ def _locked(root: str, wait: bool = True) -> Generator[None, None, None]:
                     return
         finally:
             os.close(fd)
-
-
-def _own(root: str) -> None:
-    """Make the folder, or see that it is ours: others may write where it lies.
-
-    Raises:
-        OSError: it is somebody else's.
-    """
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(root, 0o700)
-    status = os.lstat(root)
-    if status.st_uid != os.getuid() or not os.path.isdir(root) or os.path.islink(root):
-        raise OSError("%s: %s is not this user's" % (os.uname().nodename, root))
-    os.makedirs(os.path.join(root, "users"), exist_ok=True)
 
 
 def _bring(order: dict[str, Any], root: str) -> None:

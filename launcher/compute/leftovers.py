@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.agent import box, stage
-from launcher.agent.commands import tmp_name
 from launcher.agent.engine_box import OWNER
+from launcher.agent.tmp import local_disk, tmp_name
 from launcher.errors import NotFoundError
 from launcher.store import records
 from launcher.store.runs import read_run
@@ -39,7 +39,7 @@ def left_folders(store: StoreFolder) -> list[Path]:
     """
     found: list[Path] = []
     unknown: dict[str, Path] = {}
-    for folder in _own(Path(stage.local_disk())):
+    for folder in _own(Path(local_disk())):
         if _ATTEMPT.fullmatch(folder.name):
             owner = _owner(folder)
             if owner is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from launcher.agent import record
-from launcher.agent.commands import tmp_folder
+from launcher.agent.tmp import tmp_folder
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import State
 from launcher.store.runs import read_run

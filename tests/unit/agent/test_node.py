@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.agent.commands import OWN_TMP, tmp_folder
+from launcher.agent.commands import OWN_TMP
 from launcher.agent.node import Node
 from launcher.agent.site import PORTS
 from launcher.agent.system import children
+from launcher.agent.tmp import tmp_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -205,6 +206,18 @@ def test_close_kills_what_still_runs_and_frees_everything(acting: Acting) -> Non
     assert not Path(tmp_folder(acting.mark)).exists()
     with socket.socket() as free:
         free.bind(("", port))
+
+
+def test_a_folder_that_somebody_else_made_is_not_used(acting: Acting, tmp_path: Path) -> None:
+    theirs = Path(tmp_folder(acting.mark))
+    theirs.symlink_to(tmp_path)
+    try:
+        acting.start("true", env={"TMPDIR": OWN_TMP})
+        [event] = [event for event in acting.events if event["event"] == "refused"]
+        assert "is not a private folder of this user; remove it" in event["message"]
+        assert list(tmp_path.glob("job")) == []
+    finally:
+        theirs.unlink()
 
 
 def test_a_daemon_of_mpirun_stays_in_the_foreground_with_a_folder_of_its_own(acting: Acting) -> None:

@@ -20,10 +20,10 @@ from launcher.agent import attempt as attempt_module
 from launcher.agent import peers as peers_module
 from launcher.agent import shim as shim_module
 from launcher.agent.channel import Channel, connect
-from launcher.agent.commands import tmp_folder
 from launcher.agent.peers import Peers
 from launcher.agent.shim import Shim
 from launcher.agent.system import descendants
+from launcher.agent.tmp import tmp_folder
 
 if TYPE_CHECKING:
     import selectors

@@ -13,7 +13,7 @@ import pytest
 
 from launcher.__main__ import main
 from launcher.agent import record
-from launcher.agent.commands import tmp_name
+from launcher.agent.tmp import tmp_name
 from launcher.compute.leftovers import left_folders, remove_folder
 from launcher.paths import StoreFolder
 from launcher.store import records
