@@ -98,7 +98,13 @@ class Attempt:
             links.make(work, self._commands.links())
             if self._spec.get("cwd"):
                 start_folder.open_folder(work, self._spec["cwd"])
-            logs = [os.path.basename(who["log"]) for who in self._processes.records]
+            # Not those of other nodes: a file system that caches would go on to show them empty here.
+            local = None if not self._site.remote_nodes else self._names[0]
+            logs = [
+                os.path.basename(who["log"])
+                for who in self._processes.records
+                if local is None or who["node"] == local
+            ]
             logs += [preparation.LOG] if self._preparation.needed else []
             process_logs.publish(self._run, self.number, logs)
             self._due.start()
@@ -190,7 +196,7 @@ class Attempt:
     def _record_processes(self) -> None:
         """Keep the record of processes true while they run."""
         if self._spec["plan"]["mpi"] is not None:
-            self._processes.read_ranks()
+            self._processes.read_ranks(self._names[0] if self._site.remote_nodes else None)
         self._state.refresh()
 
     def _await_agents(self, now: float) -> None:

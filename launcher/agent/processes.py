@@ -108,11 +108,19 @@ class Processes:
         self._complete_starts()
         return first
 
-    def read_ranks(self) -> None:
-        """Record which of mpirun's ranks have started or ended since the last call."""
-        for who in self.records:
-            if who["role"] == "worker" and who["ended"] is None:
+    def read_ranks(self, node: str | None) -> None:
+        """Record which of mpirun's ranks have started or ended since the last call, of one node or of all.
+
+        A file that another machine has yet to write must not be opened: it may look empty here from then on.
+        """
+        ranks = [who for who in self.records if who["role"] == "worker"]
+        for who in ranks:
+            if who["ended"] is None and node in {None, who["node"]}:
                 causes.read_rank(self._folder, who)
+        first = min((who["started"] for who in ranks if who["started"] is not None), default=None)
+        for who in ranks:  # mpirun starts no rank before it has reached all nodes
+            if who["started"] is None and node not in {None, who["node"]}:
+                who["started"] = first
         self._complete_starts()
 
     def _complete_starts(self) -> None:

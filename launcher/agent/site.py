@@ -31,6 +31,8 @@ class Here:
 
     together = False
     """Whether one process looks after all nodes of a run."""
+    remote_nodes = False
+    """Whether the other nodes of a run are other machines, which may see files later."""
     engine: Engine | None = None
     """The way to what keeps the nodes' containers."""
     ports: tuple[int, int] = PORTS

@@ -82,6 +82,7 @@ KINDS = {
 class Slurm(Here):
     """The job that this process runs in."""
 
+    remote_nodes = True
     address = ""
     grace_s = 20.0  # of the 30 s that Slurm gives by default (KillWait)
 

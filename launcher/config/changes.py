@@ -10,13 +10,12 @@ import launcher.compute
 import launcher.data
 import launcher.distribution
 import launcher.environment
+from launcher.config.frozen_text import loader
 from launcher.project import installed_conf
 from launcher.spec import Framework, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
 
 
 def changed_lines(config: str, spec: Mapping[str, Any]) -> list[str]:
@@ -24,12 +23,12 @@ def changed_lines(config: str, spec: Mapping[str, Any]) -> list[str]:
 
     `spec` is the run's frozen spec, which names the option class of each group.
     """
-    node = cast("yaml.Node | None", yaml.compose(config, Loader=_Loader))  # pyright: ignore[reportUnknownMemberType]  # its stubs name no type
+    node = cast("yaml.Node | None", yaml.compose(config, Loader=loader(config)))  # pyright: ignore[reportUnknownMemberType]  # its stubs name no type
     lines = config.splitlines()
     head = lines[:1] if config.startswith("#") else []
     if not isinstance(node, yaml.MappingNode):
         return lines
-    values: dict[str, Any] = yaml.load(config, Loader=_Loader)  # noqa: S506  # a safe one
+    values: dict[str, Any] = yaml.load(config, Loader=loader(config))  # noqa: S506  # a safe one
     return [*head, *(lines[at] for at in _kept(node, values, _defaults(spec), len(lines)))]
 
 
@@ -53,7 +52,7 @@ def _kept(
 
 
 def _defaults(spec: Mapping[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = yaml.load((installed_conf() / "launcher.yaml").read_bytes(), Loader=_Loader)  # noqa: S506  # a safe one
+    values: dict[str, Any] = yaml.load((installed_conf() / "launcher.yaml").read_bytes(), Loader=loader(""))  # noqa: S506  # a safe one
     for group, classes in (
         ("compute", launcher.compute.CHOICES),
         ("distribution", launcher.distribution.CHOICES),

@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import yaml
 
 from launcher.config.arguments import NumberText
+from launcher.config.frozen_text import loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _ABSENT = object()
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
-
-
-class _Loader(_Base):
-    """Reads numbers as they are written: the arguments 1.10 and 1.1 differ."""
 
 
 def _construct(_: Any, node: yaml.ScalarNode) -> NumberText:
+    """Read a number as it is written: the arguments 1.10 and 1.1 differ."""
     return NumberText(node.value)
 
 
-for _kind in ("int", "float"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _construct)
+_NUMBERS = {f"tag:yaml.org,2002:{kind}": _construct for kind in ("int", "float")}
 
 
 class Difference(NamedTuple):
@@ -49,7 +45,7 @@ def _values(text: str) -> dict[str, Any]:
     """Return the value of each key, and the choice of each group, which the first line tells."""
     first = text.partition("\n")[0]
     choices = dict(word.split("=", 1) for word in first[1:].split()) if first.startswith("#") else {}
-    return {**dict(_leaves(yaml.load(text, Loader=_Loader) or {})), **choices}  # noqa: S506  # a safe one
+    return {**dict(_leaves(yaml.load(text, Loader=loader(text, _NUMBERS)) or {})), **choices}  # noqa: S506  # a safe one
 
 
 def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from launcher.errors import StoreError
@@ -36,8 +37,10 @@ def open_cache() -> Path:
         _check_root(root)
         with os.scandir(root) as entries:
             for entry in entries:
-                if entry.is_dir():
-                    _make_private(Path(entry.path), remedy)
+                # One that is listed may be gone, or this host's file system does not show it yet.
+                with suppress(FileNotFoundError):
+                    if entry.is_dir():
+                        _make_private(Path(entry.path), remedy)
     return root
 
 
@@ -51,7 +54,7 @@ def check_store(store: StoreFolder) -> None:
         return
     _check_root(store.root)
     for folder in (store.runs, store.snapshots, store.agents, store.sweeps):
-        if os.path.lexists(folder):
+        with suppress(FileNotFoundError):
             _make_private(folder, "Give another store with store=DIR or LAUNCHER_STORE")
 
 

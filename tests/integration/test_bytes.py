@@ -75,7 +75,7 @@ def test_what_is_kept_of_them_is_shown_listed_and_run_again(lab: Lab, tmp_path: 
     lab.script(TELLS)
     assert launch(lab, "-m", "script=script.py", b"args.x='caf\xe9','b'").returncode == 0
     assert json.loads((lab.run().root / "spec.json").read_text("ascii"))["args"] == ["-x", TEXT]
-    assert "caf\\uDCE9" in (lab.run().config).read_text("utf-8")  # any YAML reader takes it
+    assert "caf\\uDCE9" in (lab.run().config).read_text("utf-8")
     name = os.fsdecode(b"outputs/t\xe9ll-0")
     assert name in json.loads((lab.run().root / "manifest.json").read_text("ascii"))["files"]
     for words in (
