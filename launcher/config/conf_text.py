@@ -161,6 +161,8 @@ def _node_problems(text: ConfText, node: Any) -> Iterator[Problem | str]:
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             yield from _node_problems(text, item)
+    elif any("\ud800" <= character <= "\udfff" for character in node.value):
+        yield Problem(place, node.value, "text that UTF-8 can hold", "Remove the escape of half a character")
     elif "${" in node.value:
         try:
             OmegaConf.create([node.value])
