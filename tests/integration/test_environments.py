@@ -277,7 +277,8 @@ LAUNCH = textwrap.dedent("""
     print("begun", flush=True)
     made = shared.prepare(shared.Packages(pip_packages=[sys.argv[3]]), Path(sys.argv[2]), told)
     print(made.prefix)
-    print(*told.steps, sep="\\n")
+    for step in told.steps:
+        print(step)
 """)
 
 

@@ -108,7 +108,10 @@ def timeout(lab: Lab) -> Iterator[int]:
 @row("the environment or the data of a run could not be prepared")
 def not_prepared(lab: Lab) -> Iterator[int]:
     lab.script("pass")
-    words = ["environment=packages", "environment.pip_packages=['x9 @ file:///none']"]
+    words = [
+        "environment=packages",
+        "environment.pip_packages=['x9 @ http://127.0.0.1:9/x9-1-py3-none-any.whl']",
+    ]
     data = ["data.inputs.x.uri=http://127.0.0.1:9/x"]
     yield lab.launch(*words).returncode
     yield lab.launch(*data).returncode
@@ -183,7 +186,7 @@ def wrong(lab: Lab) -> Iterator[int]:
         ["runs", "download", "latest", "none"],
         ["sweeps", "resume", "none"],
         ["env", "show", "none"],
-        ["env", "build", "nodes=0"],
+        ["env", "build", "environment=none"],
         ["compute", "check", "compute=none"],
         ["--cfg", "wrong"],
     ):

@@ -143,7 +143,10 @@ def test_the_json_of_every_command_is_as_its_schema_says(lab: Lab, tmp_path: Pat
         ),
         (["runs", "show"], {"message": "launcher runs show: the following arguments are required: run"}),
         (["runs", "lits"], {"key": None}),
-        (["sweeps", "wait", "x", "--no"], {"message": "launcher sweeps wait: unrecognized arguments: --no"}),
+        (
+            ["sweeps", "wait", "x", "--no"],
+            {"message": "launcher sweeps wait: unrecognized arguments: --no. Did you mean --json?"},
+        ),
         (["env", "build", "nodse=2"], {"key": "nodse"}),
         (["compute", "check", "compute=lcoal"], {}),
         (["init", "/proc/none"], {"key": None}),
