@@ -287,11 +287,7 @@ def test_cancel_of_a_run_that_takes_its_time(
 
 def test_delete_names_what_it_leaves(failed: RunFolder, store: StoreFolder, say: Say) -> None:
     live = helpers.make(store, 2)
-<<<<<<< HEAD
     with pytest.raises(DeleteError, match=r"mnist/2: this run is Queued") as raised:
-=======
-    with pytest.raises(DeleteError, match=r"mnist/2: this run is Queued"):
->>>>>>> abb0776 (The schema of a run's files has links)
         cli.main(["runs", "delete", failed.id, live.id])
     assert raised.value.exit_code == 1  # one of the two was deleted
     assert list(failed.root.iterdir()) == []
