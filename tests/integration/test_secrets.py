@@ -104,7 +104,7 @@ def test_a_dry_run_shows_no_value(lab: Lab, value: str) -> None:
     done = lab.launch(*SECRET, "dry_run=true")
     assert done.returncode == 0, done.stderr
     assert value[:32] not in done.stdout + done.stderr
-    assert "  KEY=@{secret.TOKEN}\n" in done.stdout
+    assert "  KEY='@{secret.TOKEN}'\n" in done.stdout
     assert not lab.store.root.exists()
 
 
