@@ -7,7 +7,6 @@ import pwd
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from launcher.errors import LauncherError, NotFoundError, StoreError
 from launcher.spec import SCHEMA, RunSpec, State, plain
@@ -54,7 +53,7 @@ def reserve(store: StoreFolder, name: str, count: int = 1) -> list[RunFolder]:
         for folder in (store.root, store.runs, store.experiment(name)):
             folder.mkdir(PRIVATE, parents=True, exist_ok=True)
         if not store.identity.exists():
-            records.create(store.identity, {"schema": SCHEMA, "id": uuid4().hex, "created": records.now()})
+            records.create(store.identity, {"schema": SCHEMA, "id": os.urandom(16).hex(), "created": records.now()})
         number = max(store.numbers(name), default=0)
         while len(folders) < count:
             number += 1
