@@ -53,7 +53,8 @@ def reserve(store: StoreFolder, name: str, count: int = 1) -> list[RunFolder]:
         for folder in (store.root, store.runs, store.experiment(name)):
             folder.mkdir(PRIVATE, parents=True, exist_ok=True)
         if not store.identity.exists():
-            records.create(store.identity, {"schema": SCHEMA, "id": os.urandom(16).hex(), "created": records.now()})
+            identity = {"schema": SCHEMA, "id": os.urandom(16).hex(), "created": records.now()}
+            records.create(store.identity, identity)
         number = max(store.numbers(name), default=0)
         while len(folders) < count:
             number += 1
