@@ -25,7 +25,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import box, memory, stage
+from . import box, memory, process_logs, stage
 from .carried import filled
 from .commands import OWN_TMP, base_environment
 from .engine_box import EngineBox
@@ -217,6 +217,7 @@ class Node:
         log = stdin = -1
         try:
             log = os.open(process["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            process_logs.link_public(process["log"])
             argv, env = process["argv"], self._environment(process)
             if self._box is not None:
                 argv, env, stdin = self._box.enter(process, env)

@@ -37,6 +37,18 @@ def publish(run: str, attempt: int, names: list[str]) -> None:
             os.link(path, os.path.join(public, name))
 
 
+def link_public(path: str) -> None:
+    """Give a log that has just been made on another node than agent 0's its public name too."""
+    attempt = os.path.dirname(os.path.dirname(path))
+    run = os.path.dirname(os.path.dirname(attempt))
+    if not os.path.basename(attempt).isdigit():  # no log of a process
+        return
+    with contextlib.suppress(OSError):  # it has one, or `settle` moves it
+        os.link(
+            path, os.path.join(public_folder(run, int(os.path.basename(attempt))), os.path.basename(path))
+        )
+
+
 def settle(run: str, attempt: int) -> None:
     """Leave each log under its public name alone; one whose name the script took stays where it is."""
     own, public = folder_of(run, attempt), public_folder(run, attempt)
