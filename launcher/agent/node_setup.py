@@ -13,7 +13,7 @@ from .causes import tail_lines
 from .engine_box import EngineBox
 from .sight import Sight
 from .site import bind, spread
-from .tmp import own_folder, tmp_folder, tmp_name
+from .tmp import tmp_folder, tmp_name
 
 if TYPE_CHECKING:
     from .node import Node
@@ -107,16 +107,14 @@ class NodeSetup:
         """Start the container of this node, where processes are to run in one."""
         wanted, folder = self._wanted.get("box"), tmp_folder(self._node.mark)
         try:
-            if wanted:
-                own_folder(folder)
-        except OSError as error:
+            if wanted and self._node.engine is not None:
+                self.box = made = EngineBox(wanted, folder, self._node.engine, self._hear)
+                made.begin(self._engine_boxed)
+                return
+            made = box.Box(wanted, folder) if wanted else None
+        except OSError as error:  # another user's folder in its place, or a full disk
             self._refuse(str(error))
             return
-        if wanted and self._node.engine is not None:
-            self.box = made = EngineBox(wanted, folder, self._node.engine, self._hear)
-            made.begin(self._engine_boxed)
-            return
-        made = box.Box(wanted, folder) if wanted else None
         problem = made.missing() if made is not None else None
         if problem is not None:
             self._refuse(problem)
