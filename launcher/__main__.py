@@ -104,7 +104,7 @@ def run() -> None:
     streams.open_standard()
     use_utf8(sys.orig_argv[1:])
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup ignores SIGHUP
             signal.signal(number, _terminate)
     try:
         code = main()

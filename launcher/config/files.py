@@ -112,8 +112,11 @@ class TextRepository(ConfigRepository):
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
         """See Hydra's `IConfigRepository`."""
         super().initialize_sources(config_search_path)
+        # Not by class: Hydra's scan for plugins runs the module of a source again, which makes another class.
         self.sources = [
-            TextSource(source.provider, source.full_path()) if type(source) is FileConfigSource else source
+            TextSource(source.provider, source.full_path())
+            if source.scheme() == FileConfigSource.scheme()
+            else source
             for source in self.sources
         ]
 

@@ -54,8 +54,12 @@ WITH_UNIT: Final = re.compile(r"\d+(\.\d+)?\s*[A-Za-z]+")
 def told(error: BaseException) -> str:
     """Return an error of Hydra's without the lines that help nobody."""
     lines: list[str] = []
+    causes: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None:
+    while (
+        cause is not None and cause not in causes
+    ):  # OmegaConf makes an error its own cause under a debugger
+        causes.append(cause)
         for line in str(cause).splitlines():
             text = line.strip()
             if text and text not in lines and not text.startswith(NOISE):

@@ -188,6 +188,13 @@ def test_one_problem(word: str, place: Path) -> None:
     assert raised.value.exit_code == 2
 
 
+def test_a_problem_that_is_its_own_cause(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OC_CAUSE", "1")  # OmegaConf's, as in a debugger
+    with pytest.raises(ConfigError) as raised:
+        load(["tags.a.b=1"], place)
+    assert str(raised.value) == fill(ONE["tags.a.b=1"], place)
+
+
 def test_all_problems_of_a_command_line_at_once(place: Path) -> None:
     words = [
         "distribution=parameter_server",

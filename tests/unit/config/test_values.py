@@ -225,6 +225,19 @@ ARGS = (
 )  # fmt: skip
 
 
+def test_text_in_files_is_kept_after_a_scan_for_plugins(place: Path) -> None:
+    """Hydra's scan runs the module of its file source again, whose class is another one then."""
+    (place / "conf").mkdir()
+    (place / "conf" / "config.yaml").write_text("defaults: [launcher, _self_]\nenv: {A: 1.10}\n")
+    code = (
+        "import launcher.config.load\nfrom pathlib import Path\nfrom hydra.core.plugins import Plugins\n"
+        "Plugins.instance()\nwords = ['--config-dir', 'conf', 'framework=python', 'data=none', 'source=.']\n"
+        "print(dict(launcher.config.load.load(words, Path.cwd()).spec.env))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=True)
+    assert done.stdout == "{'A': '1.10'}\n"
+
+
 @pytest.mark.parametrize("where", ["experiment/e.yaml", "config.yaml", "extra/e.yaml"])
 def test_text_in_files_arrives_as_it_was_written(where: str, place: Path) -> None:
     conf = place / "conf"
