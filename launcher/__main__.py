@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from launcher import streams
@@ -75,6 +74,8 @@ def _launch(words: Sequence[str]) -> int:
         from launcher.engine.helper import Helper  # noqa: PLC0415
 
         helper = Helper()  # imports the SDK while Hydra is imported here
+    from dataclasses import replace  # noqa: PLC0415
+
     from launcher.checks import check  # noqa: PLC0415
     from launcher.config.load import load  # noqa: PLC0415
     from launcher.launch import launch  # noqa: PLC0415

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from launcher.errors import nearest
@@ -128,5 +127,7 @@ def _meant(name: str, names: Iterable[str]) -> str | None:
 
 
 def _pointer(lines: Sequence[Sequence[str]]) -> str:
+    import shlex  # noqa: PLC0415  # for a mistake only
+
     quoted = [f"`launcher {shlex.join(line)}`" for line in lines]
     return f"Did you mean {' or '.join(quoted)}?"

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import json
 import os
-import socket
 import time
 from typing import Any, cast
 
@@ -115,7 +114,7 @@ def _machine() -> dict[str, Any]:
         pid_namespace = os.readlink("/proc/self/ns/pid")
     except (FileNotFoundError, PermissionError):  # a system without them
         boot = pid_namespace = ""
-    return {"host": socket.gethostname(), "boot": boot, "pid_namespace": pid_namespace}
+    return {"host": os.uname().nodename, "boot": boot, "pid_namespace": pid_namespace}
 
 
 def owner(pid: int | None = None) -> dict[str, Any]:

@@ -12,9 +12,7 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 from yaml import YAMLError
 
-from launcher.config.choice_problems import choice_problems, hydra_problems
 from launcher.config.compose import Composer, NeedsHydraError
-from launcher.config.conf_files import file_problems
 from launcher.config.describe import unknown_key
 from launcher.config.key_problems import expected, keys, stranger, told, wrong_value
 from launcher.config.nodes import find, stored
@@ -81,6 +79,9 @@ def _problems(
     composer: Composer, overrides: Sequence[Override]
 ) -> list[tuple[Problem | str, Override | None]]:
     """Return the problems, each with the override it is of; None for a file."""
+    from launcher.config.choice_problems import choice_problems, hydra_problems  # noqa: PLC0415  # seldom needed
+    from launcher.config.conf_files import file_problems  # noqa: PLC0415
+
     ours = [override for override in overrides if not override.is_hydra_override()]
     found: list[tuple[Problem | str, Override | None]] = []
     found += hydra_problems(composer, [each for each in overrides if each.is_hydra_override()])

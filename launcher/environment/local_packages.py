@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import tarfile
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -66,6 +65,8 @@ def pack_folders(lines: Iterable[str], folder: Path) -> tuple[list[str], dict[Pa
 
 
 def _pack(source: Path, archive: Path) -> None:
+    import tarfile  # noqa: PLC0415  # few launches have a local package
+
     tree = _tree(source)
     names = [*tree.files, *tree.links]
     about = [source / name for name in ("pyproject.toml", "setup.py", "setup.cfg")]

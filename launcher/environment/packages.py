@@ -1,4 +1,8 @@
-"""`environment=packages`: packages from an index or a conda channel, installed once and kept."""
+"""`environment=packages`: packages from an index or a conda channel, installed once and kept.
+
+Every launch imports this module for its options. What builds with them is imported where it is used.
+"""
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -8,25 +12,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from launcher.environment import archive
 from launcher.environment.cached import prepared
-from launcher.environment.conda import CondaWish, EnvironmentFile
 from launcher.environment.frameworks import choose
 from launcher.environment.horovod import HorovodWish, supports_mpi
 from launcher.environment.indexes import has_own_places
 from launcher.environment.interpreters import choose_interpreter
-from launcher.environment.orders import order
-from launcher.environment.own_mpi import own_mpi
-from launcher.environment.problems import problems
-from launcher.environment.recipe import Recipe
 from launcher.environment.registry import Registry
-from launcher.environment.requirements import absolute, read
 from launcher.errors import BuildError
 from launcher.paths import expand_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from launcher.environment.recipe import Recipe
     from launcher.errors import Problem
     from launcher.spec import Facts, Mpi, Prepared, Progress, RunSpec
 
@@ -79,6 +77,8 @@ class Packages:
 
     def located(self, base: Path) -> Packages:
         """Return these options with absolute paths; relative ones count from the project's root."""
+        from launcher.environment.requirements import absolute
+
         paths = {
             name: str(base / expand_home(given, f"environment.{name}"))
             for name in ("requirements_file", "environment_file")
@@ -88,6 +88,8 @@ class Packages:
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Environment.check`."""
+        from launcher.environment.problems import problems
+
         return problems(self, spec, facts)
 
     def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:
@@ -96,6 +98,10 @@ class Packages:
 
     def own_mpi(self) -> Mpi | None:
         """See `Environment.own_mpi`."""
+        from launcher.environment.conda import EnvironmentFile
+        from launcher.environment.own_mpi import own_mpi
+        from launcher.environment.requirements import read
+
         lines = [*self.pip_packages, *self.conda_packages]
         paths = [Path(self.requirements_file)] if self.requirements_file else []
         with suppress(OSError, ValueError):  # what is wrong with a file its check tells
@@ -120,6 +126,9 @@ class Packages:
         Raises:
             BuildError: no interpreter on this machine serves.
         """
+        from launcher.environment.conda import CondaWish
+        from launcher.environment.recipe import Recipe
+
         release = choose(spec.framework)
         kind = spec.distribution.kind
         gpu = spec.resources.gpus_per_node > 0
@@ -157,9 +166,12 @@ class Packages:
 
     def _prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress, root: Path) -> Prepared:
         if spec.compute.kind == "docker":
-            from launcher.environment.image_build import prepare  # noqa: PLC0415  # imports the SDK
+            from launcher.environment.image_build import prepare
 
             return prepare(self, spec, facts, cache, progress)
+        from launcher.environment import archive
+        from launcher.environment.orders import order
+
         recipe = self.recipe(spec, facts, cache, root=root)
         key = recipe.key()
         there = prepared(cache, key)
@@ -167,13 +179,15 @@ class Packages:
         if self.build_on == "job" and not (there is not None and packed):
             return order(recipe, self._files(), facts, cache)
         if there is None:
-            from launcher.environment.builder import build_once  # noqa: PLC0415  # most launches build nothing
+            from launcher.environment.builder import build_once
 
             there = build_once(recipe, key, cache, progress)
         return archive.packed(there, cache, progress) if self.stage == "node" else there
 
     def _files(self) -> list[Path]:
         """Return the files that decide what is in it."""
+        from launcher.environment.requirements import read
+
         paths = read([Path(self.requirements_file)]).files if self.requirements_file else []
         return [*paths, *([Path(self.environment_file)] if self.environment_file else [])]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ARCHIVES: Final = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar")
 """How the names of packages in one file end."""
 
-_OPTION = re.compile(r"(?:(-[rcefi])\s*=?\s*|(--[a-z-]+)(?:\s*=\s*|\s+))(.+)")
+_OPTION = r"(?:(-[rcefi])\s*=?\s*|(--[a-z-]+)(?:\s*=\s*|\s+))(.+)"
 _LONG = {
     "-r": "--requirement",
     "-c": "--constraint",
@@ -27,12 +27,12 @@ _LONG = {
     "-i": "--index-url",
 }
 _INDEXES = ("--find-links", "--index-url", "--extra-index-url")
-_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*@)\s*(.+)")
-_NAME = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:[\[(<>=!~;@]|--|$)")
-_TAIL = re.compile(r"\s+;|;\s|\s+--")
+_NAMED = r"([A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*@)\s*(.+)"
+_NAME = r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:[\[(<>=!~;@]|--|$)"
+_TAIL = r"\s+;|;\s|\s+--"
 """Where the marker or the options of a requirement begin."""
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_PLAIN = re.compile(r"[\w./+~-]+")
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*:"
+_PLAIN = r"[\w./+~-]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class LocalPackage:
     def line(self, path: Path | None = None) -> str:
         """Return the requirement with its absolute path, or with another path in its place."""
         path = path or self.path
-        plain = not self.name and _PLAIN.fullmatch(str(path))
+        plain = not self.name and re.fullmatch(_PLAIN, str(path))
         return f"{self.name}{path if plain else path.as_uri()}{self.tail}"
 
 
@@ -99,9 +99,9 @@ def local_package(line: str, base: Path) -> LocalPackage | None:
     """Return the folder or archive that a requirement is, None for a name or an address."""
     if line.startswith("-"):
         return None
-    cut = _TAIL.search(line)
+    cut = re.search(_TAIL, line)
     text, tail = (line[: cut.start()], f" {line[cut.start() :].lstrip()}") if cut else (line, "")
-    named = _NAMED.fullmatch(text.strip())
+    named = re.fullmatch(_NAMED, text.strip())
     name, text = (f"{named[1]} ", named[2]) if named else ("", text.strip())
     text, mark, fragment = text.partition("#")
     extras = re.search(r"\[[^\[\]]*\]$", text)
@@ -110,14 +110,16 @@ def local_package(line: str, base: Path) -> LocalPackage | None:
     tail = (extras.group() if extras else "") + mark + fragment + tail
     if text.startswith("file:"):
         text = unquote(re.sub(r"file:(//(localhost(?=/))?)?", "", text, count=1))
-    elif _SCHEME.match(text) or not (named or "/" in text or text.startswith(".") or text.endswith(ARCHIVES)):
+    elif re.match(_SCHEME, text) or not (
+        named or "/" in text or text.startswith(".") or text.endswith(ARCHIVES)
+    ):
         return None
     return LocalPackage(name, _located(text, base), tail)
 
 
 def name_of(line: str) -> str:
     """Return the name that a requirement begins with, or nothing for an option, a path or an address."""
-    match = _NAME.match(line)
+    match = re.match(_NAME, line)
     return match[1] if match else ""
 
 
@@ -164,15 +166,15 @@ def _take(
 ) -> tuple[str, Path] | None:
     """Add a line; return the option and the path of one that includes another file."""
     option, value = _option(line)
-    if option in {"--requirement", "--constraint"} and not _SCHEME.match(value):
+    if option in {"--requirement", "--constraint"} and not re.match(_SCHEME, value):
         return option, _located(value, origin.parent)
     if option in _INDEXES:
         path = _located(re.sub(r"^file:(//(localhost(?=/))?)?", "", value), origin.parent)
-        if _SCHEME.match(value) and not value.startswith("file:"):
+        if re.match(_SCHEME, value) and not value.startswith("file:"):
             lines.append(line)
         elif path.exists():
             found.folders.append(path)
-            lines.append(f"{option} {path if _PLAIN.fullmatch(str(path)) else path.as_uri()}")
+            lines.append(f"{option} {path if re.fullmatch(_PLAIN, str(path)) else path.as_uri()}")
         else:
             expected = f"an address, or a folder that exists, not {path}"
             found.missing.append(Missing(origin, number, line, expected))
@@ -194,7 +196,7 @@ def _option(line: str) -> tuple[str, str]:
     """Return the long name and the value of an option, or nothing for a requirement."""
     if not line.startswith("-"):
         return "", ""
-    match = _OPTION.fullmatch(line)
+    match = re.fullmatch(_OPTION, line)
     if match is None:
         return line, ""
     value = match[3].strip()

@@ -7,7 +7,6 @@ private; a folder that another user owns, or may replace, is refused.
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -79,6 +78,8 @@ def _make_private(folder: Path, remedy: str) -> None:
 
 
 def _name(uid: int) -> str:
+    import pwd  # noqa: PLC0415  # for a refusal only
+
     try:
         return f"user {pwd.getpwuid(uid).pw_name}"
     except KeyError:
