@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import record
 from .box import Box
-from .tmp import local_disk
+from .tmp import own_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,8 +216,7 @@ class EngineBox(Box):
 
 def sweep_folders() -> None:
     """Remove the node-local folders of boxes whose supervisors are gone."""
-    place = local_disk()
-    for name in os.listdir(place):
-        owner = record.read(os.path.join(place, name, OWNER)) if name.startswith("launcher-") else None
+    for folder in own_folders():
+        owner = record.read(os.path.join(folder, OWNER))
         if owner is not None and record.alive(owner) is False:
-            shutil.rmtree(os.path.join(place, name), ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
