@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import record
 from .box import Box
+from .network import listens
 from .tmp import own_folders
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 HOLD_S = 1.0
 """A process that was killed is told of so much later: the engine may have a reason for it."""
-
-_LISTEN = "0A"
 
 OWNER = "owner.json"
 """In an attempt's node-local folder: whose it is."""
@@ -154,16 +153,8 @@ class EngineBox(Box):
         return self._starved or super().starved()
 
     def listens(self, port: int) -> bool:
-        """Tell whether somebody in it accepts connections at a port (proc(5), /proc/net/tcp)."""
-        for table in ("tcp", "tcp6"):
-            try:
-                with open("/proc/%d/net/%s" % (self._first, table)) as file:
-                    rows = [line.split() for line in file]
-            except OSError:
-                continue
-            if any(row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == port for row in rows[1:]):
-                return True
-        return False
+        """See `Box.listens`; here the network is the container's."""
+        return listens(port, str(self._first))
 
     def signal(self, signum: int) -> bool:
         """See `Box.signal`; without the pid namespace nothing is there."""
