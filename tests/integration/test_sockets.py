@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.agent.system import descendants
 from tests.integration.conftest import Lab
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ def test_nodes_of_this_machine_are_reached_by_the_loopback_alone(lab: Lab) -> No
     lab.script(_SERVES)
     started = lab.start("distribution=torch", "framework=python", "nodes=2")
     lab.running(lab.run(), "up")
+    tops = lab.processes(lab.run())
+    pids = {*tops, *(below for top in tops for below in descendants(top))}
     served = ["127.0.0.1"] * 2  # by agent 0, and by the script itself
-    assert listening(lab.processes(lab.run())) == served
+    assert listening(pids) == served
     assert lab.command("runs", "cancel", lab.run().id).returncode == 0
     started.communicate(timeout=60)
