@@ -9,6 +9,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+from launcher.agent.tmp import is_own
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -62,9 +64,16 @@ def listens(address: str | tuple[str, int]) -> bool:
 
 
 class Processes:
-    """Long-lived processes, each with a record in one folder."""
+    """Long-lived processes, each with a record in one folder.
+
+    Raises:
+        PermissionError: another user made the folder, whose records tell what root kills and removes.
+    """
 
     def __init__(self, records: Path, logs: Path) -> None:
+        for folder in (records.parent, records):
+            if os.path.lexists(folder) and not is_own(str(folder)):
+                raise PermissionError(f"{folder} belongs to another user: name another folder with --state")
         self._records = records
         self._logs = logs
 

@@ -62,6 +62,7 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/pyright
 .venv/bin/lint-imports
+.venv/bin/python -m tests.audit
 .venv/bin/coverage erase
 # Three at a time, since tests on clusters wait more than they work; a file's tests share what is started for them.
 # In the order of their folders, so that the quick ones of units come last and even out the end.

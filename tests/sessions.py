@@ -30,7 +30,9 @@ def claimed_root(default: Path) -> Generator[Path]:
     """Give a folder beside the default that no live process uses; what a killed session left, `up` clears."""
     for number in count():
         root = default.with_name(f"{default.name}-test{number}")
-        with Path(f"{root}.lock").open("w", encoding="utf-8") as lock:
+        # Where every user can write: no link of another user is followed.
+        fd = os.open(f"{root}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -73,7 +73,7 @@ class Attempt:
         self._awaited: str | None = None  # the process that the rest waits for
         self._verdict: str | None = None  # decided, while processes are still ending
         self._stuck_at = 0.0  # when to wait no longer for what other agents tell
-        self._source = FrozenSource(run, self._commands.mark)
+        self._source = FrozenSource(run, "%s#%d" % (run, number))
         self._due = Due(run, number, spec["resources"]["time_limit_min"], site)
         self._nodes = {node: self._node(node) for node in range(self._size if site.together else 1)}
         self._peers: Peers | None = None

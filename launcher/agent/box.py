@@ -20,7 +20,7 @@ from .carried import without_carriers
 from .causes import tail_lines
 from .network import listens
 from .system import command_line, members_of, parents, send, send_group
-from .tmp import own_folder
+from .tmp import own_folder, own_folders
 
 BOX = "box"
 """The process that starts one."""
@@ -43,7 +43,7 @@ def take(wanted: dict[str, Any]) -> None:
     left = [str(one["Id"]) for one in _listed() if _abandoned(one)]
     if left:
         _podman(["rm", "--force", "--time", "0", "--ignore", *left])
-    _remove_folders(os.path.dirname(os.path.dirname(wanted["pidfile"])))
+    _remove_folders()
     argv = container.start_argv(wanted, (os.getuid(), os.getgid()), wanted["owner"])
     os.dup2(0, 3)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -281,12 +281,12 @@ def _listed() -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", said)
 
 
-def _remove_folders(place: str) -> None:
+def _remove_folders() -> None:
     """Remove the node-local folders of boxes whose agents are gone."""
-    for name in os.listdir(place):
-        kept = record.read(os.path.join(place, name, _RECORD)) if name.startswith("launcher-") else None
+    for folder in own_folders():
+        kept = record.read(os.path.join(folder, _RECORD))
         if kept is not None and record.alive(kept["owner"]) is False:
-            shutil.rmtree(os.path.join(place, name), ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _abandoned(one: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from . import container, process_logs, stage
 from .expand import expand
 from .network import fabric
-from .tmp import tmp_name
+from .tmp import attempt_mark, store_id, tmp_name
 
 OWN_TMP = "@{tmp}"
 """As TMPDIR: a private folder that is removed with the attempt. MPI leaves its session files there."""
@@ -65,7 +65,7 @@ class Commands:
         self.values: dict[str, str] = {}
         self._run = run
         self._attempt = attempt
-        self.mark = "%s#%d" % (run, attempt)
+        self.mark = attempt_mark(run, attempt)
         self._spec = spec
         self._environment: dict[str, Any] = {}
         self.stage: dict[str, Any] | None = None
@@ -93,7 +93,7 @@ class Commands:
             environment = {}  # in a container that is what the image has
         archive, prefix = environment.get("archive"), environment.get("prefix")
         if archive and prefix:
-            into = stage.place(prefix)
+            into = stage.place(prefix, store_id(self._run))
             environment = stage.moved(environment, into)
             self.stage = {"archive": archive, "prefix": prefix, "into": into, "python": environment["python"]}
             self.stage["log"] = os.path.join(self._shim, "node-stage")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import record
 from .box import Box
-from .tmp import local_disk
+from .network import listens
+from .tmp import own_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 HOLD_S = 1.0
 """A process that was killed is told of so much later: the engine may have a reason for it."""
-
-_LISTEN = "0A"
 
 OWNER = "owner.json"
 """In an attempt's node-local folder: whose it is."""
@@ -154,16 +153,8 @@ class EngineBox(Box):
         return self._starved or super().starved()
 
     def listens(self, port: int) -> bool:
-        """Tell whether somebody in it accepts connections at a port (proc(5), /proc/net/tcp)."""
-        for table in ("tcp", "tcp6"):
-            try:
-                with open("/proc/%d/net/%s" % (self._first, table)) as file:
-                    rows = [line.split() for line in file]
-            except OSError:
-                continue
-            if any(row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == port for row in rows[1:]):
-                return True
-        return False
+        """See `Box.listens`; here the network is the container's."""
+        return listens(port, str(self._first))
 
     def signal(self, signum: int) -> bool:
         """See `Box.signal`; without the pid namespace nothing is there."""
@@ -216,8 +207,7 @@ class EngineBox(Box):
 
 def sweep_folders() -> None:
     """Remove the node-local folders of boxes whose supervisors are gone."""
-    place = local_disk()
-    for name in os.listdir(place):
-        owner = record.read(os.path.join(place, name, OWNER)) if name.startswith("launcher-") else None
+    for folder in own_folders():
+        owner = record.read(os.path.join(folder, OWNER))
         if owner is not None and record.alive(owner) is False:
-            shutil.rmtree(os.path.join(place, name), ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)

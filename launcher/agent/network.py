@@ -12,6 +12,9 @@ from typing import NamedTuple
 _GET_FLAGS, _GET_ADDRESS, _GET_MASK = 0x8913, 0x8915, 0x891B
 _UP = 1
 
+_LISTEN = "0A"
+"""In the tables of proc(5), /proc/net/tcp."""
+
 
 class Interface(NamedTuple):
     """An interface that is up and has an IPv4 address."""
@@ -85,11 +88,22 @@ def candidates(preferred: str | None) -> list[str]:
     return sorted(chosen, key=lambda address: address != named)
 
 
-def listens(port: int) -> bool:
-    """Tell whether somebody on this machine accepts connections at a port."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((LOOPBACK.address, port)) == 0
+def listens(port: int, process: str = "self") -> bool:
+    """Return whether somebody accepts connections at a port, on whatever address.
+
+    Args:
+        port: its number.
+        process: one in whose network to look.
+    """
+    for table in ("tcp", "tcp6"):
+        try:
+            with open("/proc/%s/net/%s" % (process, table)) as file:
+                rows = [line.split() for line in file]
+        except OSError:
+            continue
+        if any(row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == port for row in rows[1:]):
+            return True
+    return False
 
 
 def _ask(asked: socket.socket, what: int, name: str) -> bytes:

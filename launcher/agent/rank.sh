@@ -17,10 +17,13 @@ if [ -n "${LAUNCHER_STEP_TMP+set}" ]; then # by srun, which gives all ranks the 
         export TMPDIR
         for folder in "${TMPDIR%/job}" "$TMPDIR"; do
             (umask 077 && mkdir "$folder") 2>/dev/null
-            if [ ! -O "$folder" ] || [ -h "$folder" ]; then # another user made it, or a link
-                echo "$(uname -n): $folder is not a private folder of this user; remove it" >&2
-                exit 71
-            fi
+            # Kind, mode and owner by one look: between two, another user could replace what he made.
+            ls -ldn "$folder" 2>/dev/null | {
+                read -r mode _ owner _
+                case $mode in drwx--[-S]--[-T]*) [ "$owner" = "$(id -u)" ] ;; *) false ;; esac
+            } && continue
+            echo "$(uname -n): $folder is not a private folder of this user; remove it" >&2
+            exit 71
         done
     fi
 fi

@@ -35,7 +35,8 @@ def _draft(path: str, data: bytes) -> str:
     folder, name = os.path.split(path)
     draft = os.path.join(folder, ".%s.%s" % (name, os.urandom(16).hex()))  # not the pid: hosts share the disk
     try:
-        with open(draft, "wb") as file:
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
             file.write(data)
     except BaseException:
         remove(draft)

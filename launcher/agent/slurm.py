@@ -15,9 +15,10 @@ from . import record
 from .carried import carriers
 from .causes import tail, tail_lines
 from .network import Interface, candidates
-from .site import Here, read_ports
+from .site import Here, bind, read_ports
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from .attempt import Attempt
@@ -83,7 +84,6 @@ class Slurm(Here):
     """The job that this process runs in."""
 
     remote_nodes = True
-    address = ""
     grace_s = 20.0  # of the 30 s that Slurm gives by default (KillWait)
 
     def __init__(self, spec: dict[str, Any], folder: str) -> None:
@@ -115,6 +115,11 @@ class Slurm(Here):
     def lead(self, size: int) -> Interface | None:
         """See `Here.lead`. Of several addresses the one is right that another node came by."""
         return super().lead(size) if size == 1 else None
+
+    def listen(self) -> socket.socket:
+        """See `Here.listen`; on all interfaces unless one is named, for any may be the way to the others."""
+        named = self._options.get("interface")
+        return bind(candidates(named)[0] if named else "", self.ports)
 
     def gpus(self) -> list[str] | None:
         """See `Here.gpus`. Slurm has numbered them as the processes of this node see them."""

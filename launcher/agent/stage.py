@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from . import record
 from .sight import Sight, told
 from .system import die_with_parent
-from .tmp import local_disk, own_folder
+from .tmp import local_disk, own_folder, own_folders
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,12 +34,17 @@ _PREFIX = "launcher-env-"
 _UNPACKERS = {".zst": "zstd", ".gz": "gzip"}
 
 
-def place(prefix: str) -> str:
+def place(prefix: str, secret: str) -> str:
     """Return where an environment goes: a path as long as its own, if that is long enough.
 
     Programs that were installed with their path in them (conda) can then be given the new one.
+
+    Args:
+        prefix: of the environment.
+        secret: what other users do not know (`tmp.store_id`), so that they cannot make the folder first.
     """
-    digest = hashlib.sha256(b"%d:%s" % (os.getuid(), os.fsencode(prefix))).hexdigest()
+    name = "%d:%s:%s" % (os.getuid(), secret, prefix)
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()
     room = len(os.fsencode(prefix)) - len(os.fsencode(os.path.join(local_disk(), _PREFIX, "e")))
     return os.path.join(local_disk(), _PREFIX + digest[: max(12, room)].ljust(min(room, 200), "x"), "e")
 
@@ -77,7 +82,7 @@ def take(order: dict[str, Any]) -> int:
 
 def release(user: str) -> None:
     """Take back an attempt's use of environments here; what nobody uses is removed."""
-    for root in _roots():
+    for root in own_folders(_PREFIX):
         path = os.path.join(root, "users", user + ".json")
         if os.path.exists(path):
             record.remove(path)
@@ -86,19 +91,8 @@ def release(user: str) -> None:
 
 def sweep() -> None:
     """Remove what agents left that were killed together with their guards."""
-    for root in _roots():
+    for root in own_folders(_PREFIX):
         _remove_unused(root)
-
-
-def _roots() -> list[str]:
-    """Return the folders here that are this user's."""
-    found: list[str] = []
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(local_disk()):
-            own = entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False)
-            if own and entry.stat(follow_symlinks=False).st_uid == os.getuid():
-                found.append(entry.path)
-    return found
 
 
 def _used(root: str) -> bool:
@@ -111,7 +105,7 @@ def _used(root: str) -> bool:
 
 
 def _remove_unused(root: str) -> None:
-    gone = root + ".gone%d" % os.getpid()  # begins as the others do: found again when this is killed
+    gone = root + ".gone" + os.urandom(8).hex()  # begins as the others do: found again when this is killed
     try:
         with _locked(root, wait=False):
             if _used(root):
@@ -130,6 +124,8 @@ def _locked(root: str, wait: bool = True) -> Generator[None, None, None]:
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
+            if os.fstat(fd).st_uid != os.geteuid():  # who could hold it for ever
+                raise OSError("%s: %s belongs to another user" % (os.uname().nodename, path))
             fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(fd), os.stat(path)):

@@ -14,6 +14,7 @@ from . import manifest, process_logs, record, workdir
 from .attempt import Attempt
 from .loop import Loop
 from .node import remove_tmp
+from .tmp import attempt_mark
 
 if TYPE_CHECKING:
     from .site import Here
@@ -227,7 +228,7 @@ def lost(orders: dict[str, Any], site: Here) -> None:
         plan: dict[str, Any] = (spec or {}).get("plan", {})
         for attempt in attempts:
             for node in range(plan.get("nodes", 1)):
-                remove_tmp("%s#%d#%d" % (folder, attempt, node))
+                remove_tmp("%s#%d" % (attempt_mark(folder, attempt), node))
         number = attempts[-1] if attempts else None
         state = record.read(os.path.join(folder, "attempts", "%s" % number, "state.json")) or {}
         if state.get("outcome"):  # it was over, and only this was left to be told

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from launcher.agent import box, stage
 from launcher.agent.engine_box import OWNER
-from launcher.agent.tmp import local_disk, tmp_name
+from launcher.agent.tmp import attempt_mark, own_folders, tmp_name
 from launcher.errors import NotFoundError
 from launcher.store import records
 from launcher.store.runs import read_run
@@ -39,7 +39,7 @@ def left_folders(store: StoreFolder) -> list[Path]:
     """
     found: list[Path] = []
     unknown: dict[str, Path] = {}
-    for folder in _own(Path(local_disk())):
+    for folder in map(Path, own_folders()):
         if _ATTEMPT.fullmatch(folder.name):
             owner = _owner(folder)
             if owner is None:
@@ -63,21 +63,6 @@ def remove_folder(folder: Path) -> bool:
     box.remove(str(folder))
     shutil.rmtree(folder, ignore_errors=True)
     return not folder.exists()
-
-
-def _own(place: Path) -> Iterator[Path]:
-    try:
-        entries = list(os.scandir(place))
-    except OSError:
-        return
-    for entry in entries:
-        if entry.name.startswith("launcher-") and entry.is_dir(follow_symlinks=False):
-            try:
-                mine = entry.stat(follow_symlinks=False).st_uid == os.getuid()
-            except OSError:
-                continue
-            if mine:
-                yield Path(entry.path)
 
 
 def _owner(folder: Path) -> records.Record | None:
@@ -121,4 +106,4 @@ def _names_of(folder: RunFolder) -> Iterator[str]:
         nodes = int(plan.get("nodes", 1))
         for attempt in run.attempts:
             for node in range(nodes):
-                yield tmp_name(f"{folder.root}#{attempt}#{node}")
+                yield tmp_name(f"{attempt_mark(str(folder.root), attempt)}#{node}")

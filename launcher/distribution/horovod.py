@@ -78,6 +78,7 @@ class Horovod:
         server = (
             "@{python}",
             "@{agent}/horovod_rendezvous.py",
+            "@{host.0}",
             "@{port.rendezvous}",
             hosts,
             str(nodes * local_size),

@@ -44,7 +44,7 @@ def open_cache() -> Path:
 
 
 def check_store(store: StoreFolder) -> None:
-    """Make the folders of a store private, those that exist.
+    """Make the folders of a store private, those that exist, and the record of its id, which is a secret.
 
     Raises:
         StoreError: another user could have put something there.
@@ -52,9 +52,9 @@ def check_store(store: StoreFolder) -> None:
     if not store.root.exists():
         return
     _check_root(store.root)
-    for folder in (store.runs, store.snapshots, store.agents, store.sweeps):
+    for path in (store.identity, store.runs, store.snapshots, store.agents, store.sweeps):
         with suppress(FileNotFoundError):
-            _make_private(folder, "Give another store with store=DIR or LAUNCHER_STORE")
+            _make_private(path, "Give another store with store=DIR or LAUNCHER_STORE")
 
 
 def _check_root(root: Path) -> None:
@@ -64,17 +64,17 @@ def _check_root(root: Path) -> None:
         raise StoreError(f"{root}: every user can replace what is in it. Run chmod o-w {root}")
 
 
-def _make_private(folder: Path, remedy: str) -> None:
-    """Close a folder to other users; a link is followed if this user or root made it."""
-    link, found = folder.lstat(), folder.stat()
+def _make_private(path: Path, remedy: str) -> None:
+    """Close a folder or file to other users; a link is followed if this user or root made it."""
+    link, found = path.lstat(), path.stat()
     for status in (link, found):
         if status.st_uid not in {os.geteuid(), ROOT}:
             owner = _name(status.st_uid)
-            raise StoreError(f"{folder}: belongs to {owner}; expected a folder of your own. {remedy}")
+            raise StoreError(f"{path}: belongs to {owner}; expected one of your own. {remedy}")
     if found.st_mode & OTHERS and found.st_uid == os.geteuid():
-        folder.chmod(PRIVATE)
+        path.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS)
     elif found.st_mode & stat.S_IWOTH:
-        raise StoreError(f"{folder}: every user can write it; expected a private folder. {remedy}")
+        raise StoreError(f"{path}: every user can write it; expected a private one. {remedy}")
 
 
 def _name(uid: int) -> str:

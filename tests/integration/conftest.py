@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from launcher.agent import record
-from launcher.agent.tmp import tmp_folder
+from launcher.agent.tmp import attempt_mark, tmp_folder
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import State
 from launcher.store.runs import read_run
@@ -185,8 +185,9 @@ class Lab:
 
     def left_in_tmp(self, folder: RunFolder, attempts: int = 2, nodes: int = 3) -> list[str]:
         """Return the node-local folders of a run that are still there."""
-        marks = [f"{folder.root}#{attempt}#{node}" for attempt in range(attempts) for node in range(nodes)]
-        return [tmp_folder(mark) for mark in marks if Path(tmp_folder(mark)).exists()]
+        marks = [attempt_mark(str(folder.root), attempt) for attempt in range(attempts)]
+        paths = [tmp_folder(f"{mark}#{node}") for mark in marks for node in range(nodes)]
+        return [path for path in paths if Path(path).exists()]
 
     def clean_up(self) -> None:
         """End what a test left, by pid."""

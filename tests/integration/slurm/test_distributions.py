@@ -12,6 +12,7 @@ import pytest
 from launcher.paths import cache_root
 from launcher.spec import State
 from launcher.store.runs import read_run
+from tests.cluster.init import interfaces
 from tests.integration.slurm.lab import SlurmLab
 
 if TYPE_CHECKING:
@@ -240,3 +241,17 @@ def test_horovod_over_gloo(meeting: Meeting) -> None:
         limit_s=BUILD_S,
     )  # fmt: skip
     assert_ranks(told, 4, 2)
+
+
+def test_the_agent_of_the_first_node_listens_on_the_interface_that_is_named(meeting: Meeting) -> None:
+    [*_, name] = interfaces(meeting.cluster.layout)
+    meeting.script("import time; print('up', flush=True); time.sleep(300)")
+    words = ("framework=python", "environment=current", "distribution=torch", "nodes=2")
+    meeting.submit(*words, f"compute.interface={name}")
+    meeting.running(meeting.run(), "up")
+    shown = meeting.cluster.exec("node1", ["ss", "-ltnpH"]).stdout
+    agents = meeting.on("node1", f"job {meeting.run().root}")
+    found = [line.split()[3] for line in shown.splitlines() if any(f"pid={pid}," in line for pid in agents)]
+    assert [address.partition(":")[0] for address in found] == [meeting.cluster.layout.address("node1")]
+    assert meeting.command("runs", "cancel", meeting.run().id).returncode == 0
+    meeting.over(meeting.run())

@@ -15,6 +15,7 @@ import pytest
 
 from launcher.agent import record
 from launcher.agent import slurm as module
+from launcher.agent.network import interfaces
 from launcher.agent.site import PORTS, Here, bind, read_ports
 from launcher.agent.slurm import Slurm, node_gpus
 
@@ -330,3 +331,12 @@ def test_a_failure_waits_a_moment_for_slurms_word(job: Job) -> None:
     assert job.site().after(over, 1, lambda: time.monotonic() > began + 0.2) == "conclude"
     assert over.outcome == "Canceled"
     assert time.monotonic() - began < module.PATIENCE_S + 5
+
+
+@pytest.mark.skipif(not interfaces(), reason="no network interface")
+def test_agent_0_listens_on_the_interface_that_is_named(job: Job) -> None:
+    one = interfaces()[0]
+    for named, address in ((one.name, one.address), (None, "0.0.0.0")):  # noqa: S104  # what it binds
+        job.options["interface"] = named
+        with job.site().listen() as listener:
+            assert listener.getsockname()[0] == address

@@ -13,7 +13,7 @@ import pytest
 
 from launcher.__main__ import main
 from launcher.agent import record
-from launcher.agent.tmp import tmp_name
+from launcher.agent.tmp import attempt_mark, tmp_name
 from launcher.compute.leftovers import left_folders, remove_folder
 from launcher.paths import StoreFolder
 from launcher.store import records
@@ -66,12 +66,13 @@ def ended(store: StoreFolder, number: int, *, over: bool) -> Path:
 
 def test_only_what_nobody_uses(disk: Path, tmp_path: Path) -> None:
     store = StoreFolder(tmp_path / "store")
+    put(store.root, store={"schema": 1, "id": "0" * 32})
     over, runs_on = ended(store, 1, over=True), ended(store, 2, over=False)
     alive, gone, elsewhere = record.owner(), dead(), {**dead(), "host": "node7", "boot": "other"}
     left = {
         put(disk / f"launcher-{'0' * 12}", owner=gone),
         put(disk / f"launcher-{'1' * 12}", box={"name": f"launcher-{'1' * 12}", "owner": gone}),
-        put(disk / tmp_name(f"{over}#1#1") / "job").parent,
+        put(disk / tmp_name(f"{attempt_mark(str(over), 1)}#1") / "job").parent,
         fifo(disk / "launcher-build-left", 100),
         put(disk / "launcher-env-left" / "users", one=gone).parent,
     }
@@ -79,7 +80,7 @@ def test_only_what_nobody_uses(disk: Path, tmp_path: Path) -> None:
         put(disk / f"launcher-{'2' * 12}", owner=alive),
         put(disk / f"launcher-{'3' * 12}", owner=elsewhere),
         put(disk / f"launcher-{'4' * 12}"),
-        put(disk / tmp_name(f"{runs_on}#1#0")),
+        put(disk / tmp_name(f"{attempt_mark(str(runs_on), 1)}#0")),
         put(disk / "launcher-mine", owner=gone),
         put(disk / "thesis"),
         fifo(disk / "launcher-build-young", 0),

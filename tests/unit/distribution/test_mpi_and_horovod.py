@@ -226,7 +226,8 @@ def test_gloo_ranks(spec: Specs, nodes: int, each: int) -> None:
     plan = made.distribution.plan(made, Facts())
     server, *ranks = plan.processes
     hosts = ",".join(f"@{{node.{node}}}:{each}" for node in range(nodes))
-    expected = ("@{python}", "@{agent}/horovod_rendezvous.py", "@{port.rendezvous}", hosts, str(nodes * each))
+    address = ("@{host.0}", "@{port.rendezvous}")
+    expected = ("@{python}", "@{agent}/horovod_rendezvous.py", *address, hosts, str(nodes * each))
     assert (server.name, server.argv, server.ready_port, server.rank) == (
         "rendezvous-0",
         expected,

@@ -12,6 +12,7 @@ from launcher.paths import StoreFolder
 from launcher.store.filters import Filters
 from launcher.store.index import list_runs
 from launcher.store.ownership import check_store, open_cache
+from launcher.store.runs import reserve
 
 STRANGER = 65533
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
@@ -51,6 +52,24 @@ def test_the_index_is_private_also_one_that_was_not(store: StoreFolder, cache: P
         assert mode(base) == 0o600
         assert mode(base.parent) == 0o700
         base.chmod(0o644)
+
+
+def test_the_id_of_a_store_is_private_also_one_that_was_not(store: StoreFolder) -> None:
+    store.root.mkdir(mode=0o755)
+    for _ in range(2):
+        reserve(store, "mnist")
+        assert mode(store.root) == 0o755
+        assert mode(store.identity) == 0o600
+        store.identity.chmod(0o644)
+
+
+@needs_root
+def test_the_id_of_a_store_that_another_user_chose_is_refused(store: StoreFolder) -> None:
+    store.root.mkdir(mode=0o1777)
+    store.identity.write_text('{"schema": 1, "id": "1"}')
+    os.chown(store.identity, STRANGER, STRANGER)
+    with pytest.raises(StoreError, match=r"store\.json: belongs to .*; expected one of your own"):
+        reserve(store, "mnist")
 
 
 @needs_root
