@@ -151,6 +151,9 @@ def read_records(folder: RunFolder) -> Records:
         if end is None:
             raise _no_run(folder)
         reader.miss(folder.submit)  # a run that is deleted loses it just before the rest
+    number = None if end is None else end.get("attempt")
+    if number is not None and "config" in (submit or {}) and attempt is None and not reader.damage:
+        reader.miss(folder.attempt_state(number))
     return Records(submit or {}, end, cancel, attempts, attempt, lost, tuple(reader.damage))
 
 
@@ -209,8 +212,10 @@ def _lost(found: Records) -> bool:
 def _last_word(found: Records) -> dict[str, Any]:
     """Return the end of a run whose processes are gone: the attempt's outcome if it left one."""
     attempt = found.attempts[-1] if found.attempts else None
+    time = records.now()
     if found.attempt is not None and found.attempt.get("outcome"):
         state, cause = found.attempt["outcome"], found.attempt.get("cause")
+        time = max((phase.time for phase in parse_phases(found.attempt)), default=time)
     else:
         phase = _state_of(found)
         early = attempt is None and phase in {State.NOT_STARTED, State.PREPARING}
@@ -222,7 +227,7 @@ def _last_word(found: Records) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "state": str(state),
-        "time": records.now(),
+        "time": time,
         "attempt": attempt,
         "cause": cause,
     }

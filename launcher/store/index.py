@@ -42,7 +42,7 @@ HOLE_AFTER_S = 3600.0
 
 TABLES = """
 CREATE TABLE store (identity TEXT);
-CREATE TABLE experiments (name TEXT PRIMARY KEY, inode INTEGER, mtime_ns INTEGER);
+CREATE TABLE experiments (name TEXT PRIMARY KEY, inode INTEGER, ctime_ns INTEGER);
 CREATE TABLE runs (
     name TEXT, number INTEGER, state TEXT, created REAL, sweep TEXT, sign TEXT, row TEXT,
     PRIMARY KEY (name, number)
@@ -165,7 +165,7 @@ def _refresh(base: sqlite3.Connection, store: StoreFolder) -> None:
     _check_identity(base, store)
     still_open = base.execute(f"SELECT name, number FROM runs WHERE {OPEN}")  # noqa: S608  # fixed words
     todo = [store.run(name, number) for name, number in still_open]
-    known = {name: (inode, mtime_ns) for name, inode, mtime_ns in base.execute("SELECT * FROM experiments")}
+    known = {name: (inode, ctime_ns) for name, inode, ctime_ns in base.execute("SELECT * FROM experiments")}
     seen: list[tuple[str, int, int]] = []
     now_ns = time.time_ns()
     for name in filter(is_utf8, store.experiments()):  # runs have no other names
@@ -173,15 +173,17 @@ def _refresh(base: sqlite3.Connection, store: StoreFolder) -> None:
             status = store.experiment(name).stat()
         except OSError:  # removed meanwhile
             continue
-        inode, mtime_ns = status.st_ino, status.st_mtime_ns
-        if known.get(name) == (inode, mtime_ns):
+        # Not the other time: a backup that is put back has it too, and may get the same inode.
+        inode, ctime_ns = status.st_ino, status.st_ctime_ns
+        if known.get(name) == (inode, ctime_ns):
             continue
         if known.get(name, (inode, 0))[0] != inode:  # another folder, such as a restored one
             base.execute("DELETE FROM runs WHERE name = ?", (name,))
-        taken = {number for (number,) in base.execute("SELECT number FROM runs WHERE name = ?", (name,))}
+        rows = base.execute("SELECT number, state FROM runs WHERE name = ?", (name,))
+        taken = {number for number, state in rows if state != "hole" or not store.run(name, number).recorded}
         todo += [store.run(name, number) for number in store.numbers(name) if number not in taken]
-        settled = now_ns - mtime_ns > SETTLED_S * 1e9
-        seen.append((name, inode, mtime_ns if settled else 0))
+        settled = now_ns - ctime_ns > SETTLED_S * 1e9
+        seen.append((name, inode, ctime_ns if settled else 0))
     _put(base, todo)
     if seen:
         base.executemany("INSERT OR REPLACE INTO experiments VALUES (?, ?, ?)", seen)

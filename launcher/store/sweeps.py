@@ -248,6 +248,12 @@ def read_sweep(folder: SweepFolder) -> Sweep | None:
             member = members[int(entry["index"])]
             replaced = (*member.replaced, *([member.run.id] if run != member.run else []))
             members[member.place] = member._replace(run=run, replaced=replaced, claimed=living)
+    later = [name for name in os.listdir(folder.root) if name == f"resume-{count + 2}.json"]
+    if later:
+        damage = records.Damage(
+            folder.resumption(count + 1), "", f"it is missing, although {later[0]} exists"
+        )
+        return Sweep(folder, {"id": folder.id}, (), 0, damage)
     return Sweep(folder, record, tuple(members), count)
 
 
