@@ -13,6 +13,7 @@ from _blake2 import blake2b  # hashlib loads OpenSSL, 4 ms
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from launcher.agent import room
 from launcher.errors import NotFoundError
 from launcher.spec import SCHEMA, State
 from launcher.store import records
@@ -190,7 +191,7 @@ def read_run(folder: RunFolder) -> Run:
     while found.end is None and not found.damage and _lost(found):
         again = read_records(folder)  # the run may have ended, or been handed over, meanwhile
         if again.end is None and not again.damage and again.owners() == found.owners():
-            return _fold(folder, again, _end(folder, _last_word(again)))
+            return _fold(folder, again, _end(folder, _last_word(folder, again)))
         found = again
     return _fold(folder, found, found.end)
 
@@ -209,7 +210,7 @@ def _lost(found: Records) -> bool:
     return bool(owners) and all(records.alive(owner) is False for owner in owners)
 
 
-def _last_word(found: Records) -> dict[str, Any]:
+def _last_word(folder: RunFolder, found: Records) -> dict[str, Any]:
     """Return the end of a run whose processes are gone: the attempt's outcome if it left one."""
     attempt = found.attempts[-1] if found.attempts else None
     time = records.now()
@@ -223,6 +224,8 @@ def _last_word(found: Records) -> dict[str, Any]:
         who = kind.removesuffix("_lost")
         state = State.FAILED if found.cancel is None else State.CANCELED
         message = f"the {who} of this run is gone, it ended without a word while the run was {phase}"
+        full = room.complaint(str(folder.root))
+        message = f"{message}; {full}" if full else message
         cause = {"phase": str(phase), "kind": kind, "message": message}
     return {
         "schema": SCHEMA,

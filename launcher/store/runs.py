@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,12 +13,12 @@ from launcher.errors import DamageError, LauncherError, NotFoundError, StoreErro
 from launcher.spec import SCHEMA, RunSpec, State, plain
 from launcher.store import records
 from launcher.store.fold import Cause, Phase, Run, config_damage, read_run, remember_end, text_digest
-from launcher.store.folders import remove_tree
+from launcher.store.folders import remove_tree, unusable
 from launcher.store.ownership import PRIVATE, check_store
 from launcher.store.shapes import FROZEN, SNAPSHOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from launcher.paths import RunFolder, StoreFolder
     from launcher.plan import Plan
@@ -33,6 +34,7 @@ __all__ = [
     "enter",
     "environment_of",
     "finish",
+    "give_back",
     "read_frozen",
     "read_run",
     "request_cancel",
@@ -67,8 +69,16 @@ def reserve(store: StoreFolder, name: str, count: int = 1) -> list[RunFolder]:
                 continue
             folders.append(folder)
     except OSError as error:
-        raise _unusable(store, error) from error
+        give_back(folders)
+        raise unusable(store, error) from error
     return folders
+
+
+def give_back(folders: Iterable[RunFolder]) -> None:
+    """Remove reserved folders that no run came to use; one that holds a run stays."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.root.rmdir()
 
 
 def create_run(  # noqa: PLR0913  # the record has that many fields
@@ -122,8 +132,9 @@ def create_run(  # noqa: PLR0913  # the record has that many fields
         records.write(folder.submit, submit)
     except OSError as error:
         for path in (folder.spec, folder.config, folder.source):
-            records.remove(path)  # what stays is a number that no run has
-        raise _unusable(store, error) from error
+            records.remove(path)
+        give_back([folder])
+        raise unusable(store, error) from error
     return folder
 
 
@@ -267,10 +278,3 @@ def user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
-
-
-def _unusable(store: StoreFolder, error: OSError) -> StoreError:
-    return StoreError(
-        f"store: {store.root} cannot be written ({error.strerror}: {error.filename}). "
-        "Give another one with store=DIR or LAUNCHER_STORE"
-    )

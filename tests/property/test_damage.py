@@ -64,7 +64,7 @@ class Case(NamedTuple):
         A record that somebody wrote without a checksum, and that makes sense, is believed.
         """
         name = self.path.rpartition("/")[2]
-        if self.how == "type":
+        if self.how == "type" or (name, self.how) == ("end.json", "gone"):  # the attempt's record has it too
             return False
         if self.path.startswith("sweeps/"):
             return name.startswith(("sweep", "resume"))
@@ -324,7 +324,7 @@ class Trial:
     def _judge_rerun(self, case: Case, run: str, path: str) -> None:
         """Run it again: refused with the name of the file, or the frozen run itself."""
         frozen = ("submit.json", "spec.json", "config.yaml")
-        if case.seed % 4 and not case.path.startswith("snapshots/") and Path(path).name not in frozen:
+        if case.seed % 16 and not case.path.startswith("snapshots/") and Path(path).name not in frozen:
             return  # it goes through, which takes half a second
         store, (name, number) = StoreFolder(self._lab.store), run.split("/")
         before = set(store.numbers(name))
@@ -344,7 +344,7 @@ class Trial:
             assert Path(path).name in shown.err or "snapshot" in shown.err or "no such run" in shown.err, (
                 shown
             )
-        if run.startswith("s/"):
+        if run.startswith("s/") and case.seed % 4 == 0:
             shown = self.say("sweeps", "resume", "--detach", self._lab.sweep)
             assert shown.code == 0 or "Damaged" in shown.err or str(self._lab.store) in shown.err, shown
             self.say("sweeps", "wait", self._lab.sweep)
