@@ -4,6 +4,7 @@ LauncherError            exit code 1: what was asked for could not be done, or o
 ├── ConfigError          exit code 2, carries every problem found
 ├── NotFoundError        exit code 2, a run, file or model that is not in the store
 ├── StoreError           exit code 2, the store cannot be used, or a file is in the way
+│   └── DamageError      a record of the store is damaged, or a newer version wrote it
 ├── DeleteError          exit code 1 if other runs were deleted, else 2
 ├── SubmitError          exit code 1, runs were recorded and could not be handed over
 ├── EngineError          exit code 1, the container engine cannot be reached or refuses
@@ -76,6 +77,10 @@ class StoreError(LauncherError):
     """The store cannot be read or written."""
 
     exit_code = 2
+
+
+class DamageError(StoreError):
+    """A record that is needed cannot be used; the message has the file and the field."""
 
 
 class DeleteError(LauncherError):

@@ -8,10 +8,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from launcher.agent import record
 from launcher.compute.jobs import cancel, settle
 from launcher.errors import NotFoundError
 from launcher.spec import State
+from launcher.store import records
 from launcher.store.runs import read_run
 
 if TYPE_CHECKING:
@@ -138,10 +138,10 @@ class Follower:
 
     def _new_phases(self) -> list[str]:
         """Return the phases of the newest attempt that were not shown yet."""
-        submit = record.read(str(self._folder.submit)) or {}
+        submit = records.read(self._folder.submit) or {}
         phases = list(submit.get("phases", ()))
-        while (state := record.read(str(self._folder.attempt_state(self._attempt)))) is not None:
-            if state["outcome"] is None or not self._folder.attempt_state(self._attempt + 1).exists():
+        while (state := records.read(self._folder.attempt_state(self._attempt))) is not None:
+            if state.get("outcome") is None or not self._folder.attempt_state(self._attempt + 1).exists():
                 break
             self._next_attempt()
         if state is not None:
@@ -158,7 +158,7 @@ class Follower:
             pass
         self._reader.close()
         self._attempt += 1
-        self.told = len((record.read(str(self._folder.submit)) or {}).get("phases", ()))
+        self.told = len((records.read(self._folder.submit) or {}).get("phases", ()))
         self._reader = LogReader(*self._folder.attempt_log(self._attempt, self._log))
 
     def _output(self) -> bool:
@@ -194,7 +194,7 @@ def wait(
         while left:
             looked = time.monotonic()
             before, shown = shown, show()
-            over = [it for it in left if it in lost or it.end.exists() or not it.submit.exists()]
+            over = [it for it in left if it in lost or it.end.exists() or not it.recorded]
             pause = _QUICK_S if over or shown != before else pause  # where one ends, the next soon does
             for folder in over:
                 del left[folder]

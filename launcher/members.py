@@ -15,7 +15,7 @@ from launcher.probe import probe
 from launcher.secrets import named, wanted
 from launcher.store.git import GitQuestion
 from launcher.store.ownership import open_cache
-from launcher.store.runs import create_run, reserve
+from launcher.store.runs import create_run, give_back, reserve
 from launcher.store.snapshots import snapshot
 from launcher.store.sweeps import NewMember, create_sweep
 from launcher.sweep_view import labels
@@ -100,33 +100,37 @@ def record(members: Sequence[Member], sweep: str | None = None, line: CommandLin
     recorded: dict[Path, list[NewMember]] = {}
     sources: dict[tuple[str, str, tuple[str, ...]], Any] = {}
     free: dict[tuple[str, str], list[RunFolder]] = {}
-    for member in members:
-        spec, store = member.request.spec, StoreFolder(member.request.store)
-        place = (str(store.root), str(spec.source), spec.links)
-        if place not in sources:
-            git = GitQuestion(spec.source)  # answers while the tree is walked
-            limit = spec.snapshot_limit_mib
-            sources[place] = snapshot(spec.source, store, limit, spec.links), git.answer()
-            for note in _notes(sources[place][0], spec):
-                print(f"launcher: source: {note}", file=sys.stderr)  # noqa: T201
-        name = (str(store.root), spec.name)
-        if name not in free:
-            count = sum((str(other.request.store), other.request.spec.name) == name for other in members)
-            free[name] = reserve(store, spec.name, count)
-        tree, git = sources[place]
-        member.folder = create_run(
-            store,
-            spec,
-            member.plan,
-            config=member.request.config,
-            snapshot=tree,
-            overrides=member.request.overrides,
-            git=git,
-            sweep=sweep,
-            folder=free[name].pop(0),
-        )
-        new = NewMember(member.folder, member.request.overrides, member.request.config, tree.digest)
-        recorded.setdefault(store.root, []).append(new)
+    try:
+        for member in members:
+            spec, store = member.request.spec, StoreFolder(member.request.store)
+            place = (str(store.root), str(spec.source), spec.links)
+            if place not in sources:
+                git = GitQuestion(spec.source)  # answers while the tree is walked
+                limit = spec.snapshot_limit_mib
+                sources[place] = snapshot(spec.source, store, limit, spec.links), git.answer()
+                for note in _notes(sources[place][0], spec):
+                    print(f"launcher: source: {note}", file=sys.stderr)  # noqa: T201
+            name = (str(store.root), spec.name)
+            if name not in free:
+                count = sum((str(other.request.store), other.request.spec.name) == name for other in members)
+                free[name] = reserve(store, spec.name, count)
+            tree, git = sources[place]
+            member.folder = create_run(
+                store,
+                spec,
+                member.plan,
+                config=member.request.config,
+                snapshot=tree,
+                overrides=member.request.overrides,
+                git=git,
+                sweep=sweep,
+                folder=free[name].pop(0),
+            )
+            new = NewMember(member.folder, member.request.overrides, member.request.config, tree.digest)
+            recorded.setdefault(store.root, []).append(new)
+    finally:
+        for left in free.values():
+            give_back(left)  # of a store that is full by now
     if sweep is not None:
         words = (
             None if line is None else {key: getattr(line, key) for key in ("overrides", "conf", "primary")}

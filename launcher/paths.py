@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from launcher.errors import ConfigError, Problem
+from launcher.errors import ConfigError, Problem, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +65,11 @@ class RunFolder(NamedTuple):
     def submit(self) -> Path:
         """What the launcher recorded; a number is a run only once this exists."""
         return self.root / "submit.json"
+
+    @property
+    def recorded(self) -> bool:
+        """Whether this is a run, even if its records are damaged."""
+        return os.path.lexists(self.submit) or os.path.lexists(self.end)
 
     @property
     def spec(self) -> Path:
@@ -149,9 +154,9 @@ class RunFolder(NamedTuple):
         """Return the numbers of the attempts that were started, in order."""
         try:
             names = os.listdir(self.root / "attempts")
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:  # `read_records` reports what is no folder
             return []
-        return sorted(int(name) for name in names if name.isdigit())
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
 
 class SweepFolder(NamedTuple):
@@ -220,14 +225,16 @@ class StoreFolder(NamedTuple):
         """Return the names of the experiments."""
         try:
             found = (entry for entry in os.scandir(self.runs) if not entry.name.startswith("."))
-            return sorted(entry.name for entry in found if entry.is_dir())
+            return sorted(entry.name for entry in found if os.path.isdir(entry))  # noqa: PTH112  # ten times as fast
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise StoreError(f"{self.runs}: it cannot be listed: {error.strerror}") from error
 
     def numbers(self, name: str) -> Iterator[int]:
         """Yield the numbers taken in an experiment, in no order; not all are runs."""
         try:
             names = os.listdir(self.experiment(name))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
-        yield from (int(entry) for entry in names if entry.isdigit())
+        yield from (int(entry) for entry in names if entry.isascii() and entry.isdigit())

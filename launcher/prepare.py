@@ -23,6 +23,7 @@ from launcher.paths import RunFolder
 from launcher.spec import Framework, Resources, RunSpec, plain
 from launcher.store import records
 from launcher.store.ownership import open_cache
+from launcher.store.runs import read_frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +51,10 @@ class Lines:
 
 def prepare(run: RunFolder, attempt: int) -> int:
     """Build; return the exit code."""
-    submit, frozen = records.read(run.submit), records.read(run.spec)
-    if submit is None or frozen is None:
-        print(f"{run.root}: there is no such run, or no longer", flush=True)  # noqa: T201
+    try:
+        submit, frozen, _ = read_frozen(run)
+    except LauncherError as error:
+        print(error, flush=True)  # noqa: T201
         return 1
     try:
         found = plain(_built(frozen, submit["environment"]["build"]))

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.checks import unknown_secrets
-from launcher.errors import BuildError, ConfigError, NotFoundError
+from launcher.errors import BuildError, ConfigError, DamageError, NotFoundError
 from launcher.launch import run_members
 from launcher.members import Member, facts_of
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec
 from launcher.store import records
 from launcher.store.ownership import open_cache
-from launcher.store.runs import create_run, environment_of
+from launcher.store.runs import create_run, environment_of, read_frozen
+from launcher.store.shapes import PREPARED
 from launcher.store.snapshots import Snapshot, check_unchanged
 
 if TYPE_CHECKING:
@@ -55,39 +56,54 @@ def again(
         StoreError: the source was changed after it was frozen.
         ConfigError: a secret of the run has no value now.
     """
-    from launcher.config.frozen import thaw  # noqa: PLC0415  # only this command of `runs` needs OmegaConf
-
-    submit, frozen = records.read(folder.submit), records.read(folder.spec)
-    if submit is None or frozen is None:
-        raise NotFoundError(f"{folder.id}: there is no such run in the store {folder.root.parents[2]}")
+    submit, frozen, config = read_frozen(folder)
     if not folder.source.is_dir():
         raise NotFoundError(f"{folder.id}: its snapshot of the source is gone from the store")
     check_unchanged(folder.source.resolve())
-    spec = thaw(frozen)
+    spec = _spec(folder, frozen)
     facts = facts_of(spec, known)
     problems = list(unknown_secrets(spec, facts))
     if problems:
         raise ConfigError(problems)
     request = LaunchRequest(
-        spec=spec, store=folder.root.parents[2], config=folder.config.read_text("utf-8", "surrogateescape"),
-        overrides=tuple(submit["overrides"]), wait=wait,
+        spec=spec, store=folder.root.parents[2], config=config,
+        overrides=tuple(submit.get("overrides") or ()), wait=wait,
     )  # fmt: skip
 
     def prepare(progress: Progress) -> Prepared:
-        return _environment(then or environment_of(folder), spec, facts, progress)
+        return _environment(folder, then or environment_of(folder), spec, facts, progress)
 
     member = Member(request, facts, spec.distribution.plan(spec, facts), prepare=prepare)
     return member, Snapshot(path=folder.source.resolve(), **submit["snapshot"])
 
 
-def _environment(then: Mapping[str, Any] | None, spec: RunSpec, facts: Facts, progress: Progress) -> Prepared:
+def _spec(folder: RunFolder, frozen: Mapping[str, Any]) -> RunSpec:
+    from omegaconf.errors import OmegaConfBaseException  # noqa: PLC0415  # as `thaw`
+
+    from launcher.config.frozen import thaw  # noqa: PLC0415  # only this command of `runs` needs OmegaConf
+
+    try:
+        return thaw(frozen)
+    except (OmegaConfBaseException, LookupError, TypeError, ValueError) as error:
+        words = " ".join(str(error).split())
+        raise DamageError(f"{folder.id}: {folder.spec}: it is no spec: {words}") from error
+
+
+def _environment(
+    folder: RunFolder, then: Mapping[str, Any] | None, spec: RunSpec, facts: Facts, progress: Progress
+) -> Prepared:
     """Return the run's own environment; built again where it is gone, if the same can still be built.
 
     Raises:
+        DamageError: its record cannot be used.
         BuildError: what would be built today is not what the run had.
     """
+    damage = None if then is None else records.damage_of(folder.submit, PREPARED("environment", then))
+    if damage is not None:
+        raise DamageError(f"{folder.id}: {damage}")
     if then is not None and (then.get("image") or Path(then["python"]).exists()):
-        values: dict[str, Any] = {**then, "packages": tuple(then["packages"])}
+        values = {name: then[name] for name in Prepared.__dataclass_fields__ if name in then}
+        values["packages"] = tuple(then["packages"])
         if then.get("image"):
             from launcher.environment.image import bring  # noqa: PLC0415  # imports the SDK
 

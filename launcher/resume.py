@@ -12,7 +12,8 @@ from launcher.launch import abandon, end_recorded, run_members
 from launcher.paths import RunFolder, StoreFolder
 from launcher.rerun import again
 from launcher.store import records
-from launcher.store.runs import create_run, environment_of, reserve, update_submit
+from launcher.store.runs import create_run, environment_of, read_frozen, read_run, reserve, update_submit
+from launcher.store.shapes import FROZEN
 from launcher.store.sweeps import AGAIN, LOST, claim, config_digest, frozen_text, open_members, state_of
 from launcher.sweep_view import labels
 
@@ -55,7 +56,7 @@ def resume(sweep: Sweep, words: Sequence[str] = (), *, wait: bool) -> int | None
         NotFoundError: the source of a member is gone; nothing was touched.
     """
     settle(member.run for member in open_members(sweep))
-    states = [state_of(member) for member in sweep.members]
+    states = member_states(sweep)
     if words:
         _refuse_drift(sweep, words)
     if not AGAIN & set(states):
@@ -72,6 +73,16 @@ def resume(sweep: Sweep, words: Sequence[str] = (), *, wait: bool) -> int | None
     return run_members(launched, sweep.folder.id).exit_code
 
 
+def member_states(sweep: Sweep) -> list[str]:
+    """Return the states of members; one whose record cannot be used is Damaged, however it ended."""
+    return [_state(member) for member in sweep.members]
+
+
+def _state(member: Member) -> str:
+    state = state_of(member)
+    return str(read_run(member.run).state) if state in AGAIN - {LOST} else state
+
+
 def _todo(sweep: Sweep, states: Sequence[str], *, wait: bool) -> list[_Todo]:
     then = _environments(sweep)
     told = labels([member.overrides for member in sweep.members])
@@ -79,7 +90,7 @@ def _todo(sweep: Sweep, states: Sequence[str], *, wait: bool) -> list[_Todo]:
     todo: list[_Todo] = []
     for member, state, label in zip(sweep.members, states, told, strict=True):
         if state in AGAIN:
-            launch, source = again(member.run, known, then.get(_needs(member.run)), wait=wait)
+            launch, source = again(member.run, known, then.get(_needs(member.run) or ""), wait=wait)
             launch.place, launch.label = member.place, label
             todo.append(_Todo(member, launch, source, state == LOST))
     return todo
@@ -89,14 +100,17 @@ def _environments(sweep: Sweep) -> dict[str, dict[str, Any]]:
     """Return the environments that members had, by what they were made of; a killed launcher leaves gaps."""
     found: dict[str, dict[str, Any]] = {}
     for member in sweep.members:
-        environment = environment_of(member.run)
-        if environment is not None:
-            found.setdefault(_needs(member.run), environment)
+        environment, needs = environment_of(member.run), _needs(member.run)
+        if environment is not None and needs is not None:
+            found.setdefault(needs, environment)
     return found
 
 
-def _needs(run: RunFolder) -> str:
-    spec = records.read(run.spec) or {}
+def _needs(run: RunFolder) -> str | None:
+    """Return what an environment is made of; None if the run's spec cannot be used."""
+    spec = records.read(run.spec)
+    if spec is None or FROZEN("", spec) is not None:
+        return None
     gpus = spec["resources"]["gpus_per_node"] > 0
     return repr((spec["environment"], spec["framework"], spec["distribution"]["kind"], gpus, spec["source"]))
 
@@ -164,9 +178,9 @@ def _composed(sweep: Sweep, words: Sequence[str]) -> list[LaunchRequest]:
 def _drift(member: Member, request: LaunchRequest) -> list[Difference]:
     from launcher.config.drift import differences  # noqa: PLC0415  # only where words are given
 
-    if config_digest(request.config) == member.config or not member.run.config.exists():
+    if config_digest(request.config) == member.config or not member.run.recorded:
         return []
-    frozen = member.run.config.read_text("utf-8", "surrogateescape")
+    frozen = read_frozen(member.run).config
     return differences(frozen_text(frozen), frozen_text(request.config))
 
 

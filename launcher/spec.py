@@ -34,11 +34,13 @@ class State(StrEnum):
     COMPLETED = "Completed"
     FAILED = "Failed"
     CANCELED = "Canceled"
+    DAMAGED = "Damaged"
+    """A record cannot be used: nobody can say how the run is. No record holds this state."""
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing can follow this state."""
-        return self in {State.COMPLETED, State.FAILED, State.CANCELED}
+        """Whether nothing can follow this state that a command could wait for."""
+        return self in {State.COMPLETED, State.FAILED, State.CANCELED, State.DAMAGED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

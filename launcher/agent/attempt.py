@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import causes, links, preparation, process_logs, record, start_folder, workdir
+from . import causes, links, preparation, process_logs, record, room, start_folder, workdir
 from .commands import Commands
 from .due import Due
 from .integrity import FrozenSource
@@ -92,6 +92,7 @@ class Attempt:
         """Make the folders and start what can be started; a failure is an outcome, not an exception."""
         try:
             os.makedirs(self._folder, exist_ok=True)
+            room.take(self._folder)
             self._state.enter("Preparing" if self._preparation.needed else "Starting")
             mode = "copy" if self._commands.project_links else self._spec["work"]
             work = workdir.make(self._run, self.number, mode, app=self._spec.get("app") is not None)
@@ -364,7 +365,9 @@ class Attempt:
     ) -> None:
         who = who or {}
         cause = {key: who.get(key) for key in ("node", "role", "index", "rank", "exit_code", "signal")}
-        cause.update(kind=kind, message=message, last_lines=causes.last_lines(self._run, self._folder, who))
+        lines = causes.last_lines(self._run, self._folder, who)
+        full = room.complaint(self._run, lines)
+        cause.update(kind=kind, message="%s; %s" % (message, full) if full else message, last_lines=lines)
         self._end("Failed", cause, grace_s)
 
     def _end(self, verdict: str, cause: dict[str, Any] | None, grace_s: float = GRACE_S) -> None:

@@ -55,9 +55,18 @@ def seal(tree: str, target: str, digests: dict[str, str], folders: list[str], li
 
 def find_changes(snapshot: str) -> list[str]:
     """Return what differs from the record, such as `conf.py (changed)`; empty if there is no record."""
-    sealed = record.read(record_path(snapshot))
-    if sealed is None:
+    path = record_path(snapshot)
+    sealed = record.read(path)
+    if sealed is None and not os.path.lexists(path):
         return []
+    try:
+        return _differences(snapshot, sealed or {})
+    except (AttributeError, LookupError, TypeError, ValueError):  # the name of a snapshot tells as much
+        whole = _tree_digest(snapshot) == os.path.basename(snapshot)
+        return [] if whole else ["%s (damaged)" % os.path.basename(path)]
+
+
+def _differences(snapshot: str, sealed: dict[str, Any]) -> list[str]:
     found = [
         "%s (%s)" % (path, how)
         for path, sign in sealed["files"].items()
@@ -72,6 +81,26 @@ def find_changes(snapshot: str) -> list[str]:
         if not same:
             found.append("%s (changed)" % path)
     return sorted([*found, *_new_entries(snapshot, sealed)])
+
+
+def _tree_digest(snapshot: str) -> str:
+    """Return the digest that `launcher.store.snapshots` names a tree by."""
+    lines = [b"d\0"]
+    for place, folders, names in os.walk(snapshot):
+        prefix = os.path.relpath(place, snapshot) + "/"
+        prefix = "" if prefix == "./" else prefix
+        for name in [*folders, *names]:
+            path = os.path.join(place, name)
+            status = os.lstat(path)
+            known = os.fsencode(prefix + name)
+            if stat.S_ISLNK(status.st_mode):
+                lines.append(b"l%s\0%s" % (known, os.fsencode(os.readlink(path))))
+            elif stat.S_ISDIR(status.st_mode):
+                lines.append(b"d%s/\0" % known)
+            else:
+                kind = b"x" if status.st_mode & stat.S_IXUSR else b"f"
+                lines.append(b"%s%s\0%s" % (kind, known, file_digest(path).encode()))
+    return hashlib.blake2b(b"\0".join(sorted(lines)), digest_size=20).hexdigest()
 
 
 def describe(changes: list[str]) -> str:
@@ -135,7 +164,7 @@ def _file_change(path: str, sign: list[Any]) -> str | None:
         status = os.lstat(path)
         same = stat.S_ISREG(status.st_mode) and status.st_size == size
         if same and bool(status.st_mode & stat.S_IXUSR) == executable:
-            return None if status.st_mtime_ns == mtime_ns or _digest(path) == digest else "changed"
+            return None if status.st_mtime_ns == mtime_ns or file_digest(path) == digest else "changed"
     except FileNotFoundError:
         return "missing"
     except OSError as error:
@@ -143,7 +172,8 @@ def _file_change(path: str, sign: list[Any]) -> str | None:
     return "changed"
 
 
-def _digest(path: str) -> str:
+def file_digest(path: str) -> str:
+    """Return the BLAKE2 of a file."""
     hasher = hashlib.blake2b(digest_size=20)
     with open(path, "rb", buffering=0) as file:
         for block in iter(lambda: file.read(1 << 20), b""):

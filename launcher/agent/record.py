@@ -11,9 +11,13 @@ import errno
 import json
 import os
 import time
+import zlib
 from typing import Any, cast
 
 SCHEMA = 1
+
+_SUM = b',"crc32":"'
+_SUM_LENGTH = len(_SUM) + len('01234567"}')
 
 
 def encode(value: object) -> bytes:
@@ -21,14 +25,45 @@ def encode(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
+def seal(value: object) -> bytes:
+    """Return JSON as bytes with a checksum as its last field."""
+    data = encode(value)
+    return b'%s%s%08x"}' % (data[:-1], _SUM, zlib.crc32(data))
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Return the record of a file's bytes, without its checksum; a record may have none.
+
+    Raises:
+        ValueError: the bytes are not a record, or not what was written.
+    """
+    head, end = data[:-_SUM_LENGTH], data[-_SUM_LENGTH:]
+    if end.startswith(_SUM):
+        data = head + b"}"
+        if end[len(_SUM) : -2] != b"%08x" % zlib.crc32(data):
+            raise ValueError("its checksum differs from its content")
+    try:
+        value = json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError:
+        raise ValueError("it is empty" if not data.strip() else "it is not JSON") from None
+    if not isinstance(value, dict):
+        raise ValueError(  # noqa: TRY004  # of bytes, not of an argument
+            "it holds %s instead of an object" % type(value).__name__
+        )
+    if not value:
+        raise ValueError("it holds nothing")
+    return cast("dict[str, Any]", value)
+
+
 def read(path: str) -> dict[str, Any] | None:
     """Return a record, or None where there is none (also one that is not JSON, as after a full disk)."""
     try:
         with open(path, "rb") as file:
-            value = json.loads(file.read())
+            return parse(file.read())
     except (OSError, ValueError):
         return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 def _draft(path: str, data: bytes) -> str:
@@ -58,7 +93,7 @@ def remove(path: str) -> None:
 
 def write(path: str, value: object) -> None:
     """Put a record in place, whole, over an older one."""
-    draft = _draft(path, encode(value))
+    draft = _draft(path, seal(value))
     try:
         os.replace(draft, path)
     except BaseException:
@@ -68,7 +103,7 @@ def write(path: str, value: object) -> None:
 
 def create(path: str, value: object) -> bool:
     """Create a record unless it exists; tell whether it now holds `value`."""
-    data = encode(value)
+    data = seal(value)
     draft = _draft(path, data)
     try:
         os.link(draft, path)

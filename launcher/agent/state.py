@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from . import record
+from . import record, room
 
 
 class State:
     """Writes `state.json` of one attempt, whole each time."""
 
     def __init__(self, folder: str, number: int, names: list[str], processes: list[dict[str, Any]]) -> None:
+        self._folder = folder
         self._path = os.path.join(folder, "state.json")
         self._number = number
         self._nodes: list[dict[str, Any]] = [{"name": name, "address": None} for name in names]
@@ -55,6 +56,9 @@ class State:
             "cause": cause,
         }
         try:
-            record.write(self._path, state)
+            if outcome is None:
+                record.write(self._path, state)
+            else:
+                room.write(self._folder, self._path, state)
         except OSError as error:
             record.complain("%s: %s" % (self._path, error))

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
-from . import manifest, process_logs, record, workdir
+from . import manifest, process_logs, record, room, workdir
 from .attempt import Attempt
 from .loop import Loop
 from .node import remove_tmp
@@ -42,8 +42,10 @@ def finish(folder: str, state: str, cause: dict[str, Any] | None, attempt: int |
     end = {"schema": record.SCHEMA, "state": state, "time": record.now(), "attempt": attempt, "cause": cause}
     if _gone(folder, "submit.json"):
         return
+    own = os.path.join(folder, "attempts", "%s" % attempt)
     try:
-        record.create(os.path.join(folder, "end.json"), end)
+        room.create(own, os.path.join(folder, "end.json"), end)
+        room.release(own)
     except OSError as error:  # who reads the run later finds this process gone and ends it
         record.complain("end of %s: %s" % (folder, error))
 
@@ -171,6 +173,8 @@ class Supervisor:
         follows = self._site.after(
             run.attempt, run.spec["retries"] - run.number, lambda: self._loop.asked_to_end
         )
+        if follows in {"retry", "leave"}:
+            room.release(os.path.join(run.folder, "attempts", str(run.number)))
         if follows == "retry" and not self._site.begins(run.folder, run.number + 1):
             follows = "leave"  # Slurm has started it on other nodes
         if follows == "retry":

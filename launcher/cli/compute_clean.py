@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from launcher.cli.columns import Columns
+from launcher.cli.damage import report_store
 from launcher.cli.output import say, say_json, table
 from launcher.compute.leftovers import left_folders, remove_folder
 from launcher.engine.client import connect
@@ -31,8 +32,9 @@ def clean_command(options: argparse.Namespace) -> int:
         rows = _engine(dry_run=options.dry_run)
     except EngineError as error:
         rows, problem = [], error
-    # After the containers, to which they were lent.
-    rows += _folders(StoreFolder(find_store(options.store)), dry_run=options.dry_run)
+    store = StoreFolder(find_store(options.store))
+    rows += _folders(store, dry_run=options.dry_run)  # after the containers, to which they were lent
+    report_store(store, as_json=options.json)
     if options.json:
         told = None if problem is None else str(problem)
         say_json({"dry_run": options.dry_run, "removed": rows, "problem": told})

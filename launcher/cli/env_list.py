@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from launcher.cli.damage import report_store
 from launcher.cli.env_entries import as_json, brief, find, say_left_out
 from launcher.cli.output import moment, say, say_json, size, table
 from launcher.paths import cache_root
@@ -25,6 +26,7 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Print the environments."""
     with find(store, cache_root()) as found:
         say_left_out(found, as_json=options.json)
+    report_store(store, as_json=options.json)
     if options.json:
         say_json([as_json(entry, found) for entry in found.entries])
         return 0

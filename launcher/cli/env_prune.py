@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launcher.cli.columns import Columns
+from launcher.cli.damage import report_store
 from launcher.cli.env_entries import find, say_left_out
 from launcher.cli.output import say, say_json, size, table
 from launcher.environment import prune
@@ -34,6 +35,7 @@ def prune_command(store: StoreFolder, options: argparse.Namespace) -> int:
     cache = cache_root()
     with find(store, cache, sure=True) as found:
         say_left_out(found, as_json=options.json)
+        report_store(store, as_json=options.json)
         waste = _waste(found, cache, before)
         left = {} if options.dry_run else _remove(waste, cache, found.client)
     if options.json:

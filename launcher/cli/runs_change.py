@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from launcher.cli.damage import report
 from launcher.cli.output import say, say_aside, say_json
 from launcher.cli.runs_watch import POLL_S
 from launcher.compute.jobs import cancel as end_jobs
@@ -17,9 +18,10 @@ from launcher.store.runs import delete, read_run
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from launcher.paths import RunFolder, StoreFolder
+    from launcher.store.fold import Run
 
 CANCEL_WAIT_S = 10.0
 """A supervisor sees the request within half a second and gives processes five to end."""
@@ -32,27 +34,22 @@ def cancel_command(store: StoreFolder, options: argparse.Namespace) -> int:
 
 def cancel(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
     """Ask for the end of runs, and wait a little for it; return the exit code."""
-    left = list(folders)
-    states: dict[str, str] = {}
-    for folder in list(left):
-        run = read_run(folder)
-        if run.state.terminal:
-            left.remove(folder)
-            states[run.id] = str(run.state)
+    runs = [read_run(folder) for folder in folders]
+    states = {run.id: str(run.state) for run in runs if run.state.terminal}
+    left = [run.folder for run in runs if not run.state.terminal]
+    damaged = [run for run in runs if run.damage]
+    for run in damaged:
+        _cancel_damaged(run, options)
+    for run in runs:
+        if run.state.terminal and not run.damage:
             _tell(options, f"{run.id}  {run.state}, it was over before")
     problem = end_jobs(left)
     if problem:
         say_aside(problem, as_json=options.json)
-    until = time.monotonic() + CANCEL_WAIT_S
-    while left and time.monotonic() < until:
-        settle(left)
-        for run in [read_run(folder) for folder in left]:
-            if run.state.terminal:
-                left.remove(run.folder)
-                states[run.id] = str(run.state)
-                _tell(options, f"{run.id}  {run.state}")
-        if left:
-            time.sleep(POLL_S)
+    for run in _ended(left):
+        states[run.id] = str(run.state)
+        _tell(options, f"{run.id}  {run.state}")
+        left.remove(run.folder)
     for folder in left:
         states[folder.id] = str(read_run(folder).state)
         _tell(
@@ -61,7 +58,31 @@ def cancel(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
         )
     if options.json:
         say_json([{"id": name, "state": state} for name, state in states.items()])
-    return int(bool(problem))
+    return int(bool(problem or damaged))
+
+
+def _ended(folders: Sequence[RunFolder]) -> Iterator[Run]:
+    """Yield runs as they end, for a little while."""
+    left = list(folders)
+    until = time.monotonic() + CANCEL_WAIT_S
+    while left and time.monotonic() < until:
+        settle(left)
+        for run in [read_run(folder) for folder in left]:
+            if run.state.terminal:
+                left.remove(run.folder)
+                yield run
+        if left:
+            time.sleep(POLL_S)
+
+
+def _cancel_damaged(run: Run, options: argparse.Namespace) -> None:
+    """Ask for the end of a run of which nobody can say whether it is over."""
+    report(run, as_json=options.json)
+    try:
+        problem = end_jobs([run.folder])
+    except LauncherError as error:
+        problem = str(error)
+    _tell(options, f"{run.id}  {run.state}: {problem or 'if it still runs, it ends now'}")
 
 
 def rerun_command(store: StoreFolder, options: argparse.Namespace) -> int:

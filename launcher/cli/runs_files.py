@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.cli.columns import Columns
+from launcher.cli.damage import report
 from launcher.cli.output import moment, say, say_json, size, table
 from launcher.store.files import download, list_files
 from launcher.store.find import find_run
+from launcher.store.runs import read_run
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +40,7 @@ def files_command(store: StoreFolder, options: argparse.Namespace) -> int:
         say(f"\n{len(files)} files, {size(sum(file.size for file in files))} in {folder.root}")
     else:
         say(f"{folder.id} has no files{f' in {options.prefix}' if options.prefix else ''}")
-    return 0
+    return report(read_run(folder), as_json=options.json)
 
 
 def _shown(file: RunFile) -> str:
@@ -58,4 +60,4 @@ def download_command(store: StoreFolder, options: argparse.Namespace) -> int:
         say_json([{"path": str(copy)} for copy in copies])
     else:
         say(f"{len(copies)} file{'s' * (len(copies) != 1)} copied to {copies[0] if named else output}")
-    return 0
+    return report(read_run(folder), as_json=options.json)

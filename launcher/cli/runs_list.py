@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from launcher.cli.columns import Columns
+from launcher.cli.damage import report_rows
 from launcher.cli.output import moment, pairs, say, say_json, table
 from launcher.store.filters import parse_filters
 from launcher.store.index import list_runs
@@ -34,6 +35,7 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
         rows = list_runs(store, filters, limit)
     if options.json:
         say_json(rows)
+        report_rows(rows, as_json=True)
         return 0
     if not rows:
         say(_nothing(store, filtered=bool(options.filters)))
@@ -42,6 +44,7 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
     table(header, [_row(row) for row in rows], Columns(texts=3))
     if not options.all and len(rows) == options.limit:
         say(f"\nThe newest {options.limit}; -n NUMBER or --all shows more")
+    report_rows(rows, as_json=False)
     return 0
 
 

@@ -6,6 +6,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from launcher.cli.damage import report
 from launcher.cli.output import moment, pairs, say, say_json, size
 from launcher.compute.jobs import job_of, settle
 from launcher.spec import State
@@ -36,13 +37,13 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
     run = read_run(folder)
     if options.json:
         say_json(_data(run))
-        return 0
+        return report(run, as_json=True)
     for label, text in [*_lines(run, whole=options.config), *([("waits", waits)] if waits else [])]:
         first, *rest = text.split("\n")
         say(f"{label.ljust(LABEL)}{first}")
         for line in rest:
             say(" " * LABEL + line)
-    return 0
+    return report(run, as_json=False)
 
 
 def _data(run: Run) -> dict[str, Any]:
@@ -150,6 +151,8 @@ def _process(process: records.Record, *, over: bool) -> str:
 
 
 def _next(run: Run) -> tuple[str, ...]:
+    if run.damage:
+        return (f"logs {run.id}", f"files {run.id}", f"delete --force {run.id}")
     if run.state.terminal:
         logs = tuple(log_steps(run)) or (f"logs {run.id}",)
         return (*logs, *(f"{verb} {run.id}" for verb in ("files", "download", "rerun")))
@@ -161,7 +164,7 @@ def _config_lines(run: Run, *, whole: bool) -> list[str]:
     if whole or not text:
         return text.splitlines()
     pointer = f"`python -m launcher runs show --config {run.id}` shows all of it"
-    if run.spec.get("app"):  # somebody else's, whose defaults are not known
+    if run.damage or run.spec.get("app"):  # the latter: somebody else's, whose defaults are not known
         return [pointer]
     from launcher.config.changes import changed_lines  # noqa: PLC0415  # --json does not need it
 

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from launcher.cli.damage import report
 from launcher.cli.output import say, say_aside, say_json, say_json_line
 from launcher.compute.jobs import settle
 from launcher.errors import NotFoundError
@@ -50,6 +51,7 @@ def _choose(folder: RunFolder, options: argparse.Namespace, attempt: int | None)
 def logs_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Print a log, to the end of the run if it is followed."""
     folder = find_run(store, options.run)
+    code = report(read_run(folder), as_json=options.json)
     taken = folder.attempts()
     if options.attempt is not None and options.attempt not in taken:
         expected = ", ".join(map(str, taken)) or "none, it has not started"
@@ -63,7 +65,7 @@ def logs_command(store: StoreFolder, options: argparse.Namespace) -> int:
         for lines in tail(log.paths, _follow(folder, number) if options.follow else _never):
             _print(log, lines, as_json=options.json)
             if output_error() is not None:  # nobody reads what follows
-                return 0
+                return code
             printed = True
         later = [attempt for attempt in folder.attempts() if attempt > number]
         if not (options.follow and later and options.attempt is None):
@@ -76,7 +78,7 @@ def logs_command(store: StoreFolder, options: argparse.Namespace) -> int:
         say_aside(f"{folder.id} {log.process} has printed nothing ({run.state}){hint}")
     elif options.follow:
         say_aside(f"{folder.id}  {run.state}", as_json=options.json)
-    return 0
+    return code or int(bool(run.damage))
 
 
 def _has_lines(log: Log) -> bool:

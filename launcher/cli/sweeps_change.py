@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from launcher.cli.damage import report
 from launcher.cli.output import say, say_aside, say_json
 from launcher.cli.runs_change import cancel
 from launcher.cli.runs_watch import wait_for
 from launcher.cli.sweeps_show import describe
 from launcher.compute.jobs import settle
 from launcher.errors import ConfigError, Problem
-from launcher.store.sweeps import DELETED, LOST, OVER, find_sweep, open_members, state_of
+from launcher.store.runs import read_run
+from launcher.store.sweeps import DAMAGED, DELETED, LOST, OVER, find_sweep, open_members, state_of
 
 if TYPE_CHECKING:
     import argparse
@@ -46,16 +48,21 @@ def cancel_command(store: StoreFolder, options: argparse.Namespace) -> int:
 def resume_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """Run the members that did not complete."""
     sweep = find_sweep(store, options.sweep)
-    from launcher.resume import resume  # noqa: PLC0415  # 100 ms that no other verb needs
+    from launcher.resume import member_states, resume  # noqa: PLC0415  # 100 ms that no other verb needs
 
+    states = member_states(sweep)
+    damaged = [
+        report(read_run(member.run), as_json=options.json)
+        for member, state in zip(sweep.members, states, strict=True)
+        if state == DAMAGED
+    ]
     code = resume(sweep, options.words, wait=not (options.detach or options.json))
     sweep = find_sweep(store, sweep.folder.id)
     if options.json:
         say_json(describe(sweep))
-    if code is not None:
-        return code
-    states = {state_of(member) for member in sweep.members}
+    if code is not None or damaged:
+        return code or int(bool(damaged))
     if not options.json:
-        still = "" if states <= OVER else "; some are still running"
+        still = "" if set(states) <= OVER else "; some are still running"
         say(f"sweep {sweep.folder.id}: no member failed, was canceled or never started{still}")
     return 0

@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launcher.cli.columns import Columns
-from launcher.cli.output import moment, say, say_json, table
+from launcher.cli.output import moment, say, say_aside, say_json, table
 from launcher.store.sweeps import (
     AGAIN,
+    DAMAGED,
     DELETED,
     LOST,
     PENDING,
@@ -37,6 +38,9 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
     from launcher.sweep_view import counted  # noqa: PLC0415
 
     sweeps = list_sweeps(store, None if options.all else options.limit)
+    for sweep in sweeps:
+        if sweep.damage is not None:
+            say_aside(f"sweep {sweep.folder.id}: {sweep.damage}", as_json=options.json)
     _settle([member.run for sweep in sweeps for member in open_members(sweep)])
     states = [[state_of(member) for member in sweep.members] for sweep in sweeps]
     if options.json:
@@ -49,8 +53,8 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
         (
             sweep.folder.id,
             ",".join(sweep.names),
-            moment(sweep.record["created"]),
-            counted(own),
+            moment(sweep.record.get("created")),
+            counted(own) if sweep.damage is None else DAMAGED,
             " ".join(sweep.overrides),
         )
         for sweep, own in zip(sweeps, states, strict=True)
@@ -130,10 +134,11 @@ def describe(sweep: Sweep) -> dict[str, Any]:
 
 def _head(sweep: Sweep, states: Sequence[str]) -> dict[str, Any]:
     return {
-        **{key: sweep.record[key] for key in ("id", "created", "user", "host")},
+        **{key: sweep.record.get(key) for key in ("id", "created", "user", "host")},
         "names": sweep.names,
         "overrides": sweep.overrides,
         "states": {state: states.count(state) for state in dict.fromkeys(states)},
+        "damage": None if sweep.damage is None else str(sweep.damage),
     }
 
 

@@ -101,7 +101,7 @@ def _names_of(folder: RunFolder) -> Iterator[str]:
         run = read_run(folder)
     except NotFoundError:
         return
-    if run.state.terminal:
+    if run.state.terminal and not run.damage:
         plan: records.Record = run.spec.get("plan") or {}
         nodes = int(plan.get("nodes", 1))
         for attempt in run.attempts:

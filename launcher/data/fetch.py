@@ -7,10 +7,11 @@ import os
 import shutil
 from hashlib import sha256
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from launcher.agent import record
+from launcher.agent import integrity, record
 from launcher.agent.sight import surely
 from launcher.data import digits
 from launcher.data.failure import fetch_error, public, status_of
@@ -19,7 +20,6 @@ from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from launcher.data.inputs import Input
     from launcher.spec import Progress
@@ -54,8 +54,7 @@ def _fetched(each: Input, cache: Path, progress: Progress) -> Path:
         target = folder / f"digits-{digits.CSV_SHA256[:12]}"
         if not target.is_dir():
             progress.step("fetching digits")
-        digits.fetch(target, _uv())
-        return target
+        return once(target, lambda draft: digits.fetch(draft, _uv()), progress)
     if each.scheme == "file":
         if each.mode == "mount":
             return each.path.absolute()
@@ -67,17 +66,25 @@ def _fetched(each: Input, cache: Path, progress: Progress) -> Path:
 
 
 def once(target: Path, make: Callable[[Path], None], progress: Progress) -> Path:
-    """Let one process of all make `target` in the cache; the others wait for it."""
+    """Let one process of all make `target` in the cache; the others wait for it.
+
+    What is damaged there is made again.
+    """
 
     def waiting(seconds: float) -> None:
         progress.step(f"waiting for another launch that fetches {target.name} ({seconds:.0f} s)")
 
     target.parent.mkdir(parents=True, exist_ok=True)
     lease = Lease(target.parents[1] / "leases", f"data-{target.name}")
-    if lease.take(target.exists, waiting):
+    if lease.take(lambda: target.exists() and not damage_of(target), waiting):
         with lease:
-            if surely(str(target)):  # of another host, just now
+            damage = damage_of(target)
+            if surely(str(target)) and not damage:  # of another host, just now
                 return target
+            if damage:
+                progress.step(f"fetching {target.name} again: the cache has lost {damage}")
+                record.remove(integrity.record_path(str(target)))
+                target.rename(target.with_name(f".{target.name}.{uuid4().hex}"))  # removed as a draft is
             for left in target.parent.glob(f".{glob.escape(target.name)}.*"):  # of one that was killed
                 shutil.rmtree(left, ignore_errors=True)
             draft = target.with_name(f".{target.name}.{uuid4().hex}")
@@ -85,10 +92,38 @@ def once(target: Path, make: Callable[[Path], None], progress: Progress) -> Path
                 make(draft)
                 if not lease.holds():  # given up for dead: another may have removed a part of it
                     raise LauncherError(f"{target.name} was not fetched in time. Launch again")
+                _seal(draft, target)
                 record.publish(str(draft), str(target))
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def damage_of(target: Path) -> str:
+    """Return which files in the cache are not as they were fetched; nothing if all are.
+
+    What was added counts as no damage: libraries put their own files beside what they read.
+    """
+    changes = integrity.find_changes(str(target)) if target.exists() else []
+    return integrity.describe([change for change in changes if not change.endswith(" (new)")])
+
+
+def _seal(draft: Path, target: Path) -> None:
+    """Record what a folder holds that is about to be put into the cache."""
+    files: dict[str, str] = {}
+    links: dict[str, str] = {}
+    folders = [""]
+    for place, names, leaves in os.walk(draft):
+        for name in (*names, *leaves):
+            path = Path(place, name)
+            known = str(path.relative_to(draft))
+            if path.is_symlink():
+                links[known] = str(path.readlink())
+            elif path.is_dir():
+                folders.append(f"{known}/")
+            elif path.is_file():
+                files[known] = integrity.file_digest(str(path))
+    integrity.seal(str(draft), str(target), files, folders, links)
 
 
 def _copy(source: Path, draft: Path) -> None:

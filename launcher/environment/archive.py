@@ -29,7 +29,19 @@ PACKERS: Final = {".zst": ("zstd", "zstd -1 -T0"), ".gz": ("gzip", "gzip -1")}
 
 def of(prepared: Prepared) -> Path | None:
     """Return the archive of an environment, if it was packed."""
-    return next((archive for archive in _archives(prepared) if archive.is_file()), None)
+    return next(
+        (archive for archive in _archives(prepared) if archive.is_file() and not _is_cut(archive)), None
+    )
+
+
+def _sign_path(archive: Path) -> Path:
+    return archive.with_name(f"{archive.name}.json")
+
+
+def _is_cut(archive: Path) -> bool:
+    """Return whether an archive is not as large as when it was packed; older ones have no record of that."""
+    known = record.read(str(_sign_path(archive)))
+    return known is not None and known.get("bytes") != archive.stat().st_size
 
 
 def _archives(prepared: Prepared) -> list[Path]:
@@ -49,8 +61,11 @@ def packed(prepared: Prepared, cache: Path, progress: Progress) -> Prepared:
     lease = Lease(cache / "leases", f"archive-{prepared.key[:KEY_LENGTH]}")
     if lease.take(lambda: of(prepared) is not None, waiting):
         with lease:
-            if not any(surely(str(path)) for path in _archives(prepared)):  # else another host has, just now
-                progress.step("Packing the environment for the nodes")
+            there = [path for path in _archives(prepared) if surely(str(path))]  # another host has, just now
+            cut = [path for path in there if _is_cut(path)]
+            if len(cut) == len(there):
+                again = f"again: {cut[0]} is not as large as it was" if cut else "for the nodes"
+                progress.step(f"Packing the environment {again}")
                 _pack(prepared, Tools(log=folder(cache, prepared.key).log))
     archive = of(prepared)
     if archive is None:
@@ -71,7 +86,11 @@ def _pack(prepared: Prepared, tools: Tools) -> None:
     argv = ["tar", "-c", "-I", PACKERS[ending][1], "-f", str(draft), "-C", str(prefix), "."]
     try:
         tools.run(argv, "Packing the environment")
-        draft.rename(f"{prefix}.tar{ending}")
+        archive = Path(f"{prefix}.tar{ending}")
+        record.remove(str(_sign_path(archive)))
+        size = draft.stat().st_size
+        draft.rename(archive)
+        record.write(str(_sign_path(archive)), {"schema": 1, "bytes": size})
     finally:
         draft.unlink(missing_ok=True)
 

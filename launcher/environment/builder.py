@@ -67,6 +67,9 @@ def build_once(recipe: Recipe, key: str, cache: Path, progress: Progress) -> Pre
 
 def _build(recipe: Recipe, key: str, place: CachedEnvironment, cache: Path, progress: Progress) -> Prepared:
     begin = time.monotonic()
+    damage = place.damage()
+    if damage:
+        progress.step(f"Building again what the cache has lost: {damage}")
     place.root.mkdir(parents=True, exist_ok=True)
     if place.leftovers():
         progress.step("Clearing away what an unfinished build left", 0.01)  # seconds, where it was large

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.agent import record
 from launcher.agent.sight import appears, listed, make, surely
 from launcher.spec import SCHEMA, Prepared
+from launcher.store.shapes import PREPARED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ class CachedEnvironment:
     def recorded(self) -> Prepared | None:
         """Return the environment if it is ready, be it for hosts that have another Python."""
         known = record.read(str(self.ready))
-        if known is None or known.get("schema") != SCHEMA:
+        if known is None or known.get("schema") != SCHEMA or PREPARED("", known) is not None:
             return None
         return Prepared(
             key=str(known["key"]),
@@ -65,6 +66,15 @@ class CachedEnvironment:
             env=dict(known["env"]),
             packages=tuple(known["packages"]),
         )
+
+    def damage(self) -> str:
+        """Return what is wrong with the record of an environment that was ready; nothing if all is well."""
+        if not os.path.lexists(self.ready):
+            return ""
+        found = self.recorded()
+        if found is None:
+            return f"{self.ready} is damaged"
+        return "" if os.access(found.python, os.X_OK) else f"{found.python} is gone or cannot be executed"
 
     def settled(self) -> Prepared | None:
         """Return `prepared` for good, for who is about to build: another host may have just done so."""

@@ -17,7 +17,7 @@ from launcher.environment import uv
 from launcher.environment.horovod import DEBIAN
 from launcher.environment.interpreters import as_record
 from launcher.environment.recipe import digest
-from launcher.environment.wheels import strip_wheel
+from launcher.environment.wheels import is_whole, strip_wheel
 from launcher.errors import BuildError
 from launcher.store.lease import Lease
 
@@ -99,7 +99,7 @@ def ensure_wheel(  # noqa: PLR0913, PLR0917  # what it is for, and where it is m
     place = cache / "wheels" / key
 
     def there() -> Path | None:
-        return next(iter(place.glob(_WHEEL)), None)
+        return next(filter(is_whole, place.glob(_WHEEL)), None)
 
     def waiting(seconds: float) -> None:
         progress.step(f"Waiting for another launch that builds Horovod ({seconds:.0f} s)")
@@ -118,9 +118,13 @@ def _build(wish: HorovodWish, folder: Path, progress: Progress, place_of: PlaceO
     make(str(folder))
     there = [folder / name for name in fresh(str(folder))]
     for wheel in there:
-        if wheel.match(_WHEEL):  # of another host, just now: it came by a rename, so it is whole
+        if wheel.match(_WHEEL) and is_whole(
+            wheel
+        ):  # of another host, just now: it came by a rename, so it is whole
             return wheel
-    if there:
+    if any(wheel.match(_WHEEL) for wheel in there):
+        progress.step("Building Horovod again: its wheel in the cache is damaged", 0.02)
+    elif there:
         progress.step("Clearing away what an unfinished build left", 0.02)  # seconds, where it was large
     for old in there:
         old.unlink() if old.is_file() else shutil.rmtree(old, ignore_errors=True)

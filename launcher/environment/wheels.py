@@ -8,6 +8,7 @@ import hashlib
 import io
 import shutil
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,15 @@ def _line(name: str, data: bytes) -> tuple[str, str, str]:
     """Return what RECORD says of a file (Python packaging, "Recording installed projects")."""
     hashed = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode("ascii")
     return name, f"sha256={hashed}", str(len(data))
+
+
+def is_whole(wheel: Path) -> bool:
+    """Return whether all files of a wheel are as they were written."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError):
+        return False
 
 
 def strip_wheel(wheel: Path, into: Path, tools: Tools) -> Path:

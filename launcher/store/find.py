@@ -45,10 +45,10 @@ def find_runs(store: StoreFolder, text: str, *, replaced: bool = False) -> list[
         return [found] if found else _none(store, text)
     if slash and number.isdecimal() and "/" not in name and name not in {"", ".", ".."}:
         folder = store.run(name, int(number))
-        return [folder] if folder.submit.exists() else _none(store, text)
+        return [folder] if folder.recorded else _none(store, text)
     sweep = None if slash or replaced or not text else read_sweep(store.sweep(text))
     if sweep is not None:
-        return [member.run for member in sweep.members if member.run.submit.exists()] or _none(store, text)
+        return [member.run for member in sweep.members if member.run.recorded] or _none(store, text)
     if not slash:
         rows = list_runs(store, Filters(sweep=text), None)
         if rows:
@@ -64,9 +64,9 @@ def _latest(store: StoreFolder, name: str | None) -> RunFolder | None:
     for experiment in [name] if name is not None else store.experiments():
         for number in sorted(store.numbers(experiment), reverse=True):
             folder = store.run(experiment, number)
-            submit = records.read(folder.submit)
-            if submit is not None:
-                created = float(submit.get("created") or 0.0)
+            if folder.recorded:
+                submit = records.read(folder.submit) or {}
+                created = float(submit.get("created") or folder.root.stat().st_mtime)
                 newest = max(newest or (created, folder), (created, folder), key=lambda pair: pair[0])
                 break
     return newest[1] if newest else None

@@ -2,24 +2,28 @@
 
     end.json → else cancel.json → else the newest attempt's last phase → else submit.json's last phase
 
-A record that cannot be read counts as absent; a state that is not known counts as Running, because
-only known states may end anything.
+A run with a record that cannot be used, or that a newer version wrote, is Damaged: its cause names file and
+field, and nothing is concluded from the rest.
 """
 
 from __future__ import annotations
 
+import os
+from _blake2 import blake2b  # hashlib loads OpenSSL, 4 ms
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from launcher.agent import room
 from launcher.errors import NotFoundError
 from launcher.spec import SCHEMA, State
 from launcher.store import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from launcher.paths import RunFolder
-    from launcher.store.records import Record
+    from launcher.store.records import Damage, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,8 @@ class Run:
     processes: tuple[Record, ...] = ()
     canceled_by: Record | None = None
     """The request, where somebody asked for the end."""
+    damage: tuple[Damage, ...] = ()
+    """Records that cannot be used; then the run is Damaged."""
 
     @property
     def id(self) -> str:
@@ -103,6 +109,8 @@ class Records:
     """State of the newest attempt."""
     lost: Record | None = None
     """Where a scheduler requeued the newest attempt's job without a word of its agent."""
+    damage: tuple[Damage, ...] = ()
+    """Of these, in place of which there is nothing here."""
 
     def owners(self) -> tuple[Record, ...]:
         """Return the processes of which one must live for the run to go on; none for a scheduler's job."""
@@ -130,15 +138,47 @@ def read_records(folder: RunFolder) -> Records:
         NotFoundError: this is no run, or no longer.
     """
     # end.json is read last: who finds the owner dead after that has seen its last word.
-    submit = records.read(folder.submit)
-    if submit is None:
-        raise NotFoundError(f"{folder.id}: there is no such run in the store {folder.root.parents[2]}")
+    reader = _Reader()
+    submit = reader.load(folder.submit)
     attempts = tuple(folder.attempts())
-    attempt = records.read(folder.attempt_state(attempts[-1])) if attempts else None
-    lost = records.read(folder.attempt_lost(attempts[-1])) if attempts and submit.get("job") else None
-    cancel = records.read(folder.cancel)
-    end = records.read(folder.end) or _unwritten.get(folder)
-    return Records(submit, end, cancel, attempts, attempt, lost)
+    above = folder.root / "attempts"
+    if not attempts and os.path.lexists(above) and not above.is_dir():
+        reader.damage.append(records.Damage(above, "", "it is not a folder"))
+    attempt = reader.load(folder.attempt_state(attempts[-1])) if attempts else None
+    lost = reader.load(folder.attempt_lost(attempts[-1])) if attempts and (submit or {}).get("job") else None
+    cancel = reader.load(folder.cancel)
+    end = reader.load(folder.end) or _unwritten.get(folder)
+    if submit is None and not reader.damage:
+        if end is None:
+            raise _no_run(folder)
+        reader.miss(folder.submit)  # a run that is deleted loses it just before the rest
+    number = None if end is None else end.get("attempt")
+    if number is not None and "config" in (submit or {}) and attempt is None and not reader.damage:
+        reader.miss(folder.attempt_state(number))
+    return Records(submit or {}, end, cancel, attempts, attempt, lost, tuple(reader.damage))
+
+
+class _Reader:
+    """Reads records and keeps what is wrong with them."""
+
+    def __init__(self, damage: Iterable[Damage] = ()) -> None:
+        self.damage: list[Damage] = list(damage)
+
+    def load(self, path: Path) -> Record | None:
+        """Return a record; None if there is none that can be used."""
+        found = records.load(path)
+        if isinstance(found, records.Damage):
+            self.damage.append(found)
+            return None
+        return found
+
+    def found(self, path: Path) -> bool:
+        """Return whether a record was found to be damaged."""
+        return any(each.path == path for each in self.damage)
+
+    def miss(self, path: Path) -> None:
+        """Note a record that a run must have."""
+        self.damage.append(records.Damage(path, "", "it is missing"))
 
 
 def read_run(folder: RunFolder) -> Run:
@@ -148,10 +188,10 @@ def read_run(folder: RunFolder) -> Run:
         NotFoundError: this is no run, or no longer.
     """
     found = read_records(folder)
-    while found.end is None and _lost(found):
+    while found.end is None and not found.damage and _lost(found):
         again = read_records(folder)  # the run may have ended, or been handed over, meanwhile
-        if again.end is None and again.owners() == found.owners():
-            return _fold(folder, again, _end(folder, _last_word(again)))
+        if again.end is None and not again.damage and again.owners() == found.owners():
+            return _fold(folder, again, _end(folder, _last_word(folder, again)))
         found = again
     return _fold(folder, found, found.end)
 
@@ -170,11 +210,13 @@ def _lost(found: Records) -> bool:
     return bool(owners) and all(records.alive(owner) is False for owner in owners)
 
 
-def _last_word(found: Records) -> dict[str, Any]:
+def _last_word(folder: RunFolder, found: Records) -> dict[str, Any]:
     """Return the end of a run whose processes are gone: the attempt's outcome if it left one."""
     attempt = found.attempts[-1] if found.attempts else None
+    time = records.now()
     if found.attempt is not None and found.attempt.get("outcome"):
         state, cause = found.attempt["outcome"], found.attempt.get("cause")
+        time = max((phase.time for phase in parse_phases(found.attempt)), default=time)
     else:
         phase = _state_of(found)
         early = attempt is None and phase in {State.NOT_STARTED, State.PREPARING}
@@ -182,11 +224,13 @@ def _last_word(found: Records) -> dict[str, Any]:
         who = kind.removesuffix("_lost")
         state = State.FAILED if found.cancel is None else State.CANCELED
         message = f"the {who} of this run is gone, it ended without a word while the run was {phase}"
+        full = room.complaint(str(folder.root))
+        message = f"{message}; {full}" if full else message
         cause = {"phase": str(phase), "kind": kind, "message": message}
     return {
         "schema": SCHEMA,
         "state": str(state),
-        "time": records.now(),
+        "time": time,
         "attempt": attempt,
         "cause": cause,
     }
@@ -210,11 +254,8 @@ def parse_phases(holder: Record) -> tuple[Phase, ...]:
 
 
 def parse_state(name: str) -> State:
-    """Return a state; one that this version does not know counts as Running."""
-    try:
-        return State(name)
-    except ValueError:
-        return State.RUNNING
+    """Return a state."""
+    return State(name)
 
 
 def parse_cause(cause: Record | None) -> Cause | None:
@@ -236,14 +277,29 @@ def _fold(folder: RunFolder, found: Records, end: Record | None) -> Run:
         state = State.CANCEL_REQUESTED
     attempt = found.attempt or {}
     own = parse_phases(attempt)
-    spec = records.read(folder.spec) or {}
-    tags = (records.read(folder.tags) or {}).get("tags", spec.get("tags"))
+    cause = parse_cause((end or attempt).get("cause"))
+    reader = _Reader(found.damage)
+    spec = reader.load(folder.spec)
+    if spec is None and "config" in found.submit and not reader.found(folder.spec):
+        reader.miss(folder.spec)  # versions without that field are not judged by what is missing
+    spec = spec or {}
+    tags = (reader.load(folder.tags) or {}).get("tags", spec.get("tags"))
+    if spec.get("app"):
+        reader.load(folder.returned)
+    config = config_damage(folder, found.submit)
+    if config is not None and "config" in found.submit:
+        reader.damage.append(config)
+    if reader.damage:
+        if found.submit and not folder.submit.exists():  # deleted while it was read
+            raise _no_run(folder)
+        state = State.DAMAGED
+        cause = Cause(kind="damaged", message="; ".join(map(str, reader.damage)))
     return Run(
         folder=folder,
         state=state,
-        cause=parse_cause((end or attempt).get("cause")),
+        cause=cause,
         phases=phases,
-        created=float(found.submit.get("created") or 0.0),
+        created=float(found.submit.get("created") or _changed(folder)),
         started=next((phase.time for phase in own if phase.state is State.RUNNING), None),
         ended=float(end["time"]) if end is not None else None,
         submit=found.submit,
@@ -253,4 +309,34 @@ def _fold(folder: RunFolder, found: Records, end: Record | None) -> Run:
         nodes=tuple(attempt.get("nodes") or ()),
         processes=tuple(attempt.get("processes") or ()),
         canceled_by=found.cancel,
+        damage=tuple(reader.damage),
     )
+
+
+def text_digest(text: bytes) -> str:
+    """Return what the record of a run keeps of its frozen configuration."""
+    return blake2b(text, digest_size=16).hexdigest()
+
+
+def config_damage(folder: RunFolder, submit: Record) -> Damage | None:
+    """Return what is wrong with the frozen configuration of a run."""
+    try:
+        text = folder.config.read_bytes()
+    except FileNotFoundError:
+        return records.Damage(folder.config, "", "it is missing")
+    except OSError as error:
+        return records.Damage(folder.config, "", f"it cannot be read: {error.strerror}")
+    altered = submit.get("config") not in {None, text_digest(text)}
+    return records.Damage(folder.config, "", "it was altered after it was frozen") if altered else None
+
+
+def _no_run(folder: RunFolder) -> NotFoundError:
+    return NotFoundError(f"{folder.id}: there is no such run in the store {folder.root.parents[2]}")
+
+
+def _changed(folder: RunFolder) -> float:
+    """Return a time for a run whose own is not known."""
+    try:
+        return folder.root.stat().st_mtime
+    except OSError:
+        return 0.0

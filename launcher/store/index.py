@@ -15,6 +15,7 @@ import sqlite3
 import time
 from _blake2 import blake2b  # hashlib loads OpenSSL, 4 ms
 from typing import TYPE_CHECKING, Any, cast
+from zlib import crc32
 
 from launcher.agent.record import read
 from launcher.errors import NotFoundError, StoreError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from launcher.store.filters import Filters
     from launcher.store.fold import Run
 
-VERSION = 7
+VERSION = 8
 """Of the tables; another one is thrown away."""
 
 SETTLED_S = 2.0
@@ -41,7 +42,7 @@ HOLE_AFTER_S = 3600.0
 
 TABLES = """
 CREATE TABLE store (identity TEXT);
-CREATE TABLE experiments (name TEXT PRIMARY KEY, inode INTEGER, mtime_ns INTEGER);
+CREATE TABLE experiments (name TEXT PRIMARY KEY, inode INTEGER, ctime_ns INTEGER);
 CREATE TABLE runs (
     name TEXT, number INTEGER, state TEXT, created REAL, sweep TEXT, sign TEXT, row TEXT,
     PRIMARY KEY (name, number)
@@ -102,6 +103,9 @@ def summarize(run: Run) -> Row:
         "distribution": cast("Row", run.spec.get("distribution") or {}).get("kind"),
         "attempts": list(run.attempts),
         "cause": plain(run.cause),
+        "damage": [
+            {"file": str(each.path), "field": each.field, "reason": each.reason} for each in run.damage
+        ],
         "metrics": last_values(run.folder),
         "objective": objective(run),
         "returned": returned(run),
@@ -161,20 +165,25 @@ def _refresh(base: sqlite3.Connection, store: StoreFolder) -> None:
     _check_identity(base, store)
     still_open = base.execute(f"SELECT name, number FROM runs WHERE {OPEN}")  # noqa: S608  # fixed words
     todo = [store.run(name, number) for name, number in still_open]
-    known = {name: (inode, mtime_ns) for name, inode, mtime_ns in base.execute("SELECT * FROM experiments")}
+    known = {name: (inode, ctime_ns) for name, inode, ctime_ns in base.execute("SELECT * FROM experiments")}
     seen: list[tuple[str, int, int]] = []
     now_ns = time.time_ns()
     for name in filter(is_utf8, store.experiments()):  # runs have no other names
-        status = store.experiment(name).stat()
-        inode, mtime_ns = status.st_ino, status.st_mtime_ns
-        if known.get(name) == (inode, mtime_ns):
+        try:
+            status = store.experiment(name).stat()
+        except OSError:  # removed meanwhile
+            continue
+        # Not the other time: a backup that is put back has it too, and may get the same inode.
+        inode, ctime_ns = status.st_ino, status.st_ctime_ns
+        if known.get(name) == (inode, ctime_ns):
             continue
         if known.get(name, (inode, 0))[0] != inode:  # another folder, such as a restored one
             base.execute("DELETE FROM runs WHERE name = ?", (name,))
-        taken = {number for (number,) in base.execute("SELECT number FROM runs WHERE name = ?", (name,))}
+        rows = base.execute("SELECT number, state FROM runs WHERE name = ?", (name,))
+        taken = {number for number, state in rows if state != "hole" or not store.run(name, number).recorded}
         todo += [store.run(name, number) for number in store.numbers(name) if number not in taken]
-        settled = now_ns - mtime_ns > SETTLED_S * 1e9
-        seen.append((name, inode, mtime_ns if settled else 0))
+        settled = now_ns - ctime_ns > SETTLED_S * 1e9
+        seen.append((name, inode, ctime_ns if settled else 0))
     _put(base, todo)
     if seen:
         base.executemany("INSERT OR REPLACE INTO experiments VALUES (?, ?, ?)", seen)
@@ -195,8 +204,19 @@ def _put(base: sqlite3.Connection, folders: list[RunFolder]) -> None:
             state = "hole" if _age(folder) > HOLE_AFTER_S else "Reserved"
             rows.append((name, number, state, None, None, None, None))
             continue
-        rows.append((name, number, row["state"], row["created"], row["sweep"], sign, json.dumps(row)))
+        rows.append((name, number, row["state"], row["created"], row["sweep"], sign, _packed(row)))
     base.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _packed(row: Row) -> str:
+    text = json.dumps(row)
+    return f"{crc32(text.encode()):08x}{text}"
+
+
+def _unpacked(text: str) -> Row:
+    if text[:8] != f"{crc32(text[8:].encode()):08x}":
+        raise sqlite3.DatabaseError("a row is not what was written")
+    return cast("Row", json.loads(text[8:]))
 
 
 def _check_identity(base: sqlite3.Connection, store: StoreFolder) -> None:
@@ -215,12 +235,19 @@ def _check_identity(base: sqlite3.Connection, store: StoreFolder) -> None:
 
 
 def _sign(folder: RunFolder) -> str | None:
-    """Return what changes where another file has taken the place of a run's record; None: it has none."""
+    """Return what changes where a run's records were changed or replaced; None: it is no run."""
+    found = [_stamp(path) for path in (folder.submit, folder.spec, folder.end)]
+    return None if found[0] is None and found[2] is None else " ".join(map(str, found))
+
+
+def _stamp(path: Path) -> str | None:
     try:
-        status = folder.submit.stat()
-    except OSError:
+        status = os.stat(path)  # noqa: PTH116  # Path.stat takes twice as long
+    except FileNotFoundError:
         return None
-    return f"{status.st_ino} {status.st_mtime_ns}"
+    except OSError as error:
+        return f"error {error.errno}"
+    return f"{status.st_ino} {status.st_mtime_ns} {status.st_size}"
 
 
 def _age(folder: RunFolder) -> float:
@@ -236,7 +263,7 @@ def _select(base: sqlite3.Connection, store: StoreFolder, filters: Filters, limi
     for name, number, sign, text in _candidates(base, filters):
         if limit is not None and len(found) >= limit:
             break
-        row = cast("Row", json.loads(text))
+        row = _unpacked(text)
         if not filters.tagged(row["tags"]):
             continue
         folder = store.run(name, number)

@@ -146,7 +146,7 @@ def logs(folder: RunFolder, attempt: int | None = None) -> list[Log]:
 def _planned(plan: Record) -> list[Record]:
     if plan.get("mpi") is None:
         return list(plan.get("processes") or ())
-    ranks = range(plan["nodes"] * plan["processes_per_node"])
+    ranks = range(plan.get("nodes", 1) * plan.get("processes_per_node", 1))
     workers: list[Record] = [{"role": "worker", "index": rank, "rank": rank} for rank in ranks]
     return [*workers, {"role": "mpirun", "index": 0, "rank": -1}]
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from launcher.errors import LauncherError, NotFoundError, StoreError
+from launcher.errors import DamageError, LauncherError, NotFoundError, StoreError
 from launcher.spec import SCHEMA, RunSpec, State, plain
 from launcher.store import records
-from launcher.store.fold import Cause, Phase, Run, read_run, remember_end
-from launcher.store.folders import remove_tree
+from launcher.store.fold import Cause, Phase, Run, config_damage, read_run, remember_end, text_digest
+from launcher.store.folders import remove_tree, unusable
 from launcher.store.ownership import PRIVATE, check_store
+from launcher.store.shapes import FROZEN, SNAPSHOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from launcher.paths import RunFolder, StoreFolder
     from launcher.plan import Plan
@@ -32,6 +34,8 @@ __all__ = [
     "enter",
     "environment_of",
     "finish",
+    "give_back",
+    "read_frozen",
     "read_run",
     "request_cancel",
     "reserve",
@@ -65,8 +69,16 @@ def reserve(store: StoreFolder, name: str, count: int = 1) -> list[RunFolder]:
                 continue
             folders.append(folder)
     except OSError as error:
-        raise _unusable(store, error) from error
+        give_back(folders)
+        raise unusable(store, error) from error
     return folders
+
+
+def give_back(folders: Iterable[RunFolder]) -> None:
+    """Remove reserved folders that no run came to use; one that holds a run stays."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.root.rmdir()
 
 
 def create_run(  # noqa: PLR0913  # the record has that many fields
@@ -89,6 +101,7 @@ def create_run(  # noqa: PLR0913  # the record has that many fields
         StoreError: the store cannot be written.
     """
     folder = folder or reserve(store, spec.name)[0]
+    text = config.encode("utf-8", "surrogateescape")
     submit: dict[str, Any] = {
         "schema": SCHEMA,
         "id": folder.id,
@@ -99,6 +112,7 @@ def create_run(  # noqa: PLR0913  # the record has that many fields
         "overrides": list(overrides),
         "owner": records.owner(),
         "phases": [],
+        "config": text_digest(text),
         "snapshot": {"digest": snapshot.digest, "files": snapshot.files, "bytes": snapshot.bytes},
         "git": plain(git),
         "environment": None,
@@ -111,15 +125,16 @@ def create_run(  # noqa: PLR0913  # the record has that many fields
     try:
         # Nothing before submit.json is a run, so these need not appear whole.
         frozen = {"schema": SCHEMA, "id": folder.id, **plain(spec), "plan": plain(plan)}
-        folder.spec.write_bytes(records.encode(frozen))
-        folder.config.write_bytes(config.encode("utf-8", "surrogateescape"))
+        folder.spec.write_bytes(records.seal(frozen))
+        folder.config.write_bytes(text)
         # Relative, so that a store can be moved.
         folder.source.symlink_to(os.path.relpath(snapshot.path, folder.root))
         records.write(folder.submit, submit)
     except OSError as error:
         for path in (folder.spec, folder.config, folder.source):
-            records.remove(path)  # what stays is a number that no run has
-        raise _unusable(store, error) from error
+            records.remove(path)
+        give_back([folder])
+        raise unusable(store, error) from error
     return folder
 
 
@@ -128,13 +143,48 @@ def update_submit(folder: RunFolder, **changes: Any) -> dict[str, Any]:
 
     Raises:
         NotFoundError: the run was deleted meanwhile.
+        DamageError: its record was damaged meanwhile.
     """
-    submit = records.read(folder.submit)
+    submit = records.load(folder.submit)
     if submit is None:
         raise NotFoundError(f"{folder.id}: this run was deleted while it was being launched")
+    if isinstance(submit, records.Damage):
+        raise DamageError(f"{folder.id}: {submit}")
     submit.update(plain(changes))
     records.write(folder.submit, submit)
     return submit
+
+
+class Frozen(NamedTuple):
+    """What a run is started from."""
+
+    submit: dict[str, Any]
+    spec: dict[str, Any]
+    config: str
+
+
+def read_frozen(folder: RunFolder) -> Frozen:
+    """Return what a run was started from, whole.
+
+    Raises:
+        NotFoundError: there is no such run.
+        DamageError: a record of it cannot be used.
+    """
+    submit, spec = records.load(folder.submit), records.load(folder.spec)
+    if submit is None:
+        raise NotFoundError(f"{folder.id}: there is no such run in the store {folder.root.parents[2]}")
+    if isinstance(submit, records.Damage):
+        raise DamageError(f"{folder.id}: {submit}")
+    if spec is None or isinstance(spec, records.Damage):
+        raise DamageError(f"{folder.id}: {spec or records.Damage(folder.spec, '', 'it is missing')}")
+    damage = (
+        records.damage_of(folder.spec, FROZEN("", spec))
+        or records.damage_of(folder.submit, SNAPSHOT("snapshot", submit.get("snapshot")))
+        or config_damage(folder, submit)
+    )
+    if damage is not None:
+        raise DamageError(f"{folder.id}: {damage}")
+    return Frozen(submit, spec, folder.config.read_text("utf-8", "surrogateescape"))
 
 
 def environment_of(folder: RunFolder) -> dict[str, Any] | None:
@@ -197,11 +247,20 @@ def delete(folder: RunFolder, *, force: bool = False) -> None:
     Raises:
         NotFoundError: this is no run.
         StoreError: the run is not over.
+        DamageError: a record of the run is damaged, so that it may not be over.
         LauncherError: something of it cannot be removed.
     """
-    state = read_run(folder).state
+    run = read_run(folder)
+    state = run.state
+    if run.damage and not force:
+        which = "; ".join(map(str, run.damage))
+        raise DamageError(
+            f"{folder.id}: {which}. Nobody can say whether the run is over: delete it with --force"
+        )
     if not (state.terminal or force):
         raise StoreError(f"{folder.id}: this run is {state}; cancel it first, or delete it with --force")
+    if folder.submit.is_dir() and not folder.submit.is_symlink():
+        remove_tree(folder.submit)
     records.remove(folder.submit)  # first: what follows is of no run
     left: list[str] = []
     for entry in os.scandir(folder.root):
@@ -219,10 +278,3 @@ def user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
-
-
-def _unusable(store: StoreFolder, error: OSError) -> StoreError:
-    return StoreError(
-        f"store: {store.root} cannot be written ({error.strerror}: {error.filename}). "
-        "Give another one with store=DIR or LAUNCHER_STORE"
-    )

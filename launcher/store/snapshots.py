@@ -19,7 +19,7 @@ from launcher.agent import integrity, record
 from launcher.errors import ConfigError, Problem, StoreError
 from launcher.paths import StoreFolder, cache_root
 from launcher.store import records, statcache
-from launcher.store.folders import remove_tree
+from launcher.store.folders import remove_tree, unusable
 from launcher.store.links import check_links
 from launcher.store.ownership import PRIVATE, check_store
 from launcher.store.tree import Tree, scan, unreadable
@@ -299,4 +299,4 @@ def _failed(source: Path, store: StoreFolder, error: OSError) -> StoreError:
     name = os.fsdecode(error.filename or "")
     if name.startswith(f"{source}/"):
         return StoreError(f"source: {name!r} changed while it was copied ({error.strerror}); launch again")
-    return StoreError(f"store: {store.root} cannot be written ({error.strerror}: {name})")
+    return unusable(store, error)

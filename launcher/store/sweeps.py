@@ -15,7 +15,7 @@ from _blake2 import blake2b  # hashlib loads OpenSSL, 4 ms
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from launcher.errors import NotFoundError, StoreError, nearest
+from launcher.errors import DamageError, NotFoundError, StoreError, nearest
 from launcher.paths import LATEST, RunFolder, StoreFolder, SweepFolder
 from launcher.store import records
 
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from launcher.store.fold import Records
-    from launcher.store.records import Record
+    from launcher.store.records import Damage, Record
 
 LOST = "Lost"
 DELETED = "Deleted"
 PENDING = "NotStarted"
+DAMAGED = "Damaged"
 AGAIN = frozenset({"Failed", "Canceled", LOST})
 """States of members that `resume` runs."""
-OVER = AGAIN | {"Completed", DELETED}
-"""States that nothing but `resume` changes."""
+OVER = AGAIN | {"Completed", DELETED, DAMAGED}
+"""States that no command needs to wait for."""
 
 MAY_DIFFER = ("wait", "dry_run", "store")
 """Keys of a configuration that are about the launch and not about the run."""
@@ -59,6 +60,8 @@ class Sweep(NamedTuple):
     record: Record
     members: tuple[Member, ...]
     resumptions: int
+    damage: Damage | None = None
+    """Of a record of the sweep; then it has no members here, and its record has nothing but the id."""
 
     @property
     def names(self) -> list[str]:
@@ -68,7 +71,7 @@ class Sweep(NamedTuple):
     @property
     def overrides(self) -> list[str]:
         """Those of the command line; none where a sweeper chose the members."""
-        line: Mapping[str, Any] = self.record["line"] or {}
+        line: Mapping[str, Any] = self.record.get("line") or {}
         return list(line.get("overrides", ()))
 
 
@@ -175,6 +178,7 @@ def find_sweep(store: StoreFolder, text: str) -> Sweep:
 
     Raises:
         NotFoundError: there is none, or several begin so.
+        DamageError: a record of it cannot be used.
     """
     names = _names(store)
     if text == LATEST:
@@ -183,6 +187,9 @@ def find_sweep(store: StoreFolder, text: str) -> Sweep:
     else:
         found = [text] if text in names else [name for name in names if text and name.startswith(text)]
     sweep = read_sweep(store.sweep(found[0])) if len(found) == 1 else None
+    if sweep is not None and sweep.damage is not None:
+        hint = "`python -m launcher runs list` shows its runs, which are as they were"
+        raise DamageError(f"sweep {sweep.folder.id}: {sweep.damage}. {hint}")
     if sweep is not None:
         return sweep
     if len(found) > 1:
@@ -197,8 +204,11 @@ def list_sweeps(store: StoreFolder, limit: int | None) -> list[Sweep]:
     """Return the newest sweeps, newest first; no limit where it is None."""
     times: list[tuple[float, SweepFolder]] = []
     for folder in map(store.sweep, _names(store)):
-        record = records.read(folder.record)
-        times += [(float(record["created"]), folder)] if record is not None else []
+        record = records.load(folder.record)
+        if isinstance(record, records.Damage):
+            times.append((folder.root.stat().st_mtime, folder))
+        elif record is not None:
+            times.append((float(record["created"]), folder))
     times.sort(reverse=True)
     found = [read_sweep(folder) for _, folder in times[:limit]]
     return [sweep for sweep in found if sweep is not None]
@@ -213,17 +223,22 @@ def _names(store: StoreFolder) -> list[str]:
 
 def read_sweep(folder: SweepFolder) -> Sweep | None:
     """Return the sweep in a folder, or None where none was recorded."""
-    record = records.read(folder.record)
+    record = records.load(folder.record)
     if record is None:
         return None
+    if isinstance(record, records.Damage):
+        return Sweep(folder, {"id": folder.id}, (), 0, record)
     runs = StoreFolder(folder.root.parents[1]).runs
     members: list[Member] = [
         Member(index, RunFolder(runs / each["run"]), tuple(each["overrides"]), each["config"])
         for index, each in enumerate(record["members"])
     ]
     count = 0
-    while (resumption := records.read(folder.resumption(count + 1))) is not None:
+    while (resumption := records.load(folder.resumption(count + 1))) is not None:
         count += 1
+        damage = _resumption_damage(resumption, folder.resumption(count), len(members))
+        if damage is not None or isinstance(resumption, records.Damage):
+            return Sweep(folder, {"id": folder.id}, (), 0, damage)
         living = records.alive(resumption["owner"]) is not False
         entries: list[dict[str, Any]] = resumption["members"]
         for entry in entries:
@@ -233,7 +248,22 @@ def read_sweep(folder: SweepFolder) -> Sweep | None:
             member = members[int(entry["index"])]
             replaced = (*member.replaced, *([member.run.id] if run != member.run else []))
             members[member.place] = member._replace(run=run, replaced=replaced, claimed=living)
+    later = [name for name in os.listdir(folder.root) if name == f"resume-{count + 2}.json"]
+    if later:
+        damage = records.Damage(
+            folder.resumption(count + 1), "", f"it is missing, although {later[0]} exists"
+        )
+        return Sweep(folder, {"id": folder.id}, (), 0, damage)
     return Sweep(folder, record, tuple(members), count)
+
+
+def _resumption_damage(record: Record | Damage, path: Path, members: int) -> Damage | None:
+    if isinstance(record, records.Damage):
+        return record
+    wrong = [entry["index"] for entry in record["members"] if entry["index"] >= members]
+    return (
+        records.Damage(path, "members", f"got {wrong[0]}; expected at most {members - 1}") if wrong else None
+    )
 
 
 def state_of(member: Member) -> str:
@@ -260,7 +290,13 @@ def open_members(sweep: Sweep) -> list[Member]:
 
 def never_started(found: Records) -> bool:
     """Tell whether a run was recorded, and its launcher or supervisor is gone before it began."""
-    if found.end is not None or found.cancel is not None or found.attempts or found.submit.get("job"):
+    if (
+        found.damage
+        or found.end is not None
+        or found.cancel is not None
+        or found.attempts
+        or found.submit.get("job")
+    ):
         return False
     owners = found.owners()
     return bool(owners) and all(records.alive(owner) is False for owner in owners)

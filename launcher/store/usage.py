@@ -59,7 +59,7 @@ def usage(store: StoreFolder, digits: int, *, sure: bool = False) -> Usage:
         if row["ended"] is None:
             still_open.append(row["id"])
             if row["environment"] is None:
-                preparing.append(row["created"])
+                preparing.append(0.0 if row["damage"] else row["created"])  # it may have begun at any time
         for name in {str(row["environment"] or "")[:digits], row["image"] or ""} - {""}:
             runs.setdefault(name, []).append(row["id"])
     return Usage(

@@ -41,7 +41,7 @@ def test_a_run_that_goes_well(bench: Bench) -> None:
     assert state["nodes"][0]["address"] == "127.0.0.1"
     assert state["outcome"] == "Completed"
     assert not Path(run, "work").exists()
-    assert os.listdir(Path(run, "attempts", "0")) == ["state.json"]
+    assert sorted(os.listdir(Path(run, "attempts", "0"))) == [".end.room", "state.json"]
 
 
 def test_the_first_failure_ends_the_rest_and_is_the_cause(bench: Bench) -> None:

@@ -68,7 +68,7 @@ def test_every_node_knows_where_the_others_are(bench: Bench) -> None:
     state = bench.state(run)
     assert [node["name"] for node in state["nodes"]] == ["node0", "node1", "node2"]
     assert [item["node"] for item in state["processes"]] == ["node0", "node1", "node2"]
-    assert os.listdir(Path(run, "attempts", "0")) == ["state.json"]
+    assert sorted(os.listdir(Path(run, "attempts", "0"))) == [".end.room", "state.json"]
 
 
 def test_a_failure_on_another_node_ends_all(bench: Bench) -> None:

@@ -78,7 +78,7 @@ def test_a_wheel_that_another_host_has_just_made_is_taken(
             [place] = (tmp_path / "leases").iterdir()
             folder = tmp_path / "wheels" / place.name.removeprefix("wheel-").removesuffix(".json")
             folder.mkdir(parents=True)
-            (folder / "horovod-1-py3-none-any.whl").touch()
+            zipfile.ZipFile(folder / "horovod-1-py3-none-any.whl", "w").close()
             return held
 
     def place_of(folder: Path) -> Any:

@@ -97,7 +97,7 @@ def test_logs_are_those_of_the_record_before_it_exists_of_the_plan(tmp_path: Pat
     assert found[0].paths == (folder.attempt(0) / "logs" / "worker-0.log", folder.logs / "worker-0.log")
     folder.attempt(2).mkdir(parents=True)
     processes = [{"role": "ps", "index": 0, "rank": 1}, {"role": "chief", "index": 0, "rank": 0}]
-    folder.attempt_state(2).write_text(json.dumps({"processes": processes}))
+    folder.attempt_state(2).write_text(json.dumps({"phases": [], "processes": processes}))
     found = logs(folder)
     assert [(log.process, log.attempt) for log in found] == [("chief-0", 2), ("ps-0", 2)]
     assert found[0].paths[1] == folder.logs / "attempt-2" / "chief-0.log"

@@ -31,6 +31,8 @@ from launcher.store.snapshots import Snapshot
 # The ports are only written down here, so plain values serve as options.
 NOTHING: Any = None
 
+WORKER = [{"role": "worker", "index": 0, "rank": 0}]
+
 
 def spec(source: Path, **changes: Any) -> RunSpec:
     given: dict[str, Any] = {
@@ -122,10 +124,11 @@ def test_phases_and_changes_are_added(store: StoreFolder) -> None:
     folder = make(store)
     enter(folder, State.PREPARING)
     update_submit(folder, environment={"key": "k"}, data={"images": Path("/d")})
-    enter(folder, State.QUEUED, job="7")
+    enter(folder, State.QUEUED, job={"kind": "slurm", "folder": "f", "index": 7})
     run = read_run(folder)
     assert [phase.state for phase in run.phases] == [State.PREPARING, State.QUEUED]
-    assert (run.state, run.submit["job"], run.submit["environment"]) == (State.QUEUED, "7", {"key": "k"})
+    assert (run.state, run.submit["environment"]) == (State.QUEUED, {"key": "k"})
+    assert run.submit["job"]["index"] == 7
     assert run.submit["data"] == {"images": "/d"}
     assert (run.started, run.ended, run.seconds(0)) == (None, None, None)
 
@@ -134,11 +137,16 @@ def test_the_newest_attempt_tells_the_state(store: StoreFolder) -> None:
     folder = make(store)
     enter(folder, State.QUEUED)
     attempt(folder, 0, phases=[["Running", 1.0]], outcome="Failed")
-    attempt(folder, 10, phases=[["Starting", 5.0], ["Running", 6.5]], processes=[{"role": "worker"}])
+    attempt(
+        folder,
+        10,
+        phases=[["Starting", 5.0], ["Running", 6.5]],
+        processes=[{"role": "worker", "index": 0, "rank": 0}],
+    )
     attempt(folder, 9, phases=[["Finalizing", 4.0]], outcome="Failed")
     run = read_run(folder)
     assert (run.state, run.attempts, run.started) == (State.RUNNING, (0, 9, 10), 6.5)
-    assert run.processes == ({"role": "worker"},)
+    assert run.processes == tuple(WORKER)
     assert run.seconds(8.0) == 1.5
 
 
@@ -278,10 +286,13 @@ def test_a_run_that_ends_while_it_is_judged_keeps_its_own_end(
     assert read_run(folder).state is State.COMPLETED
 
 
-def test_states_of_newer_versions_count_as_running(store: StoreFolder) -> None:
+def test_a_state_that_no_version_up_to_this_has_is_damage(store: StoreFolder) -> None:
     folder = make(store)
     update_submit(folder, phases=[["Hibernating", 1.0]])
-    assert read_run(folder).state is State.RUNNING
+    run = read_run(folder)
+    assert run.state is State.DAMAGED
+    assert run.cause is not None
+    assert f"{folder.submit}: phases[0]: got 'Hibernating'; expected one of NotStarted," in run.cause.message
 
 
 def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_what_never_started_is_lost_until_somebody_ends_it(
     lost, canceled, begun, handed = (recorded(store, number, nobody) for number in (1, 2, 3, 4))
     request_cancel(canceled)
     begun.attempt(0).mkdir(parents=True)
-    records.write(handed.submit, {**(records.read(handed.submit) or {}), "job": {"id": "7"}})
+    records.write(handed.submit, {**(records.read(handed.submit) or {}), "job": {"folder": "f"}})
     sweep = made(store, lost, canceled, begun, handed)
     assert [state for _, state in looked(sweep)] == ["Lost", "Canceled", "Failed", "NotStarted"]
     assert not lost.end.exists()
