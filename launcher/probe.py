@@ -54,6 +54,7 @@ def probe(spec: RunSpec, *, touch: bool = True, helper: Helper | None = None) ->
     secrets = look(named(wanted(spec).values()))
     facts = Facts(
         cpus=len(os.sched_getaffinity(0)),
+        memory_mib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
         gpus=_gpus() if spec.resources.gpus_per_node and not slurm else (),
         mpi=spec.environment.own_mpi() or _mpi(current=current) if uses_mpi else None,
         cxx=shutil.which("g++") or shutil.which("c++") if uses_mpi else None,

@@ -13,6 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
+from launcher.limits import MEMBERS
+
 if TYPE_CHECKING:
     from launcher.errors import Problem
     from launcher.plan import Plan
@@ -99,6 +101,8 @@ class Cluster:
     default_partition: str | None
     max_array: int
     """Members of one array."""
+    max_jobs: int = MEMBERS
+    """That its controller keeps, the members of arrays among them (MaxJobCount)."""
     pmi: tuple[str, ...] = ()
     """What its srun can tell MPI's ranks by (`srun --mpi=list`); empty where that is not known."""
 
@@ -128,6 +132,8 @@ class Facts:
     """What the probe found in the world, in bounded time."""
 
     cpus: int = 1
+    memory_mib: int = 0
+    """Of this machine; 0 where that is not known."""
     gpus: tuple[str, ...] = ()
     """Index of each GPU of this machine, as CUDA_VISIBLE_DEVICES takes it."""
     mpi: Mpi | None = None
@@ -183,6 +189,10 @@ class Distribution(Protocol):
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """Return what is wrong with these options in this spec."""
+        ...
+
+    def size(self, spec: RunSpec) -> int:
+        """Return how many processes there are, without a plan."""
         ...
 
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
