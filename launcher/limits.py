@@ -103,3 +103,14 @@ NUMBERS: Final = {
     "distribution.parameter_server_count": Range(0, TASKS, "a whole number from 0", _TASKS),
 }
 """Every number that a configuration has, by its key; of a mapping of numbers, that of its values."""
+
+_SECONDS = 366 * 24 * 60 * 60
+
+FLAGS: Final = {
+    "--limit": Range(1, 1_000_000, "a whole number from 1", "--all has no limit"),
+    "--rank": Range(0, PROCESSES, "a whole number from 0", "the processes of a run"),
+    "--attempt": Range(0, 1_000_000, "a whole number from 0", "more than any run has"),
+    "--timeout": Range(0, _SECONDS, "a number of seconds from 0", "one year"),
+    "NUMBER": Range(0, MEMBERS, "a whole number from 0", "the members of a sweep"),
+}
+"""Every number that a command takes, by its flag, or by the word that help has for it."""

@@ -104,7 +104,8 @@ def facts_of(
     """Return what the probe finds for a spec, asked once for all specs alike; for the rest see `probe`."""
     gpus = spec.resources.gpus_per_node > 0
     secrets = named(wanted(spec).values())
-    asked = repr((spec.distribution.kind, spec.environment, spec.compute, gpus, secrets))
+    versioned = spec.framework.version is not None
+    asked = repr((spec.distribution.kind, spec.environment, spec.compute, gpus, secrets, versioned))
     facts = known[asked] = known.get(asked) or probe(spec, touch=touch, helper=helper)
     return facts
 

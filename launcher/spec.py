@@ -141,6 +141,8 @@ class Facts:
     """C++ compiler, as an absolute path."""
     modules: frozenset[str] = frozenset()
     """Which of the modules that matter (tensorflow, torch, horovod, mpi4py) this Python can import."""
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of these modules the installed versions, where a version is asked for; empty where nobody can know."""
     horovod_controllers: tuple[str, ...] = ()
     """What the Horovod that a run would use can do: `mpi`, `gloo`."""
     cluster: Cluster | None = None
