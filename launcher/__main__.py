@@ -96,8 +96,9 @@ def _sweep(line: CommandLine) -> int:
         run(line, launch_one)
         return 0
     from launcher.launch import launch_sweep  # noqa: PLC0415
+    from launcher.members import refuse_sweep  # noqa: PLC0415
 
-    return launch_sweep(load_sweep(loader), line).exit_code
+    return launch_sweep(load_sweep(loader, admit=refuse_sweep), line).exit_code
 
 
 def run() -> None:

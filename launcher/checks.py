@@ -5,12 +5,12 @@ Pure but for `stat` and the first bytes of the script.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, cast
 
+from launcher.amounts import check_amounts
 from launcher.errors import Problem, nearest
 from launcher.paths import LATEST
 from launcher.programs import other_program
@@ -50,7 +50,7 @@ def check(spec: RunSpec, facts: Facts) -> list[Problem]:
         *_program(spec),
         *_surroundings(spec),
         *_links(spec),
-        *_counts(spec),
+        *check_amounts(spec),
         *_environment_variables(spec),
         *_inputs(spec),
         *unknown_secrets(spec, facts),
@@ -65,6 +65,7 @@ def check(spec: RunSpec, facts: Facts) -> list[Problem]:
 def check_environment(spec: RunSpec, facts: Facts) -> list[Problem]:
     """Return every problem that keeps the environment of a spec from being built."""
     return [
+        *check_amounts(spec),
         *unknown_secrets(spec, facts),
         *spec.distribution.check(spec, facts),
         *spec.environment.check(spec, facts),
@@ -216,26 +217,6 @@ def _links(spec: RunSpec) -> Iterator[Problem]:
         elif spec.source.is_dir() and not (spec.source / link).exists():
             there = sorted(entry.name for entry in spec.source.iterdir() if entry.is_dir())
             yield Problem(key, link, f"a folder or file that exists in {spec.source}", nearest(link, there))
-
-
-def _counts(spec: RunSpec) -> Iterator[Problem]:
-    resources = spec.resources
-    for key, value, least in (
-        ("nodes", resources.nodes, 1),
-        ("processes_per_node", resources.processes_per_node, 1),
-        ("gpus_per_node", resources.gpus_per_node, 0),
-        ("cpus_per_process", resources.cpus_per_process, 1),
-        ("retries", spec.retries, 0),
-    ):
-        if value is not None and value < least:
-            yield Problem(key, value, f"a whole number from {least}")
-    for key, amount in (
-        ("memory_gib", resources.memory_gib),
-        ("time_limit_min", resources.time_limit_min),
-        ("snapshot_limit_mib", spec.snapshot_limit_mib),
-    ):
-        if amount is not None and not (amount > 0 and math.isfinite(amount)):
-            yield Problem(key, amount, "a number greater than 0")
 
 
 def _environment_variables(spec: RunSpec) -> Iterator[Problem]:

@@ -24,6 +24,10 @@ MINIMUM = 2
 """Characters of a word above which it may be the beginning of what was meant."""
 
 
+LONGEST = 500
+"""Characters of what was given that a message shows."""
+
+
 class Problem(NamedTuple):
     """One thing that is wrong in a configuration, told so that it can be mended."""
 
@@ -33,8 +37,14 @@ class Problem(NamedTuple):
     hint: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.key}: got {self.given!r}; expected {self.expected}"
+        text = f"{self.key}: got {_shown(self.given)}; expected {self.expected}"
         return f"{text}. {self.hint}" if self.hint else text
+
+
+def _shown(given: object) -> str:
+    """Return what was given, of what is long its beginning."""
+    text = repr(given)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
 
 
 def nearest(word: str, choices: Sequence[str], cutoff: float = 0.6) -> str:

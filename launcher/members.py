@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from launcher.agent.integrity import describe
+from launcher.amounts import check_members, check_sweep
 from launcher.checks import check
 from launcher.errors import ConfigError, Problem
 from launcher.paths import StoreFolder
@@ -60,21 +61,41 @@ def checked(requests: Sequence[LaunchRequest], check: Check = check) -> list[Mem
     Raises:
         ConfigError: with every problem of every member.
     """
-    members: list[Member] = []
+    fine: list[tuple[LaunchRequest, Facts]] = []
     problems: dict[str, Problem | str] = {}
     probed: dict[str, Facts] = {}
+    refuse_sweep(len(requests), requests[0].spec, probed, touch=not requests[0].dry_run)
     for request in requests:
         spec = request.spec
         facts = facts_of(spec, probed, touch=not request.dry_run, helper=request.helper)
         found = list(check(spec, facts))
         problems.update((str(problem), problem) for problem in found)
         if not found:
-            members.append(Member(request, facts, spec.distribution.plan(spec, facts)))
+            fine.append((request, facts))
+    if not problems:
+        specs = [request.spec for request in requests]
+        problems.update((str(problem), problem) for problem in check_sweep(specs))
     if problems:
         raise ConfigError(list(problems.values()))
+    members = [Member(each, facts, each.spec.distribution.plan(each.spec, facts)) for each, facts in fine]
     for index, label in enumerate(labels([request.overrides for request in requests])):
         members[index].place, members[index].label = index, label
     return members
+
+
+def refuse_sweep(
+    count: int, spec: RunSpec, known: dict[str, Facts] | None = None, *, touch: bool = False
+) -> None:
+    """Refuse a sweep of too many members; `spec` is that of its first.
+
+    Raises:
+        ConfigError: with the limit.
+    """
+    if count > 1:
+        facts = facts_of(spec, {} if known is None else known, touch=touch)
+        problems = list(check_members(count, spec, facts))
+        if problems:
+            raise ConfigError(problems)
 
 
 def facts_of(
@@ -83,7 +104,8 @@ def facts_of(
     """Return what the probe finds for a spec, asked once for all specs alike; for the rest see `probe`."""
     gpus = spec.resources.gpus_per_node > 0
     secrets = named(wanted(spec).values())
-    asked = repr((spec.distribution.kind, spec.environment, spec.compute, gpus, secrets))
+    versioned = spec.framework.version is not None
+    asked = repr((spec.distribution.kind, spec.environment, spec.compute, gpus, secrets, versioned))
     facts = known[asked] = known.get(asked) or probe(spec, touch=touch, helper=helper)
     return facts
 

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 10
 _MODULES = ("tensorflow", "torch", "horovod", "mpi4py", "sklearn")
+_PACKAGES = {
+    "tensorflow": ("tensorflow", "tensorflow-cpu"),
+    "torch": ("torch",),
+    "sklearn": ("scikit-learn",),
+}
 _USES_MPI = frozenset({"mpi", "horovod"})
 _FLAVOURS = {"Open MPI": "openmpi", "OpenRTE": "openmpi", "Intel(R) MPI": "intel", "HYDRA": "mpich"}
 
@@ -54,11 +59,13 @@ def probe(spec: RunSpec, *, touch: bool = True, helper: Helper | None = None) ->
     secrets = look(named(wanted(spec).values()))
     facts = Facts(
         cpus=len(os.sched_getaffinity(0)),
+        memory_mib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
         gpus=_gpus() if spec.resources.gpus_per_node and not slurm else (),
         mpi=spec.environment.own_mpi() or _mpi(current=current) if uses_mpi else None,
         cxx=shutil.which("g++") or shutil.which("c++") if uses_mpi else None,
         cluster=cluster,
         modules=frozenset(name for name in _MODULES if find_spec(name)) if current else frozenset(),
+        versions=_versions() if current and spec.framework.version is not None else {},
         unknown_secrets=secrets.unknown,
         secrets_file=secrets.file,
     )
@@ -113,6 +120,18 @@ def _mpi_in_image(spec: RunSpec, *, touch: bool) -> Mpi | None:
         found = _parse_mpi("mpirun", inside.mpirun, inside.programs.get("mpicxx"))
         return found if whole else replace(found, compiler="mpicxx")  # where Horovod is compiled there is one
     return None if whole and inside is not None else _USUAL_MPI
+
+
+def _versions() -> dict[str, str]:
+    """Return the installed versions of frameworks, by module."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # few launches ask
+
+    found: dict[str, str] = {}
+    for module, names in _PACKAGES.items():
+        for name in names:
+            with suppress(PackageNotFoundError):
+                found.setdefault(module, version(name))
+    return found
 
 
 def _gpus() -> tuple[str, ...]:

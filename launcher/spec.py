@@ -13,6 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
+from launcher.limits import MEMBERS
+
 if TYPE_CHECKING:
     from launcher.errors import Problem
     from launcher.plan import Plan
@@ -101,6 +103,8 @@ class Cluster:
     default_partition: str | None
     max_array: int
     """Members of one array."""
+    max_jobs: int = MEMBERS
+    """That its controller keeps, the members of arrays among them (MaxJobCount)."""
     pmi: tuple[str, ...] = ()
     """What its srun can tell MPI's ranks by (`srun --mpi=list`); empty where that is not known."""
 
@@ -130,6 +134,8 @@ class Facts:
     """What the probe found in the world, in bounded time."""
 
     cpus: int = 1
+    memory_mib: int = 0
+    """Of this machine; 0 where that is not known."""
     gpus: tuple[str, ...] = ()
     """Index of each GPU of this machine, as CUDA_VISIBLE_DEVICES takes it."""
     mpi: Mpi | None = None
@@ -137,6 +143,8 @@ class Facts:
     """C++ compiler, as an absolute path."""
     modules: frozenset[str] = frozenset()
     """Which of the modules that matter (tensorflow, torch, horovod, mpi4py) this Python can import."""
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of these modules the installed versions, where a version is asked for; empty where nobody can know."""
     horovod_controllers: tuple[str, ...] = ()
     """What the Horovod that a run would use can do: `mpi`, `gloo`."""
     cluster: Cluster | None = None
@@ -185,6 +193,10 @@ class Distribution(Protocol):
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """Return what is wrong with these options in this spec."""
+        ...
+
+    def size(self, spec: RunSpec) -> int:
+        """Return how many processes there are, without a plan."""
         ...
 
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:

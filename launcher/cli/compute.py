@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from launcher import commands
 from launcher.cli.columns import Columns
-from launcher.cli.output import Help, Parser, say, say_json, table
+from launcher.cli.output import Help, Parser, number, say, say_json, table
 from launcher.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -37,8 +36,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _check(options: argparse.Namespace, words: Sequence[str], parser: Parser) -> int:
     given = [f"compute={options.compute}"] if options.compute else []
-    if not 0 < options.timeout < math.inf:
-        raise ConfigError([Problem("--timeout", options.timeout, "a number of seconds greater than 0")])
+    if options.timeout == 0:  # which no job can keep
+        raise ConfigError([Problem("--timeout", 0, "a number of seconds greater than 0")])
     strange = [word for word in words if word.startswith("-") and not word.startswith(("--config", "-c"))]
     if strange:
         parser.error(f"unrecognized arguments: {' '.join(strange)}")
@@ -85,7 +84,7 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
         parser.add_argument("--json", action="store_true", help="print JSON")
     of["check"].add_argument(
         "--timeout",
-        type=float,
+        type=number("--timeout", float),
         default=TIMEOUT_S,
         metavar="SECONDS",
         help="how long a job on the cluster may wait and run (default: %(default)g)",

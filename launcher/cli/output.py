@@ -11,14 +11,15 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from launcher.errors import ConfigError, nearest
+from launcher.errors import ConfigError, Problem, nearest
+from launcher.limits import FLAGS
 from launcher.streams import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from launcher.cli.columns import Columns
-    from launcher.errors import LauncherError, Problem
+    from launcher.errors import LauncherError
 
 COLORS = {
     "Completed": "green",
@@ -78,6 +79,27 @@ class Parser(argparse.ArgumentParser):
                 verbs = cast("Mapping[str, Parser]", action.choices)  # pyright: ignore[reportUnknownMemberType]  # untyped there
                 known.update(*(parser.flags() for parser in verbs.values()))
         return known
+
+
+def number(flag: str, kind: type[int | float] = int) -> Callable[[str], float]:
+    """Return what reads the number of a flag.
+
+    What it returns raises ConfigError for everything but a number in the flag's range, which argparse lets
+    through: its own errors know of no range.
+    """
+    limits = FLAGS[flag]
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text) if re.fullmatch(r"[-+.\w]+", text, re.ASCII) and "_" not in text else None
+        except ValueError:
+            value = None
+        expected = limits.expected if value is None else limits.problem_of(value)
+        if value is None or expected:
+            raise ConfigError([Problem(flag, text if value is None else value, expected)])
+        return value
+
+    return read
 
 
 def store_options() -> Parser:

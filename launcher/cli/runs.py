@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import commands
-from launcher.cli.output import Help, Parser, store_options
+from launcher.cli.output import Help, Parser, number, store_options
 from launcher.paths import StoreFolder
 from launcher.project import find_store
 
@@ -63,7 +63,9 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
         for name, text in VERBS.items()
     }
     of["list"].add_argument("filters", nargs="*", metavar="FILTER", help="see above")
-    of["list"].add_argument("-n", "--limit", type=int, default=LIMIT, help="how many (default: %(default)s)")
+    of["list"].add_argument(
+        "-n", "--limit", type=number("--limit"), default=LIMIT, help="how many (default: %(default)s)"
+    )
     of["list"].add_argument("-a", "--all", action="store_true", help="no limit")
     for name in ("show", "logs", "files", "download", "rerun"):
         of[name].add_argument("run", help=RUN_HELP)
@@ -75,9 +77,11 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
         help="the whole configuration, not only what differs from the defaults",
     )
     of["logs"].add_argument("-f", "--follow", action="store_true", help="go on until the run is over")
-    of["logs"].add_argument("--rank", type=int, help="of this process (default: 0)")
+    of["logs"].add_argument("--rank", type=number("--rank"), help="of this process (default: 0)")
     of["logs"].add_argument("--process", help="of this process by name, such as ps-0 or mpirun-0")
-    of["logs"].add_argument("--attempt", type=int, help="of this attempt (default: the newest)")
+    of["logs"].add_argument(
+        "--attempt", type=number("--attempt"), help="of this attempt (default: the newest)"
+    )
     of["files"].add_argument(
         "prefix", nargs="?", default="", help="only those in this folder, such as outputs/model"
     )
@@ -88,7 +92,9 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
         "-o", "--output", type=Path, help="folder to copy to (default: . or ./NAME-NUMBER)"
     )
     of["download"].add_argument("--force", action="store_true", help="replace files that are there")
-    of["wait"].add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting, with exit code 1")
+    of["wait"].add_argument(
+        "--timeout", type=number("--timeout", float), metavar="SECONDS", help="stop waiting, with exit code 1"
+    )
     of["rerun"].add_argument(
         "--detach",
         action="store_true",

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from launcher import commands
-from launcher.cli.output import Help, Parser, store_options
+from launcher.cli.output import Help, Parser, number, store_options
 from launcher.paths import StoreFolder
 from launcher.project import find_store
 
@@ -56,13 +56,21 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
         )
         for name, text in VERBS.items()
     }
-    of["list"].add_argument("-n", "--limit", type=int, default=LIMIT, help="how many (default: %(default)s)")
+    of["list"].add_argument(
+        "-n", "--limit", type=number("--limit"), default=LIMIT, help="how many (default: %(default)s)"
+    )
     of["list"].add_argument("-a", "--all", action="store_true", help="no limit")
     for name in ("show", "wait", "cancel", "resume"):
         of[name].add_argument("sweep", metavar="ID", help=SWEEP_HELP)
-    of["wait"].add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting, with exit code 1")
+    of["wait"].add_argument(
+        "--timeout", type=number("--timeout", float), metavar="SECONDS", help="stop waiting, with exit code 1"
+    )
     of["cancel"].add_argument(
-        "members", nargs="*", type=int, metavar="NUMBER", help="of a member in the sweep, as `show` has it"
+        "members",
+        nargs="*",
+        type=number("NUMBER"),
+        metavar="NUMBER",
+        help="of a member in the sweep, as `show` has it",
     )
     of["resume"].add_argument(
         "words", nargs="*", metavar="WORD", help="of a launch: refuse if it would not be what is frozen"

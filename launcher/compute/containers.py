@@ -108,4 +108,4 @@ def in_image(options: Container, facts: Facts, *, current: bool) -> Facts:
     if not current:
         return replace(facts, mpi=mpi)
     modules = frozenset({"tensorflow", "torch", "horovod", "mpi4py", "sklearn"})
-    return replace(facts, mpi=mpi, modules=modules, horovod_controllers=("mpi", "gloo"))
+    return replace(facts, mpi=mpi, modules=modules, versions={}, horovod_controllers=("mpi", "gloo"))

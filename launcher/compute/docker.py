@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from launcher.compute.containers import MPI, check_mounts
+from launcher.compute.machine import check_containers
 from launcher.compute.supervise import hand_over
 from launcher.errors import EngineError, Problem, SubmitError
 from launcher.paths import RunFolder, cache_root
@@ -64,6 +65,7 @@ class Docker:
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Compute.check`."""
         yield from self._options()
+        yield from check_containers(spec, facts)
         if spec.environment.kind == "current":
             hint = "Choose environment=packages, from which an image is built, or environment=image"
             yield Problem("environment", "current", "an image with compute=docker", hint)
@@ -78,15 +80,11 @@ class Docker:
             yield from _engine(spec, facts.engine)
 
     def _options(self) -> Iterator[Problem]:
-        if self.max_parallel is not None and self.max_parallel < 1:
-            yield Problem("compute.max_parallel", self.max_parallel, "a whole number from 1, or null")
         yield from check_mounts("compute.mounts", self.mounts)
         for index, mount in enumerate(self.mounts):
             source = mount.partition(":")[0]
             if source.startswith("/") and not Path(source).exists():
                 yield Problem(f"compute.mounts[{index}]", mount, f"a source that exists: {source} does not")
-        if not self.shm_size_gib > 0:
-            yield Problem("compute.shm_size_gib", self.shm_size_gib, "a number greater than 0")
         if self.mpi is not None and not MPI.fullmatch(self.mpi):
             yield Problem("compute.mpi", self.mpi, "flavour and version, such as 'openmpi 4.1'")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from launcher.compute.machine import check_machine
 from launcher.compute.supervise import hand_over
 from launcher.errors import Problem
 
@@ -26,8 +27,7 @@ class Local:
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Compute.check`."""
-        if self.max_parallel is not None and self.max_parallel < 1:
-            yield Problem("compute.max_parallel", self.max_parallel, "a whole number from 1, or null")
+        yield from check_machine(spec, facts)
         wanted = spec.resources.nodes * spec.resources.gpus_per_node
         if wanted > len(facts.gpus):
             there = f"at most {len(facts.gpus)} in all: this machine has that many GPUs"

@@ -35,10 +35,6 @@ def check_slurm(options: Slurm, spec: RunSpec, facts: Facts) -> Iterator[Problem
 
 
 def _options(options: Slurm, spec: RunSpec) -> Iterator[Problem]:
-    if options.max_parallel is not None and options.max_parallel < 1:
-        yield Problem("compute.max_parallel", options.max_parallel, "a whole number from 1, or null")
-    if options.grace_s < 0:
-        yield Problem("compute.grace_s", options.grace_s, "a number of seconds from 0")
     found = PORTS.fullmatch(options.ports)
     if not found or not LOWEST_PORT <= int(found[1]) < int(found[2]) <= HIGHEST_PORT:
         yield Problem(

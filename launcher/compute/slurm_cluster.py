@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launcher.compute.slurm_script import tool
+from launcher.limits import MEMBERS
 from launcher.paths import cache_root
 from launcher.spec import Cluster, Partition, plain
 from launcher.store import records
@@ -42,6 +43,7 @@ def read_cluster() -> Cluster | None:
         partitions={name: Partition(**part) for name, part in found["partitions"].items()},
         default_partition=found["default_partition"],
         max_array=found["max_array"],
+        max_jobs=found.get("max_jobs", MEMBERS),  # not in what an older launcher kept
         pmi=tuple(found.get("pmi") or ()),
     )
 
@@ -65,10 +67,12 @@ def _ask() -> dict[str, Any]:
         partitions[name] = part if before is None else _joined(before, part)
     config = tool(["scontrol", "show", "config"]).stdout
     largest = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
+    jobs = re.search(r"^MaxJobCount\s*=\s*(\d+)", config, re.MULTILINE)
     return {
         "partitions": plain(partitions),
         "default_partition": default,
         "max_array": max(1, int(largest[1]) - 1) if largest else 1000,  # the largest index is one below
+        "max_jobs": int(jobs[1]) if jobs else MEMBERS,
         "pmi": _pmi(),
     }
 

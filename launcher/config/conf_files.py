@@ -110,7 +110,7 @@ class _Reads:
         if conf is None:
             return []
         names = dict.fromkeys(self.recorder.names)
-        return [parse(conf, name) for name in names if (conf / f"{name}.yaml").is_file()]
+        return [parse(conf, name) for name in names if (conf / f"{name}.yaml").exists()]
 
     def misfits(self, texts: Sequence[ConfText]) -> Iterator[Problem | str]:
         """Yield what does not fit into the configuration that the files before it make."""

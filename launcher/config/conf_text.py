@@ -15,6 +15,16 @@ from omegaconf import OmegaConf
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from launcher.errors import Problem
+from launcher.yaml_bounds import (
+    CYCLE,
+    DEEP,
+    LARGE,
+    MANY,
+    SPECIAL,
+    BoundsError,
+    check_file,
+    check_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +39,11 @@ REMEDIES: Final = (
     ("undefined alias", "Put a value that begins with * into quotes"),
     ("constructor for the tag", "Put a value that begins with ! into quotes"),
     ("another document", "Remove the line ---"),
+    (SPECIAL, "Put a file in its place"),
+    (LARGE, "Large data belongs into files of the source, or into data.inputs"),
+    (CYCLE, "Remove the * that names what it stands in"),
+    (DEEP, "Use fewer brackets or levels"),
+    (MANY, "Large data belongs into files of the source, or into data.inputs"),
     ("<block end>", "Indent it as line {line} is indented, or further below a key"),
     ("", "Close the bracket or the quote of line {line}"),
 )
@@ -90,7 +105,10 @@ def parse(conf: Path, name: str) -> ConfText:
     """Read a file of a project's conf."""
     path = conf / f"{name}.yaml"
     try:
+        check_file(path)
         data = path.read_bytes()
+    except BoundsError as error:
+        return ConfText(name, path, problems=[_syntax_problem(path, "", error)])
     except OSError as error:
         return ConfText(name, path, problems=[f"{shown(path)}: cannot be read: {error.strerror}"])
     try:
@@ -101,6 +119,7 @@ def parse(conf: Path, name: str) -> ConfText:
         problem = Problem(f"{shown(path)}:{line}", byte, "text in UTF-8", "Save the file as UTF-8")
         return ConfText(name, path, problems=[problem])
     try:
+        check_text(text)
         root: Any = yaml.compose(text, Loader=yaml.SafeLoader)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # untyped there
     except yaml.YAMLError as error:
         return ConfText(name, path, problems=[_syntax_problem(path, text, error)])

@@ -21,6 +21,8 @@ from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from launcher.config.arguments import POSITIONAL
+from launcher.project import installed_conf
+from launcher.yaml_bounds import check_depth, check_file, check_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,13 +83,17 @@ class TextSource(FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """See Hydra's `ConfigSource`."""
-        path = Path(self.path, self._normalize_file_name(config_path)).resolve()
+        path = Path(self.path, self._normalize_file_name(config_path))
+        check_file(path)
         if config_path.startswith("hydra/") or not path.is_file():
             return super().load_config(config_path)
         text = path.read_text(encoding="utf-8-sig")  # an editor's byte order mark is no text
+        if Path(self.path) != installed_conf():  # whose levels are known, and whose files are most
+            check_depth(text)
         reader = _Reader(text)
         try:
             root = reader.get_single_node()
+            check_nodes(root)
             if not isinstance(root, MappingNode):
                 return super().load_config(config_path)
             lists_args = _prepare(root)

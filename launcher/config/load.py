@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from launcher.spec import LaunchRequest, RunSpec
 
     Check = Callable[[RunSpec], Iterable[Problem]]
+    Admit = Callable[[int, RunSpec], object]
 
 FAILURES = 10
 """A sweep tells what is wrong with at most this many of its members."""
@@ -53,8 +54,13 @@ def load(
     raise ConfigError(problems)
 
 
-def load_sweep(line: Loader | CommandLine | Sequence[str], cwd: Path | None = None) -> list[LaunchRequest]:
+def load_sweep(
+    line: Loader | CommandLine | Sequence[str], cwd: Path | None = None, admit: Admit | None = None
+) -> list[LaunchRequest]:
     """Return the members of the sweep that a command line asks for, in order.
+
+    `admit` is called with the number of members and the spec of the first, before the others are composed;
+    what it raises ends the sweep.
 
     Raises:
         ConfigError: with everything that is wrong with the first `FAILURES` that are wrong.
@@ -64,7 +70,7 @@ def load_sweep(line: Loader | CommandLine | Sequence[str], cwd: Path | None = No
     overrides = loader.parse(problems)
     if problems:
         raise ConfigError(problems)
-    return loader.members(expand([*loader.params(overrides), *overrides], loader.composer))
+    return loader.members(expand([*loader.params(overrides), *overrides], loader.composer), admit)
 
 
 def conf_folder(line: CommandLine, project: Project, cwd: Path) -> Path | None:
@@ -157,8 +163,10 @@ class Loader:
             return []  # told where the members are composed
         return []
 
-    def members(self, members: Sequence[Sequence[Override]]) -> list[LaunchRequest]:
-        """Return a run for each list of overrides."""
+    def members(
+        self, members: Sequence[Sequence[Override]], admit: Admit | None = None
+    ) -> list[LaunchRequest]:
+        """Return a run for each list of overrides; for `admit` see `load_sweep`."""
         composer = Members(self.composer)
         problems: dict[str, Problem | str] = {}
         requests: list[LaunchRequest] = []
@@ -169,6 +177,8 @@ class Loader:
                 first = first or composed
                 share_cache(first, composed)
                 requests.append(self.resolve(composed, overrides))
+                if admit is not None and len(requests) == 1 and not problems:
+                    admit(len(members), requests[0].spec)
             except ConfigError as error:
                 problems |= {str(problem): problem for problem in error.problems}
                 failed += 1

@@ -19,13 +19,13 @@ from hydra.grammar.gen.OverrideParser import OverrideParser
 from launcher.config.arguments import POSITIONAL
 from launcher.config.describe import unreadable
 from launcher.config.files import FLOAT, INT
+from launcher.errors import Problem
+from launcher.limits import DEPTH, ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
-
-    from launcher.errors import Problem
 
 
 class Parser:
@@ -40,6 +40,10 @@ class Parser:
         """Return the overrides; every word that is none is added to `problems`."""
         overrides: list[Override] = []
         for word in words:
+            excess = excessive(word)
+            if excess is not None:
+                problems.append(excess)
+                continue
             spellings = (word, quoted_items(word), quoted_homes(word), quoted_items(quoted_homes(word)))
             better = next((each for each in spellings if self.readable(each)), None)
             if better is not None:
@@ -67,6 +71,29 @@ class Parser:
             return bool(self.parse_one(word).key_or_group)
         except HydraException:
             return False
+
+
+def excessive(word: str) -> Problem | None:
+    """Return the problem of a word that Hydra's parser would take too long, or too many calls, to read."""
+    key, equal, value = word.partition("=")
+    if key.count(".") >= DEPTH:
+        return Problem(key[:BEGINNING] + "…", f"{key.count('.') + 1} levels", f"at most {DEPTH}")
+    bare = _QUOTED.sub("", value if equal else word)
+    key = key[:BEGINNING]
+    if bare.count(",") >= ITEMS:
+        hint = "Put them into a file, such as an experiment"
+        return Problem(key, f"{bare.count(',') + 1:,} values", f"at most {ITEMS:,} on the command line", hint)
+    depth = most = 0
+    for bracket in _BRACKET.findall(bare):
+        depth += 1 if bracket in "[{(" else -1
+        most = max(most, depth)
+    return Problem(key, f"{most} levels", f"at most {DEPTH}") if most > DEPTH else None
+
+
+_QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+BEGINNING: Final = 60
+"""Characters of a long key that a message shows."""
+_BRACKET: Final = re.compile(r"[\[\]{}()]")
 
 
 class _Int(int):

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from launcher.config.arguments import NumberText, argv, equals_argv
+from launcher.config.growth import WORDS, Growth, bounded
 from launcher.config.hydra_arguments import words as hydra_words
 from launcher.config.key_problems import keys, nested_texts, told
 from launcher.config.nodes import children, is_number, stored, target
@@ -40,14 +41,8 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
     """
     config = composed.config
     problems = _strangers(config) if any(word.startswith("+") for word in overrides) else []
-    try:
-        # Hydra's own part is no part of a run.
-        values = {str(key): _plain(config, str(key)) for key in config if key not in {"hydra", "example"}}
-        if values.get("script") is None and not values.get("command"):
-            _take_example(values, _plain(config, "example"))
-    except OmegaConfBaseException:
-        problems += _unresolved(config)
-        raise ConfigError(problems) from None
+    with bounded() as growth:
+        values = _values(config, growth, problems)
     # What is no key of the configuration any more, such as a deleted group.
     gone = [field.name for field in fields(Launch) if field.name not in {*values, "example"}]
     problems += [Problem(f"~{key}", None, "a value: this key cannot be deleted") for key in gone]
@@ -72,6 +67,27 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
         wait=values["wait"],
         dry_run=values["dry_run"],
     )
+
+
+def _values(config: DictConfig, growth: Growth, problems: list[Problem]) -> dict[str, Any]:
+    """Return what each key at the top holds.
+
+    Raises:
+        ConfigError: with `problems`, and with every value that is missing or leads nowhere.
+    """
+    values: dict[str, Any] = {}
+    key = ""
+    try:
+        for key in map(str, config):
+            if key not in {"hydra", "example"}:  # Hydra's own part is no part of a run
+                values[key] = _plain(config, key)
+        if values.get("script") is None and not values.get("command"):
+            key = "example"
+            _take_example(values, _plain(config, key))
+    except OmegaConfBaseException:
+        large = [Problem(key, "values that grow further", WORDS, "Let fewer values name one another")]
+        raise ConfigError([*problems, *(large if growth.is_over else _unresolved(config))]) from None
+    return values
 
 
 def _spec(values: dict[str, Any], arguments: tuple[str, ...], options: dict[str, Any], base: Path) -> RunSpec:

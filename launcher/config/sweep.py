@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+import sys
 from itertools import product
-from typing import TYPE_CHECKING
+from math import ceil, isfinite, prod
+from typing import TYPE_CHECKING, Any
 
+from hydra.core.override_parser.types import ChoiceSweep, RangeSweep
 from omegaconf import OmegaConf
 
 from launcher.config.compose import Composed, Composer, NeedsHydraError
 from launcher.config.nodes import copied, split_key
 from launcher.config.overrides import sweep_texts
 from launcher.errors import ConfigError, Problem
+from launcher.limits import MEMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from hydra.core.override_parser.types import Override
 
@@ -25,11 +29,11 @@ def expand(overrides: Sequence[Override], composer: Composer) -> list[list[Overr
     The first sweep varies slowest. A key that is given twice keeps its first place and its last value.
 
     Raises:
-        ConfigError: for every sweep that cannot be counted out, or is empty.
+        ConfigError: for every sweep that cannot be counted out, or is empty, and for too many members.
     """
     axes: dict[str, list[Override]] = {}
-    problems: list[Problem] = []
-    for override in overrides:
+    problems = list(_too_many(overrides))
+    for override in () if problems else overrides:
         key = override.get_key_element()
         if not override.is_sweep_override():
             axes[key] = [override]
@@ -49,6 +53,37 @@ def expand(overrides: Sequence[Override], composer: Composer) -> list[list[Overr
     if problems:
         raise ConfigError(problems)
     return [list(member) for member in product(*axes.values())]
+
+
+def _too_many(overrides: Sequence[Override]) -> Iterator[Problem]:
+    """Return why the members would be too many, without one of them."""
+    axes: dict[str, int] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        axes[key] = _count(override)
+        if axes[key] < 0:
+            yield Problem(key, override.get_value_string(), "a range that ends, with a step other than 0")
+    total = prod(axes.values())
+    if total > MEMBERS:
+        most = f"at most {MEMBERS:,} members (the members of a sweep)"
+        counts = [f"{key} has {count:,} values" for key, count in axes.items() if count > 1]
+        yield Problem("-m", total, most, f"Split the sweep: {', '.join(counts)}")
+
+
+def _count(override: Override) -> int:
+    """Return how many values an override stands for; -1 where that is no number."""
+    value: Any = override.value()
+    if isinstance(value, ChoiceSweep):
+        return len(value.list)
+    if not isinstance(value, RangeSweep):
+        return 1  # of a glob there are as many as the files it finds
+    start, stop, step = value.start or 0, value.stop or 0, value.step
+    if not step or not all(map(isfinite, (start, stop, step))):
+        return -1
+    steps = (stop - start) / step if isinstance(step, float) else (stop - start) // step
+    if not isfinite(steps):
+        return sys.maxsize
+    return max(0, ceil(steps))
 
 
 def _value(composer: Composer, key: str, text: str) -> Override:

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from omegaconf import AnyNode, DictConfig, ListConfig, StringNode
+from hydra.errors import ConfigCompositionException
+from omegaconf import AnyNode, BooleanNode, DictConfig, ListConfig, StringNode
+from omegaconf.errors import ValidationError
 
+from launcher.config.files import INT
 from launcher.config.nodes import child, children, find, remove, set_text, split_key, stored
 from launcher.config.overrides import WholeArgs, has_number, raw_value, sweep_texts
+from launcher.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -27,10 +31,19 @@ def restore_file(config: DictConfig, way: Sequence[str], texts: Texts) -> None:
     """Restore the texts of a file that was merged at `way`."""
     for path, text in texts:
         node = _descend(config, (*way, *path))
+        if INT.match(text):
+            _check_boolean(".".join(map(str, (*way, *path))), node, int(text))
         if isinstance(node, StringNode):
             set_text(node, text)
         elif isinstance(node, AnyNode) and (*way, *path)[0] != "hydra" and not isinstance(stored(node), bool):
             set_text(node, text, number=True)
+
+
+def _check_boolean(key: str, node: Any, value: Any) -> None:
+    """Refuse numbers other than 0 and 1, each of which OmegaConf takes for true."""
+    if isinstance(node, BooleanNode) and isinstance(value, (int, float)) and value not in {0, 1}:
+        problem = str(Problem(key, value, "true or false"))
+        raise ConfigCompositionException(problem) from ValidationError(problem)
 
 
 def _descend(config: DictConfig, path: Sequence[Key]) -> Any:
@@ -53,6 +66,7 @@ def restore_overrides(config: DictConfig, overrides: Sequence[Override]) -> None
         if node is None or override.is_delete() or override.is_sweep_override():
             continue
         value: Any = override.value()
+        _check_boolean(override.key_or_group, node, value)
         _restore_below(node, value, raw_value(override), done, untyped=not override.is_hydra_override())
 
 

@@ -69,6 +69,10 @@ class Horovod:
             hint = "Install MPI's headers (libopenmpi-dev) or choose environment=packages"
             yield Problem("distribution.controller", str(self.controller), allowed, hint)
 
+    def size(self, spec: RunSpec) -> int:
+        """See `Distribution.size`."""
+        return spec.resources.world_size + 1  # Gloo's rendezvous server
+
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""
         if self._chosen(spec, facts) is Controller.mpi:

@@ -88,6 +88,10 @@ class MpiRun:
         """See `Distribution.check`."""
         return check_start(spec, facts, self.start, "distribution", self.kind)
 
+    def size(self, spec: RunSpec) -> int:
+        """See `Distribution.size`."""
+        return spec.resources.world_size
+
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""
         return mpi_plan(spec, facts, self.start, self.mpi_args)

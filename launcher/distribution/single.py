@@ -31,6 +31,11 @@ class Single:
                 hint = "Choose distribution=horovod, parameter_server, multi_worker, torch or mpi to use more"
                 yield Problem(key, given, "1 with distribution=single", hint)
 
+    def size(self, spec: RunSpec) -> int:
+        """See `Distribution.size`."""
+        del spec
+        return 1
+
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""
         del facts

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 from launcher.errors import Problem
+from launcher.limits import TASKS
 from launcher.plan import GpuVisibility, Plan, Process
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ def _check_framework(spec: RunSpec, kind: str) -> Iterable[Problem]:
             f"tensorflow with distribution={kind}",
             "Try framework=tensorflow",
         )
+
+
+def _check_tasks(count: int) -> Iterable[Problem]:
+    if count > TASKS:
+        expected = f"at most {TASKS:,} tasks in all (each is named to each in TF_CONFIG)"
+        yield Problem("nodes, processes_per_node", count, expected)
 
 
 def _address(task: _Task) -> str:
@@ -101,12 +108,12 @@ class ParameterServer:
         """See `Distribution.check`."""
         del facts
         yield from _check_framework(spec, self.kind)
-        if self.worker_count is not None and self.worker_count < 1:
-            yield Problem("distribution.worker_count", self.worker_count, "a whole number from 1, or null")
-        if self.parameter_server_count < 0:
-            yield Problem(
-                "distribution.parameter_server_count", self.parameter_server_count, "a whole number from 0"
-            )
+        yield from _check_tasks(self.size(spec))
+
+    def size(self, spec: RunSpec) -> int:
+        """See `Distribution.size`."""
+        workers = self.worker_count or spec.resources.world_size
+        return workers + self.parameter_server_count + (self.chief is Chief.extra) + self.evaluator
 
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""
@@ -134,7 +141,12 @@ class MultiWorker:
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Distribution.check`."""
         del facts
-        return _check_framework(spec, self.kind)
+        yield from _check_framework(spec, self.kind)
+        yield from _check_tasks(self.size(spec))
+
+    def size(self, spec: RunSpec) -> int:
+        """See `Distribution.size`."""
+        return spec.resources.world_size
 
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""

@@ -28,6 +28,10 @@ class Torch:
                 "framework", spec.framework.name, "pytorch with distribution=torch", "Try framework=pytorch"
             )
 
+    def size(self, spec: RunSpec) -> int:
+        """See `Distribution.size`."""
+        return spec.resources.world_size
+
     def plan(self, spec: RunSpec, facts: Facts) -> Plan:
         """See `Distribution.plan`."""
         del facts

@@ -88,8 +88,11 @@ class EnvironmentFile:
         """
         import yaml  # noqa: PLC0415  # only where there is such a file
 
+        from launcher import yaml_bounds  # noqa: PLC0415
+
         try:
-            content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+            yaml_bounds.check_file(path)
+            content: Any = yaml_bounds.load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ValueError(" ".join(str(error).split())) from error
         fields = cast("Mapping[str, object]", content if isinstance(content, Mapping) else {})

@@ -29,9 +29,11 @@ class Current:
         """See `Environment.check`."""
         known = releases(spec.framework.name)
         module = known[0].modules[0] if known else None
-        # scikit-learn is not among the modules that are probed: the script's own import tells
-        if module in {"tensorflow", "torch"} and module not in facts.modules:
+        if module is not None and module not in facts.modules:
             yield Problem("environment", self.kind, f"a Python that has {module}", _TRY)
+        asked, installed = spec.framework.version, facts.versions.get(module or "", "")
+        if asked is not None and installed and not f"{installed}.".startswith(f"{asked.rstrip('.')}."):
+            yield Problem("framework.version", asked, f"{installed}, which is installed", _TRY)
         needed = {"horovod": "horovod"}.get(spec.distribution.kind)
         if needed and needed not in facts.modules:
             yield Problem("environment", self.kind, f"a Python that has {needed}", _TRY)
