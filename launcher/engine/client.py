@@ -8,6 +8,8 @@ import re
 import socket
 import struct
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from struct import error as StructError  # noqa: N812  # it is a class
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import EngineError
@@ -22,6 +24,10 @@ DEFAULT = "unix:///var/run/docker.sock"
 
 _TIMEOUT_S = 60
 _LOCAL = re.compile(r"(unix|npipe)://|(tcp|https?)://(localhost|127\.[\d.]+|\[?::1\]?)(:|/|$)")
+_READ_TIMEOUT = re.compile(r"\(read timeout=([\d.]+)\)")
+_CUT = ("RemoteDisconnected", "ProtocolError", "IncompleteRead", "StreamParseError", "SocketError", "error")
+"""Errors of the transport, of several libraries, for an answer that ends too soon; the last is of `struct`."""
+_CLOSED = "the engine closed the connection: it was stopped, or it crashed"
 _POOL = 32
 """Connections at once: one for each process that is started, and for streams."""
 
@@ -95,14 +101,31 @@ def in_words(what: str = "", *, hint: Callable[[str], str] = str.strip) -> Gener
         what: stands before its words.
         hint: makes of its words what is told.
     """
-    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
     try:
         yield
-    except (DockerException, RequestException, OSError) as error:
+    except failures() as error:
         said = hint(words(error))
         raise EngineError(f"{what}: {said}" if what else said) from error
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return what calls to the engine raise; reading an answer piece by piece raises errors of the transport."""
+    from docker.errors import DockerException, StreamParseError  # noqa: PLC0415  # see `connect`
+    from docker.utils.socket import SocketError  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    # requests' errors are OSErrors.
+    return DockerException, StreamParseError, SocketError, HTTPError, HTTPException, OSError, StructError
+
+
+def proxies() -> dict[str, str]:
+    """Return the proxy variables of Docker's own configuration, which containers get in the docker command."""
+    from docker.utils.config import load_general_config  # noqa: PLC0415  # see `connect`
+    from docker.utils.proxy import ProxyConfig  # noqa: PLC0415
+
+    known: dict[str, Any] = load_general_config().get("proxies") or {}
+    chosen: dict[str, Any] = known.get(_address()) or known.get("default") or {}
+    return dict(ProxyConfig.from_dict(chosen).get_environment())
 
 
 def words(error: BaseException) -> str:
@@ -112,9 +135,17 @@ def words(error: BaseException) -> str:
         said = said.decode("utf-8", "replace")
     if said:
         return _one_line(str(said))
-    system = next((cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror), None)
+    causes = _causes(error)
+    late = next((found for cause in causes if (found := _READ_TIMEOUT.search(str(cause)))), None)
+    if late is not None:
+        return f"the engine did not answer for {float(late[1]):g} s"
+    system = next((cause for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
+    if system is None and any(type(cause).__name__ in _CUT for cause in causes):
+        return _CLOSED
     if system is None:
         return _one_line(str(error)) or type(error).__name__
+    if isinstance(system, (ConnectionResetError, BrokenPipeError)):
+        return _CLOSED
     hints: dict[type[OSError], str] = {
         PermissionError: ". Your user may not speak to it: see the group docker",
         FileNotFoundError: ". Is an engine running, and does DOCKER_HOST name it?",
@@ -140,16 +171,6 @@ def _one_line(text: str) -> str:
     with suppress(ValueError, KeyError, TypeError):  # of a registry: JSON in a text
         text = json.loads(text)["message"]
     return " ".join(str(text).split())
-
-
-@contextmanager
-def without_limit(client: Any) -> Generator[None]:
-    """Wait for each answer as long as the engine works on it, such as on the layers of a large image."""
-    before, client.timeout = client.timeout, None
-    try:
-        yield
-    finally:
-        client.timeout = before
 
 
 def read_engine(known: Any = None) -> Engine:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from docker.errors import DockerException, ImageNotFound
 from docker.utils import parse_repository_tag
 
-from launcher.engine.client import connect, in_words, without_limit
+from launcher.engine import long_calls
+from launcher.engine.client import connect, in_words
 from launcher.errors import EngineError
 
 if TYPE_CHECKING:
@@ -95,8 +96,10 @@ def pull(client: Any, name: str, login: Login | None, progress: Progress) -> Non
     where, tag = parse_repository_tag(name)
     progress.step(f"Pulling {name}")
     with in_words(f"{name} cannot be pulled", hint=_hinted):
-        stream = client.pull(
-            where, tag or "latest", stream=True, decode=True, auth_config=_auth(login, where)
+        auth = _auth(login, where)
+        stream = long_calls.stream(
+            client,
+            lambda: client.pull(where, tag or "latest", stream=True, decode=True, auth_config=auth),
         )
         _follow(stream, f"Pulling {name}", progress)
 
@@ -109,8 +112,11 @@ def push(client: Any, name: str, login: Login | None, progress: Progress) -> Non
     """
     where, tag = parse_repository_tag(name)
     progress.step(f"Pushing {name}")
-    with in_words(f"{name} cannot be pushed", hint=_hinted), without_limit(client):
-        stream = client.push(where, tag, stream=True, decode=True, auth_config=_auth(login, where))
+    with in_words(f"{name} cannot be pushed", hint=_hinted):
+        auth = _auth(login, where)
+        stream = long_calls.stream(
+            client, lambda: client.push(where, tag, stream=True, decode=True, auth_config=auth)
+        )
         _follow(stream, f"Pushing {name}", progress)
 
 

@@ -22,6 +22,11 @@ OWNER: Final = "launcher.owner"
 TOKEN: Final = "launcher.supervisor"  # noqa: S105  # no secret
 """Label: what is alike on all that one supervisor has made."""
 
+BUILD: Final = "launcher.build"
+"""Label: on what a Dockerfile of this package has begun; see `build_mark`."""
+
+_MARK: Final = "launcher-build-"
+
 PREFIX: Final = "launcher-"
 """Of the names of all containers and networks that this package makes."""
 
@@ -34,6 +39,27 @@ def own_labels() -> dict[str, str]:
 def own_name() -> str:
     """Return a name for such a container: what has another is never swept, whatever labels its image has."""
     return f"{PREFIX}{uuid4().hex[:12]}"
+
+
+def build_mark() -> dict[str, str]:
+    """Return a host that the containers of a Dockerfile's steps know, by which they are swept.
+
+    The engine names these containers, and whatever has `BUILD` from an image has this from nobody else.
+    """
+    return {_MARK + json.dumps(record.owner()).encode().hex(): "127.0.0.1"}
+
+
+def _build_owner(client: Any, container: str) -> dict[str, str]:
+    """Return the labels that a container of a Dockerfile's step would have; none where it is no such."""
+    try:
+        host: dict[str, Any] = client.inspect_container(container)["HostConfig"]
+    except NotFound:
+        return {}
+    for known in host.get("ExtraHosts") or ():
+        if known.startswith(_MARK):
+            with suppress(ValueError):
+                return {OWNER: bytes.fromhex(known[len(_MARK) :].partition(":")[0]).decode()}
+    return {}
 
 
 class Made(NamedTuple):
@@ -55,9 +81,14 @@ def made(client: Any, mine: Callable[[Mapping[str, str]], bool]) -> list[Made]:
     with in_words():
         boxes = client.containers(all=True, filters={"label": OWNER})
         networks = client.networks(filters={"label": OWNER})
+        steps = [
+            (one["Names"][0].lstrip("/"), _build_owner(client, one["Id"]))
+            for one in client.containers(all=True, filters={"label": BUILD})
+            if one["Names"]
+        ]
     named = [("container", one["Names"][0], one["Labels"]) for one in boxes if one["Names"]]
     named += [("network", one["Name"], one["Labels"]) for one in networks]
-    return [
+    return [Made("container", name, "") for name, labels in steps if labels and mine(labels)] + [
         Made(kind, name.lstrip("/"), labels.get(RUN, ""))
         for kind, name, labels in named
         # Labels alone may come from an image.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from launcher.engine.client import words
-from launcher.errors import EngineError
+from launcher.engine.client import in_words, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,13 +29,8 @@ def listed(client: Any, **filters: Any) -> list[Shelved]:
     Raises:
         EngineError: the engine refused, or is gone.
     """
-    from docker.errors import DockerException  # noqa: PLC0415  # see `connect`
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
-    try:
+    with in_words():
         found: list[dict[str, Any]] = client.images(filters=filters)
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(words(error)) from error
     return [
         Shelved(
             id=str(one["Id"]),
@@ -56,15 +50,13 @@ def layers(client: Any, image: str) -> tuple[str, ...]:
     Raises:
         EngineError: the engine refused, or is gone.
     """
-    from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415  # see `connect`
-    from requests.exceptions import RequestException  # noqa: PLC0415
+    from docker.errors import ImageNotFound  # noqa: PLC0415  # see `connect`
 
-    try:
-        about: dict[str, Any] = client.inspect_image(image)
-    except ImageNotFound:
-        return ()
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(words(error)) from error
+    with in_words():
+        try:
+            about: dict[str, Any] = client.inspect_image(image)
+        except ImageNotFound:
+            return ()
     below: dict[str, list[str]] = about.get("RootFS") or {}
     return tuple(below.get("Layers") or ())
 
@@ -75,15 +67,13 @@ def remove(client: Any, name: str) -> str:
     Raises:
         EngineError: the engine is gone.
     """
-    from docker.errors import APIError, DockerException, ImageNotFound  # noqa: PLC0415  # see `connect`
-    from requests.exceptions import RequestException  # noqa: PLC0415
+    from docker.errors import APIError, ImageNotFound  # noqa: PLC0415  # see `connect`
 
-    try:
-        client.remove_image(name)
-    except ImageNotFound:
-        return ""
-    except APIError as error:
-        return words(error)
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineError(words(error)) from error
+    with in_words():
+        try:
+            client.remove_image(name)
+        except ImageNotFound:
+            return ""
+        except APIError as error:
+            return words(error)
     return ""

@@ -12,9 +12,10 @@ from uuid import uuid4
 
 from docker.types import Mount
 
+from launcher.engine import long_calls
 from launcher.engine.boxes import KEEPER, remove
-from launcher.engine.client import in_words, without_limit
-from launcher.engine.made import own_labels, own_name
+from launcher.engine.client import in_words, proxies
+from launcher.engine.made import BUILD, build_mark, own_labels, own_name
 from launcher.errors import EngineError
 
 if TYPE_CHECKING:
@@ -31,9 +32,11 @@ PLACE = f"{_TMP}/launcher"
 def build(client: Any, dockerfile: str, tag: str, hear: Hear) -> str:
     """Build layers from the text of a Dockerfile; return the id of the image.
 
+    Its steps get the proxies of Docker's configuration, as in the docker command; no image keeps them.
+
     Args:
         client: of the engine.
-        dockerfile: its text. There is no context: nothing can be copied from this machine.
+        dockerfile: its text, of one stage. There is no context: nothing can be copied from this machine.
         tag: of the image.
         hear: gets every line.
 
@@ -49,9 +52,13 @@ def build(client: Any, dockerfile: str, tag: str, hear: Hear) -> str:
     context.seek(0)
     found = ""
     with in_words():
-        stream = client.build(
-            fileobj=context, custom_context=True, tag=tag, decode=True, rm=True, forcerm=True
-        )
+        stream = long_calls.stream(
+            client,
+            lambda: client.build(
+                fileobj=context, custom_context=True, tag=tag, decode=True, rm=True, forcerm=True,
+                extra_hosts=build_mark(),
+            ),
+        )  # fmt: skip
         for item in stream:
             if "error" in item:
                 raise EngineError(" ".join(str(item["error"]).split()))
@@ -59,6 +66,8 @@ def build(client: Any, dockerfile: str, tag: str, hear: Hear) -> str:
                 hear(line)
             about: Mapping[str, Any] = item.get("aux") or {}
             found = str(about.get("ID") or found)
+    if not found:
+        raise EngineError("the engine ended the build and gave no reason")
     return found
 
 
@@ -86,16 +95,18 @@ class Workbench:
         client = self._client
         rest = ""
         with in_words():
-            made = client.exec_create(
-                self._container, list(argv), environment=dict(env), user=user, workdir=cwd
-            )
-            for chunk in client.exec_start(made["Id"], stream=True):
+            given = {**proxies(), **env}
+            made = client.exec_create(self._container, list(argv), environment=given, user=user, workdir=cwd)
+            for chunk in long_calls.stream(client, lambda: client.exec_start(made["Id"], stream=True)):
                 *whole, rest = (rest + chunk.decode("utf-8", "replace")).split("\n")
                 for line in _lines("\n".join(whole)):
                     hear(line)
             for line in _lines(rest):
                 hear(line)
-            return int(client.exec_inspect(made["Id"])["ExitCode"])
+            code = client.exec_inspect(made["Id"])["ExitCode"]
+        if code is None:  # the stream ended before the command did
+            raise EngineError("the engine closed the connection while the command ran")
+        return int(code)
 
     def commit(self, tag: str, labels: Mapping[str, str], base: Mapping[str, Any]) -> None:
         """Make an image of what is there now.
@@ -113,10 +124,11 @@ class Workbench:
             f"CMD {json.dumps(base.get('Cmd') or [])}",
             f"USER {base.get('User') or 'root'}",
             *(f"LABEL {name}={_quoted(value)}" for name, value in labels.items()),
-            *(f'LABEL {name}=""' for name in own_labels()),  # those of this container
+            *(f'LABEL {name}=""' for name in (*own_labels(), BUILD)),  # those of this container
         ]
-        with in_words(), without_limit(self._client):
-            made = self._client.commit(self._container)["Id"]
+        client = self._client
+        with in_words():
+            made = long_calls.answer(client, lambda: client.commit(self._container))["Id"]
         build(self._client, "\n".join([f"FROM {made}", *text]) + "\n", tag, lambda _line: None)
 
 
@@ -161,6 +173,7 @@ def workbench(
             container = client.create_container(
                 image, entrypoint=["sh"], command=["-c", KEEPER, f"{PLACE}/bench/{fifo.name}"], user="0:0",
                 host_config=host, labels=own_labels(), name=own_name(),
+                use_config_proxy=False,  # commands get them: what the container has, the image gets
             )["Id"]  # fmt: skip
             client.start(container)
         yield Workbench(client, container)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.engine import images
 from launcher.engine.client import connect
 from launcher.engine.look import look
+from launcher.engine.made import BUILD
 from launcher.engine.workbench import build
 from launcher.environment import uv
 from launcher.environment.bench import compile_bench, install_bench, install_places, interpreter_of, python_of
@@ -73,7 +74,7 @@ class Plan:
 
 def layers(base: str, apt: Sequence[str], lines: Sequence[str]) -> list[str]:
     """Return the Dockerfile of what is below the packages, as lines."""
-    return [f"FROM {base}", "USER root", *([_apt(apt)] if apt else []), *lines]
+    return [f"FROM {base}", f"LABEL {BUILD}=1", "USER root", *([_apt(apt)] if apt else []), *lines]
 
 
 def _apt(packages: Sequence[str]) -> str:

@@ -85,6 +85,10 @@ def _in_image(options: Packages) -> Iterable[Problem]:
         if re.match(r"\s*(FROM|COPY|ADD)\b", line, re.IGNORECASE) and "--from=" not in line:
             hint = "Choose environment.base_image; what is copied belongs into the source"
             yield Problem(f"environment.dockerfile_lines[{index}]", line, "no FROM, COPY or ADD", hint)
+        elif re.match(r"\s*ARG\s+(https?|ftp|all|no)_proxy\b", line, re.IGNORECASE):
+            hint = "Leave it out: the steps have the proxies of Docker's configuration anyway"
+            expected = "no ARG of a proxy, whose value the image would keep in its history"
+            yield Problem(f"environment.dockerfile_lines[{index}]", line, expected, hint)
     for index, package in enumerate(options.apt_packages):
         if not re.fullmatch(r"[a-z0-9][a-z0-9+.:=~_-]*", package):
             yield Problem(f"environment.apt_packages[{index}]", package, "the name of a package, libgl1")

@@ -130,7 +130,7 @@ def in_engine(client: Any, cache: Path, going: Sequence[Waste], before: float) -
         EngineError: the engine refused, or is gone.
     """
     from launcher.engine import shelf  # noqa: PLC0415  # only where there is an engine
-    from launcher.engine.made import abandoned  # noqa: PLC0415
+    from launcher.engine.made import BUILD, abandoned  # noqa: PLC0415
 
     if _builds(cache):  # they stand on layers that are not theirs yet
         return
@@ -143,10 +143,12 @@ def in_engine(client: Any, cache: Path, going: Sequence[Waste], before: float) -
             continue
         for tag in image.tags:
             yield Waste(kind="layers", name=tag, why="no environment needs them", size=image.size, image=tag)
-    for image in shelf.listed(client, dangling=True, label=_OWNER):
-        if abandoned(image.labels):
-            why = "its build did not finish"
-            yield Waste(kind="image", name=image.id[7:19], why=why, size=image.size, image=image.id)
+    left = [image for image in shelf.listed(client, dangling=True, label=_OWNER) if abandoned(image.labels)]
+    steps = shelf.listed(client, dangling=True, label=f"{BUILD}=1")
+    left += [image for image in steps if not image.labels.get(_OWNER) and image.created < before]
+    for image in left:
+        why = "its build did not finish"
+        yield Waste(kind="image", name=image.id[7:19], why=why, size=image.size, image=image.id)
 
 
 def _builds(cache: Path) -> bool:
