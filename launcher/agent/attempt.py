@@ -32,6 +32,8 @@ HELLO_TIMEOUT_S = 60.0
 GRACE_S = 3.0
 """Between SIGTERM and SIGKILL."""
 
+_SURVIVED = "launcher: the kernel killed a process of this run on %s for its memory: see memory_gib"
+
 RECORD_EVERY_S = 1.0
 """How often starts and ends of processes are recorded while the attempt runs."""
 
@@ -303,8 +305,8 @@ class Attempt:
             return
         elif name == preparation.NAME:
             self._prepared(who)
-        elif event["exit_code"] != 0 or name == self._awaited:
-            self._fail_process(who)
+        elif event["exit_code"] != 0 or name == self._awaited or event.get("reason"):
+            self._fail_process(who, event.get("grace_s") or GRACE_S)
         elif self._over():
             # Slurm's SIGTERM reaches processes and agent at once: who handles it may end before this knows.
             if os.path.exists(os.path.join(self._run, "cancel.json")):
@@ -354,11 +356,14 @@ class Attempt:
         """Tell whether the roles that the run ends with have all ended well."""
         return not self._queue and self._processes.over(self._spec["plan"]["ends_with"])
 
-    def _fail_process(self, who: dict[str, Any]) -> None:
+    def _fail_process(self, who: dict[str, Any], grace_s: float = GRACE_S) -> None:
         if self._due.warned is not None:  # it was told to end
             self._fail(*self._due.warned, who)
             return
-        self._fail(*self._processes.blame(who))
+        for number, node in self._nodes.items():  # whatever that process was, the kernel may have begun it
+            if node.starved():
+                self._processes.starved(self._names[number])
+        self._fail(*self._processes.blame(who), grace_s=grace_s)
 
     def _fail(
         self, kind: str, message: str, who: dict[str, Any] | None = None, grace_s: float = GRACE_S
@@ -406,12 +411,22 @@ class Attempt:
             node.close(marks)
         if self._daemons is not None:
             self._daemons.close()
-        if (self.cause or {}).get("kind") != "source" and self._processes.records:
-            log = self._processes.records[0]["log"]
-            self._source.warn(process_logs.find(self._run, self._folder, log))
+        kind = (self.cause or {}).get("kind")
+        if kind != "source" and self._processes.records:
+            self._source.warn(self._log(0))
+        if kind != "out_of_memory" and self._processes.records:
+            for number, node in self._nodes.items():
+                if node.survived():
+                    process_logs.add(self._log(number), _SURVIVED % self._names[number])
         self._tidy()
         self.outcome = self._verdict
         self._state.write(self.outcome, self.cause)
+
+    def _log(self, node: int) -> str:
+        """Return the log of the first process of a node."""
+        records = self._processes.records
+        who = next((who for who in records if who["node"] == self._names[node]), records[0])
+        return process_logs.find(self._run, self._folder, who["log"])
 
     def _tidy(self) -> None:
         """Remove what only this attempt needed."""

@@ -240,6 +240,11 @@ class Box:
         del number
         return None
 
+    @property
+    def grace_s(self) -> float | None:
+        """How long others may go on after one that has ended; None: as after any failure."""
+        return None
+
     def leave(self) -> bool:
         """Have it removed, where that takes its time; tell whether it is gone. Harmless when called again."""
         return True

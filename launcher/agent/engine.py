@@ -121,7 +121,7 @@ class Engine:
             return
         self._let_go(pipes)
         asked, self._asked, self._rest = self._asked, {}, b""
-        why = self.lost or "the process that speaks to it has ended"
+        why = self.lost or "the launcher's process that talks to it has ended"
         for hear in asked.values():
             hear({"error": why, "lost": True})
 

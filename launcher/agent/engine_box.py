@@ -23,8 +23,15 @@ if TYPE_CHECKING:
 HOLD_S = 1.0
 """A process that was killed is told of so much later: the engine may have a reason for it."""
 
+STOP_S = 10.0
+"""How long processes may go on after the first has ended in a container that is stopped from outside, as with
+docker stop."""
+
 OWNER = "owner.json"
 """In an attempt's node-local folder: whose it is."""
+
+_STOPPED = "the container of %s was stopped from outside"
+_ENGINE_STOPPED = "the engine stopped, or was started again, and ended the container of %s"
 
 LEAVE_S = 40.0
 """For the engine to remove a box, also one that is being started again."""
@@ -44,6 +51,8 @@ class EngineBox(Box):
         self._dead: tuple[str, str] | None = None  # kind and message
         self._starved = False
         self._killed_at: dict[str, float] = {}
+        self._stop: tuple[str, str] | None = None  # kind and message, once it is known who stopped it
+        self._stop_asked = False
         self._leave_by: float | None = None
         self._network = wanted["network"]
         self._fifo = os.path.join(folder, "alive")
@@ -124,15 +133,36 @@ class EngineBox(Box):
         found: list[tuple[str, int | None, int | None]] = []
         for name, (code, number) in list(self._left.items()):
             if self._runs(name):
+                self._killed_at.pop(name, None)  # of a look before it had begun
                 continue
-            if self._unexplained(name) and now < self._killed_at.setdefault(name, now + HOLD_S):
+            hold_s = STOP_S if self._is_stopped() else HOLD_S
+            if self._unexplained(name) and now < self._killed_at.setdefault(name, now + hold_s):
                 continue
             del self._left[name]
             found.append((name, *self._outcome(name, code, number)))
         return found
 
     def _unexplained(self, name: str) -> bool:
-        return not self._told(name) and self._why() is None and self._leave_by is None
+        if self._leave_by is not None:
+            return False
+        return self._stopper() is None if self._is_stopped() else not self._told(name) and self._why() is None
+
+    def _is_stopped(self) -> bool:
+        """Tell whether its first process was told to end, which only others do (engine/boxes.py, KEEPER)."""
+        return os.path.exists(self._fifo + ".stopped")
+
+    def _stopper(self) -> tuple[str, str] | None:
+        """Return who stopped it, as kind and message; None until the engine has been asked."""
+        if not self._stop_asked:
+            self._stop_asked = True
+            self._engine.ask({"do": "ping"}, self._on_ping)
+        return self._stop
+
+    def _on_ping(self, answer: dict[str, Any]) -> None:
+        self._stop = ("container_lost", _STOPPED) if "ok" in answer else ("engine_lost", _ENGINE_STOPPED)
+        if self._dead is not None:
+            self._break()
+        self._tell()
 
     def _outcome(self, name: str, code: int | None, number: int | None) -> tuple[int | None, int | None]:
         if self._told(name) is None and code is None:
@@ -146,11 +176,17 @@ class EngineBox(Box):
 
     def reason(self, number: int | None) -> tuple[str, str] | None:
         """See `Box.reason`."""
-        return self._why() if number == signal.SIGKILL else None
+        return self._why() if number == signal.SIGKILL or self._is_stopped() else None
+
+    @property
+    def grace_s(self) -> float | None:
+        """See `Box.grace_s`."""
+        return STOP_S if self._is_stopped() else None
 
     def starved(self) -> bool:
         """See `Box.starved`; the engine tells too, also once the box is gone."""
-        return self._starved or super().starved()
+        self._starved = self._starved or super().starved()
+        return self._starved
 
     def listens(self, port: int) -> bool:
         """See `Box.listens`; here the network is the container's."""
@@ -158,6 +194,8 @@ class EngineBox(Box):
 
     def signal(self, signum: int) -> bool:
         """See `Box.signal`; without the pid namespace nothing is there."""
+        if signum == signal.SIGTERM and self._is_stopped():
+            return True  # all in it have got it
         return super().signal(signum) if self._space else False
 
     def leave(self) -> bool:
@@ -182,7 +220,7 @@ class EngineBox(Box):
             return
         if self._dead is not None or self._leave_by is not None or not self._first:
             return  # while it is being started, the answer to that tells
-        told = "it was stopped or removed"
+        told = "it was removed from outside"
         if self._starved:
             told = "it used more memory than it was given"
         elif event["code"] > 128:  # noqa: PLR2004  # as shells tell of signals
@@ -191,10 +229,18 @@ class EngineBox(Box):
             told = "the engine was started again"
         kind = "out_of_memory" if self._starved else "engine_lost" if event["code"] < 0 else "container_lost"
         self._dead = kind, "the container of %s ended: %s" % (self._wanted["hostname"], told)
-        self._report({"event": "broken", "kind": kind, "message": self._dead[1]})
+        if not self._is_stopped() or self._stopper() is not None:
+            self._break()
         self._tell()
 
+    def _break(self) -> None:
+        kind, message = self._why() or ("", "")
+        self._report({"event": "broken", "kind": kind, "message": message})
+
     def _why(self) -> tuple[str, str] | None:
+        if self._is_stopped() and not self._starved:
+            stopped = self._stopper()
+            return stopped and (stopped[0], stopped[1] % self._wanted["hostname"])
         if self._dead is not None:
             return self._dead
         if self._engine.lost is not None and not os.path.exists("/proc/%d" % self._first):

@@ -9,13 +9,12 @@ times, and a link to a file changes its ctime: neither counts as a change.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import stat
 from typing import Any
 
-from . import record
+from . import process_logs, record
 
 LISTED = 10
 """Changes that a message names."""
@@ -141,15 +140,9 @@ class FrozenSource:
         if not changes:
             return
         words = (
-            "launcher: the frozen source was changed during this run: %s. With work=copy a script may do so\n"
+            "launcher: the frozen source was changed during this run: %s. With work=copy a script may do so"
         )
-        data = (words % describe(changes)).encode("utf-8", "backslashreplace")
-        with contextlib.suppress(OSError):  # the run may be deleted, or the disk full
-            fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(fd, data)
-            finally:
-                os.close(fd)
+        process_logs.add(log, words % describe(changes))
 
     def _changes(self) -> list[str]:
         changes = find_changes(self._path)

@@ -171,17 +171,28 @@ class Node:
     def _tell_ends(self, ends: Iterable[tuple[str, int | None, int | None]]) -> None:
         for name, code, number in ends:
             how: dict[str, Any] = {"exit_code": code, "signal": number}
-            how["out_of_memory"] = number == signal.SIGKILL and self._starved()
+            how["out_of_memory"] = self.starved()
             how["reason"] = None if self._box is None else self._box.reason(number)
+            how["grace_s"] = None if self._box is None else self._box.grace_s
             self.report({"event": "exited", "name": name, **how})
 
-    def _starved(self) -> bool:
+    def starved(self) -> bool:
+        """Tell whether the kernel has killed processes here for their memory."""
+        if isinstance(self._box, EngineBox):
+            return self._box.starved()  # the agent is of another control group, with who knows whom
         in_box = self._box is not None and self._box.starved()
         return in_box or memory.oom_kills() > self._oom_kills
 
+    def survived(self) -> bool:
+        """Tell whether processes of this node alone were killed for their memory, as a container shows."""
+        return isinstance(self._box, EngineBox) and self._box.starved()
+
     def leave(self) -> bool:
         """Let go of the container; tell whether it is gone, where that takes its time."""
-        return self._box is None or self._box.leave()
+        if self._box is None:
+            return True
+        self._box.starved()  # the last chance to see it
+        return self._box.leave()
 
     def close(self, more_marks: Iterable[str] = ()) -> None:
         """Kill whatever is left of the attempt here, also what detached itself; free the ports.

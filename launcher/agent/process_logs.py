@@ -49,6 +49,16 @@ def link_public(path: str) -> None:
         )
 
 
+def add(log: str, line: str) -> None:
+    """Add a line of the launcher's own to a log."""
+    with contextlib.suppress(OSError):  # the run may be deleted, or the disk full
+        fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, line.encode("utf-8", "backslashreplace") + b"\n")
+        finally:
+            os.close(fd)
+
+
 def settle(run: str, attempt: int) -> None:
     """Leave each log under its public name alone; one whose name the script took stays where it is."""
     own, public = folder_of(run, attempt), public_folder(run, attempt)

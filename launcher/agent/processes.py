@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 from . import causes, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_KILLED = 128 + signal.SIGKILL
+"""Exit code of a shell whose program was killed."""
 
 
 class Processes:
@@ -24,7 +28,8 @@ class Processes:
         self._by_name = {"%s-%d" % (item["role"], item["index"]): item for item in records}
         self._alive: set[str] = set()
         self._started: set[str] = set()
-        self._reasons: dict[str, tuple[str, str]] = {}  # by name: kind, and what is behind a signal
+        self._reasons: dict[str, tuple[str, str]] = {}  # by name: kind, and what is behind an end
+        self._starved: set[str] = set()  # nodes
 
     def __getitem__(self, name: str) -> dict[str, Any]:
         """Return what is known of a process."""
@@ -61,11 +66,15 @@ class Processes:
         who = self._by_name[name]
         who.update(ended=record.now(), exit_code=event["exit_code"], signal=event["signal"])
         if event.get("out_of_memory"):
-            self._reasons[name] = "out_of_memory", "the job used more memory than it was given"
-        elif event.get("reason"):
+            self.starved(who["node"])
+        if event.get("reason"):
             self._reasons[name] = event["reason"]
         self._alive.discard(name)
         return who
+
+    def starved(self, node: str) -> None:
+        """Take note that the kernel has killed processes of a node for their memory."""
+        self._starved.add(node)
 
     def lost(self, node: str) -> None:
         """Take note that nothing more will be heard from a node."""
@@ -91,16 +100,31 @@ class Processes:
 
         Where mpirun ended by itself, that is one of its ranks.
         """
-        by_mpirun = causes.is_mpirun(who) and who["signal"] is None
+        first = who
+        by_mpirun = causes.is_mpirun(who) and (who["signal"] is None or self._passes_on(who))
         if who["role"] == "mpirun" and by_mpirun:
             who = self.failed_rank() or who
         kind, message = causes.how(who, several=len(self.records) > 1)
         if by_mpirun:
             message += causes.mpirun_words(who, self._mpirun_text())
-        for name, (other, why) in self._reasons.items():
-            if who is self._by_name[name]:
-                kind, message = other, "%s: %s" % (message, why)
+        killed = who["signal"] == signal.SIGKILL or who["exit_code"] == _KILLED
+        if who["node"] in self._starved and killed:
+            return "out_of_memory", "%s: the job used more memory than it was given" % message, who
+        names = [name for name, one in self._by_name.items() if one is first]
+        reason = next((self._reasons[name] for name in names if name in self._reasons), None)
+        if reason is not None:
+            kind, message = reason[0], "%s: %s" % (message, reason[1])
+        elif who["node"] in self._starved:
+            message += "; before, the kernel killed a process on %s for its memory" % who["node"]
         return kind, message, who
+
+    def _passes_on(self, mpirun: dict[str, Any]) -> bool:
+        """Tell whether the signal that a container's shell saw is but a rank's, whose exit code mpirun has."""
+        ranks = [who for who in self.records if who["role"] == "worker"]
+        for who in ranks:
+            if who["ended"] is None:
+                causes.read_rank(self._folder, who)
+        return any(who["ended"] is not None and who["signal"] == mpirun["signal"] for who in ranks)
 
     def failed_rank(self) -> dict[str, Any] | None:
         """Take note of how mpirun's ranks ended; return the one that failed first."""

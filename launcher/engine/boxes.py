@@ -18,9 +18,16 @@ from launcher.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KEEPER: Final = 'trap \'\' HUP INT TERM USR1 USR2; : >"$0.up"; cat <"$0" >/dev/null & wait $!'
-"""What a box runs itself, given a FIFO that only the agent holds open: with the agent it ends. The file that
-it makes beside shows that it runs, and that the FIFO is the agent's."""
+KEEPER: Final = (
+    'trap \'\' HUP INT TERM USR1 USR2; : >"$0.up"; cat <"$0" >/dev/null & '
+    'trap \': >"$0.stopped"; kill -TERM -1; '
+    "while kill -0 $! 2>/dev/null && set -- /proc/[0-9]* && [ $# -gt 3 ]; do sleep 0.1; done; "
+    "exit 143' TERM; wait $!"
+)
+"""What a box runs itself, given a FIFO that only the agent holds open: with the agent it ends. The file `.up`
+beside it shows that the box runs, and that the FIFO is the agent's. SIGTERM, which comes from outside (docker
+stop, or the engine as it stops), leaves the file `.stopped` and goes on to all processes in the box. The box
+then ends once there are but three: the engine's init, this shell and its cat."""
 
 UP_WITHIN_S = 20.0
 

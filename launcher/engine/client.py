@@ -26,7 +26,7 @@ _TIMEOUT_S = 60
 _LOCAL = re.compile(r"(unix|npipe)://|(tcp|https?)://(localhost|127\.[\d.]+|\[?::1\]?)(:|/|$)")
 _READ_TIMEOUT = re.compile(r"\(read timeout=([\d.]+)\)")
 _CUT = ("RemoteDisconnected", "ProtocolError", "IncompleteRead", "StreamParseError", "SocketError", "error")
-"""Errors of the transport, of several libraries, for an answer that ends too soon; the last is of `struct`."""
+"""Errors of several libraries for an answer that ends too soon; the last is of `struct`."""
 _CLOSED = "the engine closed the connection: it was stopped, or it crashed"
 _POOL = 32
 """Connections at once: one for each process that is started, and for streams."""
@@ -109,7 +109,7 @@ def in_words(what: str = "", *, hint: Callable[[str], str] = str.strip) -> Gener
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Return what calls to the engine raise; reading an answer piece by piece raises errors of the transport."""
+    """Return what calls to the engine raise; answers in pieces raise errors of the transport."""
     from docker.errors import DockerException, StreamParseError  # noqa: PLC0415  # see `connect`
     from docker.utils.socket import SocketError  # noqa: PLC0415
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
@@ -119,13 +119,13 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def proxies() -> dict[str, str]:
-    """Return the proxy variables of Docker's own configuration, which containers get in the docker command."""
-    from docker.utils.config import load_general_config  # noqa: PLC0415  # see `connect`
+    """Return the proxy variables of Docker's own configuration, which the docker command gives containers."""
+    from docker.utils import config  # noqa: PLC0415  # see `connect`
     from docker.utils.proxy import ProxyConfig  # noqa: PLC0415
 
-    known: dict[str, Any] = load_general_config().get("proxies") or {}
-    chosen: dict[str, Any] = known.get(_address()) or known.get("default") or {}
-    return dict(ProxyConfig.from_dict(chosen).get_environment())
+    known: Any = _untyped(config).load_general_config().get("proxies") or {}
+    chosen: Any = known.get(_address()) or known.get("default")
+    return _untyped(ProxyConfig).from_dict(chosen).get_environment()
 
 
 def words(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from launcher.engine.client import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
 LOOK_S: Final = 5.0
 """Silence after which the engine is asked whether it still answers."""
@@ -25,7 +25,7 @@ class _End(NamedTuple):
     error: BaseException | None
 
 
-def stream(client: Any, call: Callable[[], Iterable[T]]) -> Iterator[T]:
+def stream(client: Any, call: Callable[[], Iterable[T]]) -> Generator[T]:
     """Yield what a call yields, however long it works in silence, as long as the engine answers others.
 
     Args:

@@ -77,18 +77,16 @@ def _memory(image: str, cache: Path) -> Path:
 
 
 def _ask(client: Any, image: str) -> str:
-    made = None
-    try:
-        with in_words(image):
-            made = client.create_container(
-                image, entrypoint=["sh"], command=["-c", _SCRIPT, QUERY], labels=own_labels(),
-                name=own_name(), network_disabled=True,
-            )  # fmt: skip
+    with in_words(image):
+        made = client.create_container(
+            image, entrypoint=["sh"], command=["-c", _SCRIPT, QUERY], labels=own_labels(),
+            name=own_name(), network_disabled=True,
+        )  # fmt: skip
+        try:
             client.start(made["Id"])
             client.wait(made["Id"], timeout=_WAIT_S)
             said: bytes = client.logs(made["Id"])
-    finally:
-        if made is not None:
+        finally:
             client.remove_container(made["Id"], force=True, v=True)
     return said.decode("utf-8", "replace")
 

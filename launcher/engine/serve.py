@@ -6,6 +6,7 @@ engine was `lost` on the way:
     {"do": "up", …}                           → {"ok": {"pid", "address", "subnet", "interface"}}; see `boxes`
     {"do": "exec", "box", "argv", "env"}      → {"begun": true}, and when it has ended {"ended": exit code}
     {"do": "down", "name", "network"}         → {"ok": {}}
+    {"do": "ping"}                            → {"ok": {}}; an error where the engine takes no connections
 
 and of the launcher, before there is a supervisor:
 
@@ -97,6 +98,12 @@ class Server:
     def _do_up(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._names.add(request["name"])
         return {"ok": boxes.start(self._client, request)}
+
+    def _do_ping(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Connect anew: an engine that stops takes no more connections, and goes on with those it has."""
+        del request
+        connect(timeout_s=5).close()
+        return {"ok": {}}
 
     def _do_exec(self, request: Mapping[str, Any]) -> dict[str, Any]:
         run = self._client.exec_create(

@@ -44,6 +44,17 @@ def listed(client: Any, **filters: Any) -> list[Shelved]:
     ]
 
 
+def config(client: Any, image: str) -> Mapping[str, Any]:
+    """Return the configuration that containers of an image begin with.
+
+    Raises:
+        EngineError: the engine refused, or is gone.
+    """
+    with in_words(image):
+        found: dict[str, Any] = client.inspect_image(image)["Config"]
+    return found
+
+
 def layers(client: Any, image: str) -> tuple[str, ...]:
     """Return the layers of an image, the lowest first; none where it is gone.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from docker.errors import APIError
 from docker.types import Mount
 
-from launcher.engine.client import words
+from launcher.engine.client import in_words, words
 from launcher.engine.made import own_labels, own_name
 from launcher.errors import EngineError
 
@@ -30,17 +30,18 @@ def check_sight(client: Any, image: str, folder: Path, memory: Path) -> None:
     """
     place = str(folder)
     host = client.create_host_config(mounts=[Mount(place, place, type="bind", read_only=True)])
-    try:
-        made = client.create_container(
-            image, entrypoint=["sh"], command=["-c", "true"], host_config=host, labels=own_labels(),
-            name=own_name(), network_disabled=True,
-        )  # fmt: skip
-    except APIError as error:
-        said = words(error)
-        if seen(said) != said:
-            raise EngineError(seen(said)) from error
-        return  # something else, which the run will meet and tell
-    client.remove_container(made["Id"], force=True)
+    with in_words():
+        try:
+            made = client.create_container(
+                image, entrypoint=["sh"], command=["-c", "true"], host_config=host, labels=own_labels(),
+                name=own_name(), network_disabled=True,
+            )  # fmt: skip
+        except APIError as error:
+            said = words(error)
+            if seen(said) != said:
+                raise EngineError(seen(said)) from error
+            return  # something else, which the run will meet and tell
+        client.remove_container(made["Id"], force=True)
     memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     memory.touch()
 

@@ -181,5 +181,5 @@ def workbench(
         os.close(held)
         if container is not None:
             remove(client, container, None)
-        for left in (fifo, fifo.with_name(f"{fifo.name}.up")):
-            left.unlink(missing_ok=True)
+        for end in ("", ".up", ".stopped"):
+            fifo.with_name(fifo.name + end).unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.engine import images
+from launcher.engine import images, shelf
 from launcher.engine.client import connect
 from launcher.engine.look import look
 from launcher.engine.made import BUILD
@@ -183,7 +183,7 @@ class _Maker:
         found = images.find(self.client, self.tag)
         if found is None:
             return None
-        labels: Mapping[str, str] = self.client.inspect_image(found.id)["Config"].get("Labels") or {}
+        labels: Mapping[str, str] = shelf.config(self.client, found.id).get("Labels") or {}
         known: dict[str, Any] = json.loads(labels[LABEL])
         return Prepared(
             key=self.plan.key, python=known["python"], prefix="", env=known["env"],
@@ -224,7 +224,7 @@ class _Maker:
                      "wants": [*recipe.wants(), *self.plan.apt],
                      "build_s": round(time.monotonic() - begin, 1)}  # fmt: skip
             self.progress.step("Keeping the image", 0.95)
-            config: dict[str, Any] = self.client.inspect_image(self.plan.base.id)["Config"]
+            config = shelf.config(self.client, self.plan.base.id)
             tools.bench.commit(self.tag, {LABEL: json.dumps(known)}, config)
 
     def _layers(self, more: Sequence[str]) -> str:

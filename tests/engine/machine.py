@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -96,8 +97,15 @@ class Engine:
         # Its main thread is gone first; while others end, the socket still takes connections.
         wait_for(lambda: not listens(str(self.layout.socket)), "nobody listens any more")
 
+    def stop(self) -> None:
+        """Stop dockerd, as administrators do: it tells what runs in containers to end, and waits."""
+        pid = self._processes.pid(DOCKERD)
+        assert pid is not None
+        os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: self._processes.pid(DOCKERD) is None, f"{DOCKERD} has ended")
+
     def start(self, *, live_restore: bool = False) -> None:
-        """Start a killed dockerd again, with what it has saved.
+        """Start a stopped or killed dockerd again, with what it has saved.
 
         It stops the containers that still run, and waits 10 s for each that does not hear SIGTERM; with
         `live_restore` they go on.

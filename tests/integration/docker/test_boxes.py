@@ -128,11 +128,46 @@ def test_failures_are_told_as_without(lab: Boxed, code: str, told: str) -> None:
 
 
 def test_memory_that_is_used_up(lab: Boxed) -> None:
-    greedy = "x = b''\nwhile True: x += bytes(2**22)\n"
-    lab.script(greedy)
+    lab.script(GREEDY)
     done = lab.launch("memory_gib=0.0625", f"environment.image={lab.engine.image(BASE)}")
     assert done.returncode == 1
     assert lab.cause(lab.run()).startswith("Failed out_of_memory: worker on node0 was killed by signal 9")
+    lab.nothing_left()
+
+
+GREEDY = "x = b''\nwhile True: x += bytes(2**22)\n"
+
+
+@pytest.mark.parametrize("words", [TWO, ("distribution=mpi", "nodes=2")])
+def test_a_rank_that_uses_up_its_memory(lab: Boxed, words: Sequence[str]) -> None:
+    """Also where mpirun on another node is what ends."""
+    lab.script(
+        "import os, time\n"
+        "if (os.environ.get('RANK') or os.environ.get('OMPI_COMM_WORLD_RANK')) == '0': time.sleep(300)\n"
+        + GREEDY
+    )
+    done = lab.launch(*words, "memory_gib=0.125", f"environment.image={lab.engine.image(MPI)}")
+    assert done.returncode == 1
+    assert lab.cause(lab.run()).startswith("Failed out_of_memory: rank 1 on node1 was killed by signal 9")
+    lab.nothing_left()
+
+
+def test_memory_that_a_part_of_a_script_uses_up(lab: Boxed) -> None:
+    """What goes on without the process that was killed is told of it, and so is who fails for it later."""
+    lab.script(GREEDY, "greedy.py")
+    lab.script(
+        "import os, subprocess, sys\n"
+        "print(subprocess.run([sys.executable, 'greedy.py']).returncode)\n"
+        "sys.exit(int(os.environ['CODE']))\n"
+    )
+    words = ("memory_gib=0.0625", f"environment.image={lab.engine.image(BASE)}")
+    done = lab.launch(*words, "env.CODE=0")
+    assert done.returncode == 0, done.stderr
+    told = "launcher: the kernel killed a process of this run on node0 for its memory: see memory_gib\n"
+    assert lab.log() == f"-9\n{told}"
+    assert lab.launch(*words, "env.CODE=1").returncode == 1
+    told = "exited with 1; before, the kernel killed a process on node0 for its memory"
+    assert lab.cause(lab.run(2)) == f"Failed exit: worker on node0 {told}"
     lab.nothing_left()
 
 

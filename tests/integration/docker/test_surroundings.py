@@ -1,4 +1,4 @@
-"""What a build is lent stays with the builder: environment, history, configuration and layers show nothing."""
+"""What a build is lent stays with the builder: history, configuration and layers show nothing."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ CANARY = "canary-4711"
 """In every value that is lent."""
 
 LENT = {
-    **{name: f"http://me:{CANARY}@127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")},
-    **{name: f"http://me:{CANARY}@127.0.0.1:9" for name in ("http_proxy", "https_proxy", "all_proxy")},
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), f"http://me:{CANARY}@127.0.0.1:9"),
+    **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), f"http://me:{CANARY}@127.0.0.1:9"),
     "NO_PROXY": f"*,{CANARY}",
     "no_proxy": f"*,{CANARY}",
     "UV_INDEX_MINE_USERNAME": CANARY,

@@ -100,7 +100,7 @@ def test_a_process_runs_in_its_folder_with_its_log_and_nothing_to_read(
     )
     assert event == {"event": "started", "name": "worker-0", "pid": event["pid"]}
     acting.serve(lambda: acting.node.idle)
-    ended = {"exit_code": 0, "signal": None, "out_of_memory": False, "reason": None}
+    ended = {"exit_code": 0, "signal": None, "out_of_memory": False, "reason": None, "grace_s": None}
     assert acting.events[-1] == {"event": "exited", "name": "worker-0", **ended}
     assert sorted(acting.log().splitlines()) == sorted([f"{tmp_path} ''", "e"])
     assert (tmp_path / "worker-0.log").stat().st_mode & 0o777 == 0o600
