@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.checks import unknown_secrets
+from launcher.environment.packages import Packages
 from launcher.errors import BuildError, ConfigError, DamageError, NotFoundError
 from launcher.launch import run_members
 from launcher.members import Member, facts_of
@@ -98,21 +100,37 @@ def _environment(
         DamageError: its record cannot be used.
         BuildError: what would be built today is not what the run had.
     """
-    damage = None if then is None else records.damage_of(folder.submit, PREPARED("environment", then))
+    if then is None:
+        return spec.environment.prepare(spec, facts, open_cache(), progress)
+    damage = records.damage_of(folder.submit, PREPARED("environment", then))
     if damage is not None:
         raise DamageError(f"{folder.id}: {damage}")
-    if then is not None and (then.get("image") or Path(then["python"]).exists()):
+    problem = _missing(then, spec, progress)
+    if problem is None:
         values = {name: then[name] for name in Prepared.__dataclass_fields__ if name in then}
         values["packages"] = tuple(then["packages"])
-        if then.get("image"):
-            from launcher.environment.image import bring  # noqa: PLC0415  # imports the SDK
-
-            bring(str(then["image"]), spec, progress)
         return Prepared(**values)
+    if not isinstance(spec.environment, Packages):
+        raise BuildError(f"environment: {problem}. Bring it there again, or launch anew instead of rerunning")
     now = spec.environment.prepare(spec, facts, open_cache(), progress)
-    if then is not None and now.build is None and now.key != then["key"]:
+    if now.build is not None:
+        return now
+    if now.key != then["key"]:
         raise BuildError(
             f"environment: the run had {then['key']}, which is gone, and its packages give {now.key} today "
             "(a requirements file, MPI, Python or its place has changed). Launch anew instead of rerunning"
         )
-    return now
+    if now.packages == tuple(then["packages"]):
+        return now
+    progress.step("Building the versions that the run had")
+    pinned = replace(spec, environment=spec.environment.pinned(then["packages"]))
+    return pinned.environment.prepare(pinned, facts, open_cache(), progress)
+
+
+def _missing(then: Mapping[str, Any], spec: RunSpec, progress: Progress) -> str | None:
+    """Return why the environment of an earlier run is not there; None where it is."""
+    if not then.get("image"):
+        return None if Path(then["python"]).exists() else f"{then['python']} is gone"
+    from launcher.environment.image import bring  # noqa: PLC0415  # imports the SDK
+
+    return bring(str(then["image"]), spec, progress)

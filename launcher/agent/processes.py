@@ -119,7 +119,7 @@ class Processes:
         return kind, message, who
 
     def _passes_on(self, mpirun: dict[str, Any]) -> bool:
-        """Tell whether the signal that a container's shell saw is but a rank's, whose exit code mpirun has."""
+        """Tell whether the signal that a container's shell saw is a rank's, whose exit code mpirun has."""
         ranks = [who for who in self.records if who["role"] == "worker"]
         for who in ranks:
             if who["ended"] is None:

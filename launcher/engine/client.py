@@ -124,7 +124,7 @@ def proxies() -> dict[str, str]:
     from docker.utils.proxy import ProxyConfig  # noqa: PLC0415
 
     known: Any = _untyped(config).load_general_config().get("proxies") or {}
-    chosen: Any = known.get(_address()) or known.get("default")
+    chosen: Any = known.get(_address()) or known.get("default") or {}
     return _untyped(ProxyConfig).from_dict(chosen).get_environment()
 
 

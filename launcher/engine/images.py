@@ -78,6 +78,8 @@ def ensure(name: str, policy: str, login: Login | None, progress: Progress) -> I
             return there
         if policy == "never":
             raise EngineError(f"{name}: this image is not in the engine, and compute.pull=never")
+        if name.startswith("sha256:"):
+            raise EngineError(f"{name}: this image is not in the engine, and an id is in no registry")
         pull(client, name, login, progress)
         there = find(client, name)
         if there is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from launcher.environment.registry import Registry, check_registry, login_of
-from launcher.errors import Problem
+from launcher.errors import EngineError, Problem
 from launcher.spec import Prepared
 
 if TYPE_CHECKING:
@@ -19,16 +20,26 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
 
-def bring(reference: str, spec: RunSpec, progress: Progress) -> None:
-    """Have the image of an earlier run in the engine again.
+def bring(reference: str, spec: RunSpec, progress: Progress) -> str | None:
+    """Have the image of an earlier run in the engine again; return why it cannot be had.
 
     Raises:
-        EngineError: it is gone, and no registry has it.
+        EngineError: the engine cannot be reached.
     """
-    from launcher.engine.images import ensure  # noqa: PLC0415  # imports the SDK
+    from launcher.engine.client import connect  # noqa: PLC0415  # imports the SDK
+    from launcher.engine.images import ensure, find  # noqa: PLC0415
 
+    with closing(connect()) as client:
+        if find(client, reference) is not None:
+            return None
+    if reference.startswith("sha256:"):
+        return f"{reference}: this image is no longer in the engine, and it is in no registry"
     options = getattr(spec.environment, "registry", Registry())
-    ensure(reference, str(getattr(spec.compute, "pull", "missing")), login_of(options), progress)
+    try:
+        ensure(reference, str(getattr(spec.compute, "pull", "missing")), login_of(options), progress)
+    except EngineError as error:
+        return str(error)
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

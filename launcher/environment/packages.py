@@ -86,6 +86,15 @@ class Packages:
         }
         return replace(self, pip_packages=[absolute(line, base) for line in self.pip_packages], **paths)
 
+    def pinned(self, packages: Iterable[str]) -> Packages:
+        """Return these options with the versions that an environment of them had.
+
+        Args:
+            packages: as `Prepared` has them. Those with an address are installed from the options' own.
+        """
+        versions = [package for package in packages if "==" in package]
+        return replace(self, pip_packages=[*self.pip_packages, *versions])
+
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Environment.check`."""
         from launcher.environment.problems import problems
