@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from launcher.agent import container
 from launcher.agent.slurm import srun
-from launcher.compute.docker import Docker, user_in
+from launcher.compute.docker import Docker, groups_in, user_in
 from launcher.compute.slurm import Slurm, kind_of_job
 from launcher.environment import Current, Image, Packages
 from launcher.environment.cached import folder as folder_of
@@ -256,7 +256,8 @@ def _boxes(request: LaunchRequest, plan: Plan, facts: Facts, image: str) -> Iter
         name = f"BOX{node}"
         box = _box(mine, spec, store, name)
         assert box is not None, "checked"  # noqa: S101
-        box.update(container.engine_part(mine, spec, "", node), labels=labels, user=user_in(facts.engine))
+        box.update(container.engine_part(mine, spec, "", node), labels=labels)
+        box.update(user=user_in(facts.engine), groups=groups_in(facts.engine))
         box.update(fifo=f"TMP/{name}/alive", network="NET" if plan.nodes > 1 else None)
         box.update(remapped=facts.engine is not None and facts.engine.remapped)
         box["gpus"] = ["GPUS"] if request.spec.resources.gpus_per_node else []

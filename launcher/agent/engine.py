@@ -31,12 +31,14 @@ class Engine:
 
         Args:
             orders: `python`, `code` (where the launcher is imported from), `token` (of the supervisor),
-                `user` (in containers), `remapped` (whether the engine gives users other numbers) and
-                `pipes` (of one that runs already).
+                `user`, `groups` and `login` (in containers), `remapped` (whether the engine gives users
+                other numbers) and `pipes` (of one that runs already).
             selector: of the loop.
         """
         self.token: str = orders["token"]
         self.user: str = orders["user"]
+        self.groups: list[int] = orders["groups"]
+        self.login: str = orders["login"]
         self.remapped: bool = orders["remapped"]
         self.lost: str | None = None
         """Why the engine cannot be reached just now."""

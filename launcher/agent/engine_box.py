@@ -67,7 +67,8 @@ class EngineBox(Box):
         os.mkfifo(self._fifo, 0o600)
         self._pipe = os.open(self._fifo, os.O_RDWR | os.O_CLOEXEC)
         wanted = dict(self._wanted, do="up", fifo=self._fifo)
-        wanted.update(user=self._engine.user, remapped=self._engine.remapped)
+        wanted.update(user=self._engine.user, groups=self._engine.groups, remapped=self._engine.remapped)
+        wanted.update(login=self._engine.login, home=self._folder)
         wanted["labels"] = {
             "launcher.run": self._wanted["run"],
             "launcher.owner": record.encode(record.owner()).decode(),
@@ -99,6 +100,8 @@ class EngineBox(Box):
             given["LAUNCHER_PATH"] = process["path_prefix"]
         if os.getuid():
             given.setdefault("HOME", self._folder)  # a user whom the image does not know has none
+        for name_of in ("USER", "LOGNAME"):
+            given.setdefault(name_of, self._engine.login)
         words = [self._end(name), process["log"], process["cwd"], *process["argv"]]
         argv = ["sh", self._wanted["agent"] + "/box.sh", *words]
         self._asked.add(name)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
+from pwd import getpwuid
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
@@ -105,6 +106,8 @@ class Docker:
             "token": known.helper.token if pipes else uuid4().hex,
             "pipes": pipes,
             "user": user_in(known),
+            "groups": groups_in(known),
+            "login": login_in(known),
             "remapped": known.remapped,
         }
         parallel = self.max_parallel or facts.cpus
@@ -145,6 +148,21 @@ def user_in(engine: Engine | None) -> str:
     """Return who the submitter is in containers of an engine: uid and gid."""
     rootless = engine is not None and engine.rootless
     return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+
+
+def groups_in(engine: Engine | None) -> list[int]:
+    """Return the submitter's further groups in containers of an engine, which a rootless one cannot give."""
+    rootless = engine is not None and engine.rootless
+    return [] if rootless else sorted({*os.getgroups()} - {os.getgid()})
+
+
+def login_in(engine: Engine | None) -> str:
+    """Return the submitter's name in containers of an engine."""
+    uid = int(user_in(engine).partition(":")[0])
+    try:
+        return getpwuid(uid).pw_name
+    except KeyError:
+        return f"user{uid}"
 
 
 def _engine(spec: RunSpec, engine: Engine) -> Iterator[Problem]:

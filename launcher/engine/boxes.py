@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +33,8 @@ then ends once there are but three: the engine's init, this shell and its cat.""
 
 UP_WITHIN_S = 20.0
 
+_USERS = "etc/passwd"
+
 _NETWORKS = threading.Lock()
 
 
@@ -51,6 +55,7 @@ def start(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
                 raise
             client.remove_container(name, force=True)
             created = _create(client, wanted)
+        _add_user(client, created["Id"], wanted)
         client.start(created["Id"])
         return _told(client, created["Id"], wanted)
     except (APIError, EngineError) as error:
@@ -77,6 +82,7 @@ def _create(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
         device_requests=gpus,
         cap_add=list(options.get("capabilities") or ()) or None,
         devices=list(options.get("devices") or ()) or None,
+        group_add=wanted["groups"] or None,
         ulimits=limits or None,
         log_config=LogConfig(type="none"),
         security_opt=["label=disable"],
@@ -101,11 +107,44 @@ def _create(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _add_user(client: Any, container: str, wanted: Mapping[str, Any]) -> None:
+    """Give the user of a container that is not started yet a name there, unless the image has one for it."""
+    uid, _, gid = str(wanted["user"]).partition(":")
+    if uid == "0":
+        return
+    known = _users(client, container)
+    if known is None or any(line.split(":")[2:3] == [uid] for line in known.splitlines()):
+        return
+    head = known if known.endswith("\n") or not known else f"{known}\n"
+    data = f"{head}{wanted['login']}:x:{uid}:{gid}::{wanted['home']}:/bin/sh\n".encode(
+        "utf-8", "surrogateescape"
+    )
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        entry = tarfile.TarInfo(_USERS)
+        entry.size, entry.mode = len(data), 0o644
+        archive.addfile(entry, io.BytesIO(data))
+    client.put_archive(container, "/", packed.getvalue())
+
+
+def _users(client: Any, container: str) -> str | None:
+    """Return the list of a container's users, empty where it has none; None where it is no plain file."""
+    try:
+        chunks, _ = client.get_archive(container, f"/{_USERS}")
+    except NotFound:
+        return ""
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+        member = archive.next()
+        file = archive.extractfile(member) if member is not None and member.isfile() else None
+        return file.read().decode("utf-8", "surrogateescape") if file else None
+
+
 def run_line(wanted: Mapping[str, Any]) -> list[str]:
     """Return the line of docker that starts what `start` does; for people to read. Pure."""
     options: Mapping[str, Any] = wanted["options"]
     argv = ["docker", "run", "--detach", "--rm", "--init"]
     argv += [f"--name={wanted['name']}", f"--hostname={wanted['hostname']}", f"--user={wanted['user']}"]
+    argv += [f"--group-add={group}" for group in wanted["groups"]]
     argv += [f"--label={name}={value}" for name, value in wanted["labels"].items()]
     argv += [f"--network={wanted['network'] or 'bridge'}"]
     argv += [f"--network-alias={wanted['hostname']}"] if wanted["network"] else []

@@ -61,6 +61,7 @@ def somebody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Be somebody whom the golden files know."""
     monkeypatch.setattr(os, "getuid", lambda: 1000)
     monkeypatch.setattr(os, "getgid", lambda: 100)
+    monkeypatch.setattr(os, "getgroups", lambda: [100, 44, 27])
     for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -91,14 +92,17 @@ def test_containers(name: str, request_: LaunchRequest) -> None:
 
 def test_what_an_engine_makes_of_the_user() -> None:
     request = asked(Image(image="a:1"), Docker())
-    assert " --user=1000:100 " in shown(request)
-    assert " --user=0:0 " in shown(request, Facts(engine=Engine(rootless=True)))
+    assert " --user=1000:100 --group-add=27 --group-add=44 " in shown(request)
+    assert " --user=0:0 --label" in shown(request, Facts(engine=Engine(rootless=True)))
     assert " --userns=host " in shown(request, Facts(engine=Engine(remapped=True)))
 
 
 def test_nothing_is_installed_that_nobody_wants() -> None:
     text = shown(asked(Packages(), Docker()))
-    assert "  FROM python:3.11-slim-bookworm\n  USER root\ncontainer of node0\n" in text
+    assert (
+        "  FROM python:3.11-slim-bookworm\n  LABEL launcher.build=1\n  USER root\ncontainer of node0\n"
+        in text
+    )
     assert "python:3.10-slim" in shown(asked(Packages(python="3.10"), Docker()))
 
 
@@ -113,7 +117,8 @@ def test_other_targets_have_no_containers() -> None:
 def test_sizes_as_docker_takes_them(count: int, told: str) -> None:
     options: dict[str, Any] = {"capabilities": [], "devices": [], "ulimits": {}}
     wanted: dict[str, Any] = {
-        "name": "b", "hostname": "node0", "user": "0:0", "labels": {}, "network": None, "memory": count,
+        "name": "b", "hostname": "node0", "user": "0:0", "groups": [], "labels": {}, "network": None,
+        "memory": count,
         "nano_cpus": None, "shm": count, "gpus": [], "options": options, "mounts": [], "remapped": False,
         "image": "a:1", "fifo": "/f",
     }  # fmt: skip

@@ -278,9 +278,20 @@ def test_every_distribution(lab: Boxed, words: Sequence[str], roles: dict[str, i
     lab.nothing_left()
 
 
+WHO = "import getpass, os, pwd; print(getpass.getuser(), pwd.getpwuid(os.getuid()).pw_name)\n"
+
+
 def test_another_user_owns_what_is_written(lab: Boxed, tmp_path: Path) -> None:
     """Containers run as who submits; a user whom the image does not know has a home all the same."""
-    lab.shell('echo "$(id -u):$(id -g) $HOME"; touch $HOME/mine outputs/made')
+    given = lab.engine.image(BASE)
+    lab.script(WHO, "who.py")
+    lab.shell(
+        'echo "$(id -u):$(id -g) $HOME"; touch $HOME/mine outputs/made; cat /private/text\n'
+        "python3 who.py; env -u USER -u LOGNAME python3 who.py; head -1 /etc/passwd\n"
+    )
+    private = tmp_path / "private"
+    private.mkdir(0o750)
+    (private / "text").write_text("for the group\n")
     (tmp_path / "tmp").mkdir()
     uid, gid = 54321, 12345
     for path in (tmp_path, *tmp_path.rglob("*")):
@@ -291,13 +302,22 @@ def test_another_user_owns_what_is_written(lab: Boxed, tmp_path: Path) -> None:
     (lab.engine.layout.root / "docker.sock").chmod(0o666)
     lab.env = {name: value for name, value in lab.env.items() if not name.startswith("COVERAGE")}
     lab.env |= {"HOME": str(tmp_path), "USER": "nobody-here", "TMPDIR": str(tmp_path / "tmp")}
-    line = lab.line("command=[sh,script.sh]", "script=null")
-    as_user = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *READ_ALL]
+    os.chown(private, 0, 23456)
+    mount = f"compute.mounts=[{private}:/private]"
+    line = lab.line("command=[sh,script.sh]", "script=null", f"environment.image={given}", mount)
+    as_user = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--groups=23456,12345", *READ_ALL]
     done = subprocess.run(
         [*as_user, *line], cwd=tmp_path, env=lab.env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert lab.log().startswith(f"{uid}:{gid} {tmp_path}/tmp/launcher-")
+    first, *more = lab.log().splitlines()
+    assert first.startswith(f"{uid}:{gid} {tmp_path}/tmp/launcher-")
+    assert more == [
+        "for the group",
+        "user54321 user54321",
+        "user54321 user54321",
+        "root:x:0:0:root:/root:/bin/bash",
+    ]
     made = (lab.run().outputs / "made").stat()
     assert (made.st_uid, made.st_gid) == (uid, gid)
     lab.nothing_left()
