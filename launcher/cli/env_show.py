@@ -66,7 +66,7 @@ def _lines(entry: Entry, found: Found) -> Iterator[tuple[str, str]]:
     yield "kind", entry.kind
     yield "for", "\n".join(entry.wants) or brief(entry)
     if entry.kind == "image":
-        yield "image", f"{entry.place}\n{entry.id}"
+        yield "image", "\n".join([entry.place, *entry.more, *entry.ids])
     elif entry.place:
         yield "prefix", entry.place
     if entry.python:

@@ -10,11 +10,12 @@ from docker.errors import DockerException, ImageNotFound
 from docker.utils import parse_repository_tag
 
 from launcher.engine import long_calls
+from launcher.engine.about import registries
 from launcher.engine.client import connect, in_words
 from launcher.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from launcher.spec import Progress
 
@@ -97,7 +98,7 @@ def pull(client: Any, name: str, login: Login | None, progress: Progress) -> Non
     """
     where, tag = parse_repository_tag(name)
     progress.step(f"Pulling {name}")
-    with in_words(f"{name} cannot be pulled", hint=_hinted):
+    with in_words(f"{name} cannot be pulled", hint=_hint(login, where)):
         auth = _auth(login, where)
         stream = long_calls.stream(
             client,
@@ -114,7 +115,7 @@ def push(client: Any, name: str, login: Login | None, progress: Progress) -> Non
     """
     where, tag = parse_repository_tag(name)
     progress.step(f"Pushing {name}")
-    with in_words(f"{name} cannot be pushed", hint=_hinted):
+    with in_words(f"{name} cannot be pushed", hint=_hint(login, where)):
         auth = _auth(login, where)
         stream = long_calls.stream(
             client, lambda: client.push(where, tag, stream=True, decode=True, auth_config=auth)
@@ -146,12 +147,23 @@ def _auth(login: Login | None, where: str) -> dict[str, str] | None:
     return {"username": login.username, "password": login.password}
 
 
-def _hinted(said: str) -> str:
-    """Return a registry's words, with what to do where it asks for a login."""
+def _hint(login: Login | None, where: str) -> Callable[[str], str]:
+    """Return what adds to a registry's words what to do where it asks for a login, or refuses one."""
     asks = ("unauthorized", "authentication required", "no basic auth", "denied")
-    if any(word in said.lower() for word in asks):
+
+    def hinted(said: str) -> str:
+        if not any(word in said.lower() for word in asks):
+            return said
+        if _auth(login, where) is not None:
+            keys = "environment.registry.username and environment.registry.password"
+            return f"{said}. The registry refused the login of {keys}"
+        if registry(where) in registries():
+            return (
+                f"{said}. The registry refused the login that Docker's configuration has: docker login again"
+            )
         return f"{said}. Log in with docker login, or give environment.registry"
-    return said
+
+    return hinted
 
 
 def repository(name: str) -> str:

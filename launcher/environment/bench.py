@@ -15,7 +15,7 @@ from launcher.environment import uv
 from launcher.environment.horovod_build import Place
 from launcher.environment.indexes import lent_variables, local_places, pip_variables
 from launcher.environment.interpreters import Interpreter
-from launcher.environment.tools import Tools, silent
+from launcher.environment.tools import FULL_DISK, HINTS, Tools, silent
 from launcher.errors import BuildError, EngineError
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from launcher.environment.recipe import Recipe
     from launcher.environment.tools import Listener
 
+_FULL_ENGINE = (
+    "The disk of the engine, or of uv's cache, is full: python -m launcher env prune removes "
+    "what is not used, docker system df shows what the engine holds"
+)
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -39,6 +43,7 @@ class BenchTools(Tools):
     places: tuple[tuple[str, str], ...] = ()
     """Paths of this machine, each with where it is in the container; the longest first."""
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    hints: Mapping[str, str] = field(default_factory=lambda: {**HINTS, FULL_DISK: _FULL_ENGINE})
 
     def which(self, name: str) -> str | None:
         """See `Tools.which`."""

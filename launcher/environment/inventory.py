@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from launcher.store import records
 from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from launcher.engine.shelf import Shelved
     from launcher.spec import Prepared
@@ -43,8 +43,10 @@ class Entry:
     python: str = ""
     place: str = ""
     """Its prefix, or the name of the image."""
-    id: str = ""
-    """Of an image."""
+    more: tuple[str, ...] = ()
+    """Further names of the image, or of others of the same key, such as one that was pushed."""
+    ids: tuple[str, ...] = ()
+    """Of these images."""
     digests: tuple[str, ...] = ()
     """`repository@sha256:…` of an image that a registry has."""
     log: Path | None = None
@@ -64,7 +66,7 @@ class Entry:
     @property
     def names(self) -> tuple[str, ...]:
         """By which records of runs name it."""
-        return (self.name, *([self.id] if self.id else []), *self.digests)
+        return (self.name, *self.ids, *self.digests)
 
 
 def places(cache: Path) -> list[CachedEnvironment]:
@@ -99,9 +101,11 @@ def folders(cache: Path, images: Iterable[Entry] | None) -> Iterator[Entry]:
         found = place.recorded()
         if found is not None:
             yield _ready(place, found)
+        elif key in named:  # `images` has it
+            continue
         elif held(cache, key, "environment", "image"):
             yield _build(place, BUILDING)
-        elif key not in named and not (images is None and of_image(place)):
+        elif not (images is None and of_image(place)):
             yield _build(place, NO_IMAGE if of_image(place) else UNFINISHED)
 
 
@@ -141,7 +145,7 @@ def changed(path: Path) -> float:
 
 
 def image_entries(cache: Path, shelved: Iterable[Shelved]) -> list[Entry]:
-    """Return the environments among images with `LABEL`; one that is only made from them is not."""
+    """Return the environments among images with `LABEL`, each key once; what is made from them is none."""
     found: list[Entry] = []
     for image in shelved:
         try:
@@ -165,7 +169,7 @@ def image_entries(cache: Path, shelved: Iterable[Shelved]) -> list[Entry]:
                     packages=tuple(known.get("packages") or ()),
                     python=python,
                     place=name,
-                    id=image.id,
+                    ids=(image.id,),
                     digests=image.digests,
                     log=log if log.exists() else None,
                     size=image.size,
@@ -175,4 +179,20 @@ def image_entries(cache: Path, shelved: Iterable[Shelved]) -> list[Entry]:
                     env=dict(known.get("env") or {}),
                 )
             )
-    return found
+    by_key: dict[str, list[Entry]] = {}
+    for entry in sorted(found, key=lambda entry: not entry.place.startswith(f"{REPOSITORY}:")):
+        by_key.setdefault(entry.key, []).append(entry)
+    return [_joined(entries) for entries in by_key.values()]
+
+
+def _joined(entries: Sequence[Entry]) -> Entry:
+    """Return one entry for the images of a key."""
+    sizes = {entry.ids: entry.size for entry in entries}  # one that has several names is there once
+    return replace(
+        entries[0],
+        more=tuple(entry.place for entry in entries[1:]),
+        ids=tuple(dict.fromkeys(id_ for entry in entries for id_ in entry.ids)),
+        digests=tuple(dict.fromkeys(digest for entry in entries for digest in entry.digests)),
+        size=sum(sizes.values()),
+        used=max(entry.used for entry in entries),
+    )

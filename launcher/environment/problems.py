@@ -112,7 +112,9 @@ def _python(options: Packages, spec: RunSpec, *, on_host: bool) -> Iterable[Prob
             yield Problem("environment.python", wanted, tested)
             return
     if not on_host and wanted is not None and "/" in wanted:
-        yield Problem("environment.python", wanted, "a version with compute=docker, whose image has it")
+        hint = "Give a version, or an environment.base_image that has this Python as its python3"
+        expected = "a version as 3.11 with compute=docker: an image has no path of this machine"
+        yield Problem("environment.python", wanted, expected, hint)
     elif on_host and not options.conda and not candidates(wanted, span):
         hint = f"{there()}. Install it, or give the path of an interpreter"
         yield Problem("environment.python", wanted, f"{tested}, on this machine", hint)

@@ -47,8 +47,8 @@ class Waste:
     size: int
     """In bytes; less is freed where others share files or layers."""
     paths: tuple[Path, ...] = ()
-    image: str = ""
-    """Name or id."""
+    images: tuple[str, ...] = ()
+    """Names or ids."""
     lease: str = ""
     """To be held meanwhile."""
     used: float = 0.0
@@ -68,10 +68,10 @@ def unused(entries: Iterable[Entry], usage: Usage, before: float) -> Iterator[Wa
             continue
         if entry.used < before:
             since = time.strftime("%Y-%m-%d", time.localtime(entry.used))
-            image = entry.kind == "image"
+            images = (entry.place, *entry.more) if entry.kind == "image" else ()
             yield Waste(
                 kind=entry.kind, name=entry.name, why=f"not used since {since}", size=entry.size,
-                paths=(entry.log.parent,) if entry.log else (), image=entry.place if image else "",
+                paths=(entry.log.parent,) if entry.log else (), images=images,
                 lease=f"{KINDS[entry.kind]}-{entry.name}", used=entry.used,
             )  # fmt: skip
         elif entry.archive is not None and entry.archive.stat().st_mtime < before:
@@ -134,7 +134,7 @@ def in_engine(client: Any, cache: Path, going: Sequence[Waste], before: float) -
 
     if _builds(cache):  # they stand on layers that are not theirs yet
         return
-    gone = {waste.image for waste in going}
+    gone = {name for waste in going for name in waste.images}
     kept = [name for image in shelf.listed(client, label=inventory.LABEL) for name in image.tags]
     stacks = [shelf.layers(client, name) for name in kept if name not in gone]
     for image in shelf.listed(client, reference=LAYERS):
@@ -142,13 +142,15 @@ def in_engine(client: Any, cache: Path, going: Sequence[Waste], before: float) -
         if image.created >= before or any(stack[: len(own)] == own for stack in stacks):
             continue
         for tag in image.tags:
-            yield Waste(kind="layers", name=tag, why="no environment needs them", size=image.size, image=tag)
+            yield Waste(
+                kind="layers", name=tag, why="no environment needs them", size=image.size, images=(tag,)
+            )
     left = [image for image in shelf.listed(client, dangling=True, label=_OWNER) if abandoned(image.labels)]
     steps = shelf.listed(client, dangling=True, label=f"{BUILD}=1")
     left += [image for image in steps if not image.labels.get(_OWNER) and image.created < before]
     for image in left:
         why = "its build did not finish"
-        yield Waste(kind="image", name=image.id[7:19], why=why, size=image.size, image=image.id)
+        yield Waste(kind="image", name=image.id[7:19], why=why, size=image.size, images=(image.id,))
 
 
 def _builds(cache: Path) -> bool:
@@ -194,12 +196,12 @@ def _used(waste: Waste) -> float:
 
 
 def _remove(waste: Waste, client: Any) -> str:
-    if waste.image:
+    if waste.images:
         from launcher.engine import shelf  # noqa: PLC0415  # only where there is an engine
 
-        problem = shelf.remove(client, waste.image)
-        if problem:
-            return problem
+        problems = [shelf.remove(client, name) for name in waste.images]
+        if any(problems):
+            return next(filter(None, problems))
     for path in waste.paths:
         if path.is_dir():
             record.remove(str(CachedEnvironment(path).ready))  # first: it does not look finished from here on

@@ -31,6 +31,17 @@ _WIDTH = 300
 """Letters of a quoted line; those of compilers run to thousands."""
 _SIGNALLED = 128
 
+FULL_DISK = "No space left on device|Disk quota exceeded|disk full"
+HINTS = {
+    FULL_DISK: "The disk is full: python -m launcher env prune removes what is not used, "
+    "LAUNCHER_CACHE and UV_CACHE_DIR name folders on another disk",
+    r"\b401 Unauthorized|\b403 Forbidden|\b407 Proxy": "The index, or a proxy, refuses the login: "
+    "look at pip's configuration, uv's variables and ~/.netrc",
+    r"(?i)dns error|failed to lookup address|connection refused|network is unreachable": "The index "
+    "cannot be reached: look at the network, the proxies and pip's configuration",
+}
+"""What to do about failures for which nobody's wishes are to blame, by words of uv, pip and conda."""
+
 Listener = Callable[[str], None]
 
 
@@ -46,6 +57,7 @@ class Tools:
     """Everything that the tools say, without credentials."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """Added to the surroundings."""
+    hints: Mapping[str, str] = field(default_factory=lambda: HINTS)
 
     def _surroundings(self) -> dict[str, str]:
         kept = {
@@ -128,5 +140,7 @@ class Tools:
             line for line in said[:-_LAST_LINES] if re.search(r"\berror(?::| at\b)", line, re.IGNORECASE)
         ][:3]
         quoted = "\n".join(f"  | {line}" for line in (*first, *last))
+        text = "\n".join(lines)
+        hint = next((better for sign, better in self.hints.items() if re.search(sign, text)), hint)
         end = f"\n{hint}" if hint else ""
         return f"{task} failed ({how}).\n{quoted}\nThe whole log: {self.log}{end}"

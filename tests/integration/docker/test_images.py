@@ -267,6 +267,7 @@ def test_a_private_image(lab: Boxed, registry: Registry, tmp_path: Path) -> None
     done = lab.launch(command, name, *login(registry))
     assert done.returncode == 1
     assert "unauthorized" in lab.cause(lab.run(2)).lower()
+    assert "refused the login of environment.registry.username" in lab.cause(lab.run(2))
     assert secret_files(lab, "wrong-word-of-mine") == []
     lab.env["REGISTRY_PASSWORD"] = registry.password
     assert lab.launch(command, name, *login(registry)).returncode == 0

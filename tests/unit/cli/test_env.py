@@ -306,3 +306,20 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "OVERRIDE" in capsys.readouterr().out
     assert main(["help"]) == 0
     assert "env  " in capsys.readouterr().out
+
+
+def test_images_of_one_key_are_listed_once(tmp_path: Path) -> None:
+    """Such as one that has two names, and one that was built anew for a registry."""
+    key = "d" * 64
+    labels = {"launcher.environment": json.dumps({"key": key, "python": "python3"})}
+
+    def image(number: int, *tags: str) -> Shelved:
+        names = tuple(f"{tag}:{key[:20]}" for tag in tags)
+        return Shelved(f"sha256:{number}", names, (f"r/x@sha256:{number}",), labels, 1.0, 100)
+
+    [entry] = image_entries(tmp_path, [image(2, "r/x"), image(1, "r/x", "launcher/environment")])
+    assert entry.place == f"launcher/environment:{key[:20]}"
+    assert entry.more == (f"r/x:{key[:20]}", f"r/x:{key[:20]}")
+    assert set(entry.ids) == {"sha256:1", "sha256:2"}
+    assert {"sha256:1", "sha256:2", "r/x@sha256:1", "r/x@sha256:2"} < set(entry.names)
+    assert entry.size == 200
