@@ -141,7 +141,8 @@ class EngineBox(Box):
             hold_s = STOP_S if self._is_stopped() else HOLD_S
             if self._unexplained(name) and now < self._killed_at.setdefault(name, now + hold_s):
                 continue
-            del self._left[name]
+            if self._left.pop(name, None) is None:  # told meanwhile, as the engine answered
+                continue
             found.append((name, *self._outcome(name, code, number)))
         return found
 
