@@ -10,6 +10,7 @@ import json
 import os
 import selectors
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .carried import without_carriers
@@ -42,6 +43,7 @@ class Engine:
         self.remapped: bool = orders["remapped"]
         self.lost: str | None = None
         """Why the engine cannot be reached just now."""
+        self._away: tuple[float, float] | None = None  # since when, and until when, as far as that is known
         self._orders = orders
         self._selector = selector
         self._count = 0
@@ -72,6 +74,10 @@ class Engine:
     def forget(self, box: str) -> None:
         """Listen no longer."""
         self._boxes.pop(box, None)
+
+    def was_away(self, when: float) -> bool:
+        """Tell whether it could not be reached at a time, in seconds since the epoch, give or take one."""
+        return self._away is not None and self._away[0] - 1 <= when <= self._away[1] + 1
 
     def close(self) -> None:
         """Let the process end, which first removes what is left."""
@@ -111,6 +117,10 @@ class Engine:
                 self._asked.pop(message["id"], None)
         elif event in ("lost", "back"):
             self.lost = message.get("message")
+            if event == "lost":
+                self._away = time.time(), float("inf")
+            elif self._away is not None:
+                self._away = self._away[0], time.time()
         else:
             hear = self._boxes.get(message["box"])
             if hear is not None:

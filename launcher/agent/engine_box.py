@@ -163,7 +163,12 @@ class EngineBox(Box):
         return self._stop
 
     def _on_ping(self, answer: dict[str, Any]) -> None:
-        self._stop = ("container_lost", _STOPPED) if "ok" in answer else ("engine_lost", _ENGINE_STOPPED)
+        try:
+            away = self._engine.was_away(os.stat(self._fifo + ".stopped").st_mtime)
+        except OSError:
+            away = False
+        by_engine = away or "ok" not in answer
+        self._stop = ("engine_lost", _ENGINE_STOPPED) if by_engine else ("container_lost", _STOPPED)
         if self._dead is not None:
             self._break()
         self._tell()
