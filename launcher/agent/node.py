@@ -180,8 +180,7 @@ class Node:
         """Tell whether the kernel has killed processes here for their memory."""
         if isinstance(self._box, EngineBox):
             return self._box.starved()  # the agent is of another control group, with who knows whom
-        in_box = self._box is not None and self._box.starved()
-        return in_box or memory.oom_kills() > self._oom_kills
+        return (self._box is not None and self._box.starved()) or memory.oom_kills() > self._oom_kills
 
     def survived(self) -> bool:
         """Tell whether processes of this node alone were killed for their memory, as a container shows."""
