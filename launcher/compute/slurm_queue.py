@@ -212,7 +212,8 @@ def note_job(folder: Path, job_id: str) -> None:
 def jobs_of_sweep(store: StoreFolder, sweep: str) -> list[str]:
     """Return the ids of all jobs that were submitted for a sweep; they may be over."""
     found = [records.read(path) for path in (store.sweeps / sweep / "jobs").glob("*/id*.json")]
-    return sorted({str(record["id"]) for record in found if record is not None and "id" in record}, key=int)
+    ids = {str((record or {}).get("id")) for record in found}
+    return sorted(filter(str.isdigit, ids), key=int)
 
 
 def job_folder(run: RunFolder) -> tuple[Path, int | None] | None:

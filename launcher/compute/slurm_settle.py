@@ -112,7 +112,8 @@ def _left_queue(place: _Place, job: Job | None, answer: Answer) -> bool:
     if canceled is None or answer.problem or place.run.attempts():
         return False
     if job is None:
-        return answer.time > max(canceled["time"], _age_of(place))
+        asked = canceled.get("time")
+        return isinstance(asked, (int, float)) and answer.time > max(asked, _age_of(place))
     return job.state == "CANCELLED" and job.nodes in NOWHERE
 
 
