@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from launcher.compute.jobs import cancel, settle
+from launcher.compute.jobs import cancel, first_reason, settle
 from launcher.errors import NotFoundError
 from launcher.spec import State
 from launcher.store import records
@@ -226,7 +226,7 @@ def _tell_waiting(left: dict[RunFolder, None], told: str, view: View) -> str:
     said = settle(left)
     if not said:
         return ""
-    text = next(iter(said.values())) + (f" (and {len(said) - 1} more)" if len(said) > 1 else "")
+    text = first_reason(said)
     if text != told:
         view.phase(next(iter(said)).id, "Queued", text)
     return text

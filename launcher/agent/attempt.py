@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import causes, links, preparation, process_logs, record, room, start_folder, workdir
+from .box import REMOVE_S
 from .commands import Commands
 from .due import Due
 from .integrity import FrozenSource
@@ -151,7 +152,9 @@ class Attempt:
             if self._spec["plan"]["mpi"] is not None:
                 self._daemons = Daemons(self._folder, self._selector, self._start_daemon)
             if self._size > len(self._nodes):
-                self._peers = Peers(self._selector, self._on_event, self._site.listen())
+                # An agent that is killed while it removes its container leaves it to the next launch there.
+                within_s = END_WITHIN_S + (REMOVE_S if self._commands.box(0) else 0)
+                self._peers = Peers(self._selector, self._on_event, self._site.listen(), within_s)
                 self._hello_by = time.monotonic() + HELLO_TIMEOUT_S
                 self._site.start_agents(self._peers, self._size, self._commands.mark, self._folder)
             lead = self._site.lead(self._size)

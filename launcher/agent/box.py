@@ -13,6 +13,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 from typing import Any, cast
 
 from . import container, memory, record
@@ -28,14 +29,17 @@ BOX = "box"
 _RECORD = "box.json"
 """In an attempt's node-local folder: the name of its box, and whose it is."""
 
-_TOOL_S = 30
+REMOVE_S = 30
+"""For podman to do what it is told, such as to remove a container."""
+
+_PAUSES_S = (0.2, 0.5)
+"""Between its tries."""
 
 
-def remove(folder: str) -> None:
-    """Remove the box whose record is in an attempt's node-local folder, if there is one."""
+def remove(folder: str) -> bool:
+    """Remove the box whose record is in an attempt's node-local folder; tell whether there is none now."""
     kept = record.read(os.path.join(folder, _RECORD))
-    if kept is not None:
-        _podman(["rm", "--force", "--time", "0", "--ignore", kept["name"]])
+    return kept is None or _podman(["rm", "--force", "--time", "0", "--ignore", kept["name"]]) is not None
 
 
 def take(wanted: dict[str, Any]) -> None:
@@ -262,19 +266,29 @@ def _devices(gpus: list[str]) -> list[str]:
     return named.split(",") if gpus and named else gpus
 
 
-def _podman(words: list[str]) -> str:
-    try:
-        done = subprocess.run(
-            ["podman", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_TOOL_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode("utf-8", "replace")
+def _podman(words: list[str]) -> str | None:
+    """Return what podman says; None where it fails.
+
+    It is asked again, since Slurm tells all processes of a job to end, and podman obeys in the middle of it.
+    """
+    for pause_s in (*_PAUSES_S, 0.0):
+        try:
+            done = subprocess.run(
+                ["podman", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=REMOVE_S,
+                check=False,
+            )
+        except FileNotFoundError:
+            return ""  # without podman there is no box
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        if done.returncode == 0:
+            return done.stdout.decode("utf-8", "replace")
+        time.sleep(pause_s)
+    return None
 
 
 def _listed() -> list[dict[str, Any]]:

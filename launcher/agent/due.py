@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -47,9 +48,16 @@ class Due:
     def reason(self, now: float) -> tuple[str, str] | None:
         """Return kind and message of what ends the attempt now."""
         if self._deadline is not None and now >= self._deadline:
-            return "time_limit", "time_limit_min=%g was reached" % (self._limit_min or 0)
+            more_s = self._site.more_s(self._limit_min or 0)
+            if more_s <= 0:
+                return "time_limit", "time_limit_min=%g was reached" % (self._limit_min or 0)
+            self._deadline = now + more_s if more_s < math.inf else None
         if self._warning is not None and now >= self._warning[0]:
-            return self._warning[1:]
+            _, kind, message = self._warning
+            more_s = self._site.left_s() if kind == "time_limit" else 0.0
+            if more_s <= 0:
+                return kind, message
+            self._warning = (now + more_s, kind, message) if more_s < math.inf else None
         if now >= self._next_look:
             self._next_look = now + LOOK_S
             if self._site.superseded(self._run, self._number):

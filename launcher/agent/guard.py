@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_guard: int | None = None
+"""The process that guards this one."""
+
+
+def unguarded() -> bool:
+    """Tell whether this process had a guard, which was killed: then SIGTERM is the kernel's word of that."""
+    return _guard is not None and os.getppid() != _guard
+
+
 def guarded(main: Callable[[], int], lost: Callable[[], None], with_parent: bool) -> None:
     """Run `main` in a child and exit with its code; never returns.
 
@@ -49,6 +58,8 @@ def guarded(main: Callable[[], int], lost: Callable[[], None], with_parent: bool
 
 
 def _work(main: Callable[[], int], guard: int) -> None:
+    global _guard  # noqa: PLW0603  # a fact of the process, as its parent is
+    _guard = guard
     die_with_parent(signal.SIGTERM)
     adopt_orphans()
     code = 1

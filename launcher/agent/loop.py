@@ -19,8 +19,8 @@ class Loop:
     def __init__(self) -> None:
         self.selector = selectors.DefaultSelector()
         self.asked_to_end = False
-        self.warned = False
-        """By SIGUSR2: the time is nearly up, or somebody else wants the place."""
+        self.warnings = 0
+        """How many, by SIGUSR2: the time is nearly up, or somebody else wants the place."""
         self._wake, sender = socket.socketpair()
         for end in (self._wake, sender):
             end.setblocking(False)
@@ -63,7 +63,7 @@ class Loop:
 
     def _warn(self, number: int, frame: object) -> None:
         del number, frame
-        self.warned = True
+        self.warnings += 1
 
     def _drain(self) -> None:
         try:

@@ -73,8 +73,7 @@ LOOK_AGAIN_S = 0.25
 def remove_tmp(mark: str) -> None:
     """Remove what an attempt has on this node's disk, and its container."""
     folder = tmp_folder(mark)
-    if is_own(folder):
-        box.remove(folder)
+    if is_own(folder) and box.remove(folder):  # else who looks for leftovers needs its record
         shutil.rmtree(folder, ignore_errors=True)
     stage.release(tmp_name(mark))
 

@@ -34,13 +34,20 @@ END_WITHIN_S = 10.0
 class Peers:
     """Agent 0's side of the channels; events of node `n` are reported as `on_event(n, event)`."""
 
-    def __init__(self, selector: selectors.BaseSelector, on_event: Event, listener: socket.socket) -> None:
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        on_event: Event,
+        listener: socket.socket,
+        end_within_s: float = END_WITHIN_S,
+    ) -> None:
         self._selector = selector
         self._on_event = on_event
         self._token = secrets.token_hex(32)
         self._channels: dict[int, Channel] = {}
         self._agents: dict[int, tuple[list[int], subprocess.Popen[bytes]]] = {}
         self._closing = False
+        self._end_within_s = end_within_s
         self._kill_at = 0.0
         self._strangers: dict[Channel, float] = {}
         """Until when each has to prove itself."""
@@ -103,7 +110,7 @@ class Peers:
         if self._closing:
             return
         self._closing = True
-        self._kill_at = time.monotonic() + END_WITHIN_S
+        self._kill_at = time.monotonic() + self._end_within_s
         self._stop_listening()
         self._listener.close()
         for channel in [*self._channels.values(), *self._strangers]:

@@ -99,6 +99,15 @@ class Here:
         """Return what SIGUSR2 means: kind and message of the cause, signal to pass on, seconds left."""
         return "ended", "the supervisor was told to end", int(signal.SIGTERM), 0.0
 
+    def more_s(self, limit_min: float) -> float:
+        """Return how long an attempt may go on at its time limit; infinite where this process ends it not."""
+        del limit_min
+        return 0.0
+
+    def left_s(self) -> float:
+        """Return how long one may go on whose end was announced; infinite where its end is far by now."""
+        return 0.0
+
     def exit_code(self, failed: int) -> int:
         """Return what this process tells of the number of runs that did not complete."""
         del failed

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-import shlex
 import signal
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from . import record
 from .carried import carriers
 from .causes import tail, tail_lines
+from .guard import unguarded
 from .network import Interface, candidates
 from .site import Here, bind, read_ports
+from .slurm_tools import JobTime, job_fields, job_time, output, refusal, run_tool
 
 if TYPE_CHECKING:
     import socket
@@ -30,10 +31,14 @@ PATIENCE_S = 1.5
 COARSE_S = 90.0
 """Slurm's clock is coarse: the announcement comes up to a minute early (sbatch(1), --signal)."""
 
+_CLOCK_S = 5.0
+"""Between this process's beginning and its job's, by clocks that count seconds."""
+
+_MARGIN_S = 5.0
+"""Before Slurm ends the job itself."""
+
 KILL_WAIT_S = 120.0
 """For Slurm to kill the job that asked to be requeued."""
-
-_TOOL_S = 20
 
 _WORD = "launcher: "
 """What a node's own words begin with."""
@@ -98,6 +103,8 @@ class Slurm(Here):
         self._folder = folder
         self._began = time.monotonic()
         self._limit: float | None = spec["resources"]["time_limit_min"]
+        self._announced_s = float(self._options["grace_s"]) + COARSE_S  # before its end at the earliest
+        self._idle_s = 0.0  # in suspension, as far as it was given back
         self._index = os.environ.get("SLURM_ARRAY_TASK_ID")
         self._log = "slurm.log" if self._index is None else "slurm-%s.log" % self._index
         array = os.environ.get("SLURM_ARRAY_JOB_ID")
@@ -107,7 +114,7 @@ class Slurm(Here):
         """See `Here.names`. The script of a job runs on the first of them."""
         if size == 1:
             return [os.environ.get("SLURMD_NODENAME") or os.uname().nodename]
-        names = _output(["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]).split()
+        names = output(["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]).split()
         if len(names) < size:
             raise OSError("the job has %d node(s) and the run needs %d" % (len(names), size))
         return names[:size]
@@ -162,13 +169,37 @@ class Slurm(Here):
         """See `Here.superseded`: Slurm took this node for lost and started the job again."""
         return os.path.isdir(os.path.join(run, "attempts", str(number + 1)))
 
+    def more_s(self, limit_min: float) -> float:
+        """See `Here.more_s`. A limit that was changed is Slurm's to keep; suspension does not count."""
+        time_ = job_time(self.job)
+        if time_ is None:
+            return 0.0
+        if time_.limit_s != 60 * math.ceil(limit_min):
+            return math.inf
+        idle_s = time.monotonic() - self._began - time_.ran_s
+        more_s = idle_s - self._idle_s
+        if more_s <= _CLOCK_S:
+            return 0.0
+        self._idle_s = idle_s
+        return more_s
+
+    def left_s(self) -> float:
+        """See `Here.left_s`."""
+        time_ = job_time(self.job)
+        left_s = 0.0 if time_ is None else time_.limit_s - time_.ran_s - _MARGIN_S
+        return math.inf if left_s > self._announced_s else max(0.0, left_s)
+
     def warning(self) -> tuple[str, str, int, float]:
         """See `Here.warning`. Slurm tells by the same signal of its time limit and of a preemption."""
         number = int(getattr(signal, "SIG" + str(self._options["signal"])))
         grace_s = float(self._options["grace_s"])
-        near_s = 60 * (self._limit or 0) - (time.monotonic() - self._began)
-        if self._limit and near_s < grace_s + COARSE_S:
-            return "time_limit", "time_limit_min=%g was about to be reached" % self._limit, number, grace_s
+        limit_s = 60.0 * math.ceil(self._limit) if self._limit else math.inf
+        time_ = job_time(self.job) or JobTime(limit_s, time.monotonic() - self._began, preempted=False)
+        if time_.limit_s - time_.ran_s < self._announced_s and not time_.preempted:
+            words = "Slurm's time limit of %g min" % (time_.limit_s / 60)
+            if self._limit and time_.limit_s == limit_s:
+                words = "time_limit_min=%g" % self._limit
+            return "time_limit", "%s was about to be reached" % words, number, grace_s
         return "preempted", "Slurm announced the end of the job (SIGUSR2)", number, grace_s
 
     def exit_code(self, failed: int) -> int:
@@ -176,8 +207,16 @@ class Slurm(Here):
         return int(failed > 0)
 
     def rescue(self, number: int) -> bool:
-        """See `Here.rescue`."""
-        return self._restart(number)
+        """See `Here.rescue`. Who was killed may have seen to it."""
+        began = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+        if int(job_fields(self.job).get("Restarts") or 0) > began or os.path.exists(self._id_file(number)):
+            return True
+        signals: list[int] = []
+        before = signal.signal(signal.SIGTERM, lambda signum, _frame: signals.append(signum))
+        try:
+            return self._restart(number, lambda: bool(signals))
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def after(self, attempt: Attempt, left: int, asked: Callable[[], bool]) -> str:
         """See `Here.after`."""
@@ -190,14 +229,14 @@ class Slurm(Here):
         while not asked() and time.monotonic() < until:
             time.sleep(0.05)
         if asked():
-            return self._asked(attempt, left)
+            return self._asked(attempt, left, asked)
         if left <= 0 or kind in {"start", "environment"}:
             return "conclude"
         if kind in {"agent_lost", "time_limit", "preempted"}:
-            return self._again(attempt)
+            return self._again(attempt, asked)
         return "retry"
 
-    def _asked(self, attempt: Attempt, left: int) -> str:
+    def _asked(self, attempt: Attempt, left: int, asked: Callable[[], bool]) -> str:
         """Find out why Slurm, or somebody, ends this job."""
         state = self.state()
         if state == "CANCELLED":
@@ -205,7 +244,11 @@ class Slurm(Here):
             return "conclude"
         if state in KINDS:
             attempt.restate("Failed", *KINDS[state])
-        elif attempt.cause is not None and attempt.cause["kind"] not in {"time_limit", "preempted"}:
+        elif (
+            not unguarded()
+            and attempt.cause is not None
+            and attempt.cause["kind"] not in {"time_limit", "preempted"}
+        ):
             attempt.restate(
                 "Failed", "ended", "the job was asked to end (SIGTERM), Slurm says %s" % (state or "nothing")
             )
@@ -214,19 +257,19 @@ class Slurm(Here):
         if state in _BY_ITSELF:
             attempt.queue()
             return "leave"
-        return self._again(attempt)
+        return self._again(attempt, asked)
 
-    def _again(self, attempt: Attempt) -> str:
+    def _again(self, attempt: Attempt, asked: Callable[[], bool]) -> str:
         attempt.queue()
-        return "leave" if self._restart(attempt.number) else "conclude"
+        return "leave" if self._restart(attempt.number, asked) else "conclude"
 
-    def _restart(self, number: int) -> bool:
+    def _restart(self, number: int, asked: Callable[[], bool]) -> bool:
         """Have the job requeued, or submit it once more where that is refused."""
-        refused = _refused(["scontrol", "requeue", self.job])
+        refused = refusal(["scontrol", "requeue", self.job])
         if refused is None:
             until = time.monotonic() + KILL_WAIT_S
-            while time.monotonic() < until:
-                time.sleep(1)  # Slurm ends this process
+            while time.monotonic() < until and not asked():
+                time.sleep(0.2)  # Slurm asks this process to end, and kills it after KillWait
             return True
         refused = self._submit_again(number)
         if refused is not None:
@@ -236,17 +279,22 @@ class Slurm(Here):
     def _submit_again(self, number: int) -> str | None:
         """Submit the job's script once more; return why that was refused, None where it was not."""
         argv = ["sbatch", "--parsable"]
-        name = "id.%d.json" % number
         if self._index is not None:
             argv.append("--array=%s" % self._index)
-            name = "id.%s.%d.json" % (self._index, number)
+            if self._options.get("max_parallel"):  # it is the last one: of two arrays too many could run
+                argv.append("--dependency=singleton")
         argv.append(os.path.join(self._folder, "job.sh"))
         done = run_tool(argv, clean=True, more=carriers(os.environ))
         told = done.stdout.strip().split(";")[0]
         if done.returncode != 0 or not told.isdigit():
             return (done.stderr or done.stdout).strip()
-        record.create(os.path.join(self._folder, name), {"schema": record.SCHEMA, "id": told})
+        record.create(self._id_file(number), {"schema": record.SCHEMA, "id": told})
         return None
+
+    def _id_file(self, number: int) -> str:
+        """Return where the id of the job is recorded that comes after an attempt, where it is another one."""
+        middle = "" if self._index is None else "%s." % self._index
+        return os.path.join(self._folder, "id.%s%d.json" % (middle, number))
 
     def state(self) -> str:
         """Return why Slurm ends this job, as one of its states; empty where it does not tell.
@@ -259,7 +307,7 @@ class Slurm(Here):
         told = re.findall(pattern, tail(os.path.join(self._folder, self._log)))
         if told:
             return next((state for words, state in _WORDS if told[-1].startswith(words)), "CANCELLED")
-        listed = _output(
+        listed = output(
             ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State", "--jobs", self.job]
         )
         return (listed.split() or [""])[0]
@@ -290,45 +338,3 @@ def node_gpus() -> list[str]:
         if listed:
             return listed
     return []
-
-
-def run_tool(
-    argv: list[str], clean: bool = False, timeout_s: float = _TOOL_S, more: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run one of Slurm's programs; one that is missing or hangs ends with 1 and says so.
-
-    Args:
-        argv: program and arguments.
-        clean: without what the job around was given, which would be taken for options of the next.
-        timeout_s: until it is given up.
-        more: variables on top.
-    """
-    env = dict(os.environ)
-    if clean:
-        env = {name: value for name, value in env.items() if not name.startswith(("SLURM_", "SBATCH_"))}
-        if "SLURM_CONF" in os.environ:
-            env["SLURM_CONF"] = os.environ["SLURM_CONF"]
-    env.update(more or {})
-    try:
-        return subprocess.run(
-            argv,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return subprocess.CompletedProcess(argv, 1, "", "%s: %s" % (argv[0], error))
-
-
-def _output(argv: list[str]) -> str:
-    return run_tool(argv).stdout
-
-
-def _refused(argv: list[str]) -> str | None:
-    done = run_tool(argv)
-    return None if done.returncode == 0 else (done.stderr or shlex.join(argv)).strip()

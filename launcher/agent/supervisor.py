@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import manifest, process_logs, record, room, workdir
 from .attempt import Attempt
+from .guard import unguarded
 from .loop import Loop
 from .node import remove_tmp
 from .tmp import attempt_mark
@@ -35,6 +36,7 @@ class _Run:
         self.number = number
         self.attempt: Attempt | None = None
         self.next_look = 0.0
+        self.warnings = 0  # that its attempt has had
 
 
 def finish(folder: str, state: str, cause: dict[str, Any] | None, attempt: int | None) -> None:
@@ -149,7 +151,7 @@ class Supervisor:
         return [taken[node * each : (node + 1) * each] for node in range(nodes)]
 
     def _begin(self, run: _Run) -> None:
-        spent = run.number - run.spec["retries"]
+        spent, run.warnings = run.number - run.spec["retries"], 0
         run.attempt = Attempt(
             run.folder, run.number, run.spec, run.submit, run.gpus, self._loop.selector, self._site
         )
@@ -165,7 +167,8 @@ class Supervisor:
             run.next_look = now + 0.5
             if _unwanted(run.folder):
                 run.attempt.cancel()
-        if self._loop.warned:
+        if self._loop.warnings > run.warnings:
+            run.warnings = self._loop.warnings
             run.attempt.warn(*self._site.warning())
         until = run.attempt.tick()
         if run.attempt.outcome is None:
@@ -205,13 +208,16 @@ class Supervisor:
 
     def _cancel_all(self) -> None:
         """End everything because this process is asked to end."""
-        cause = {"kind": "supervisor_lost", "message": "the supervisor was asked to end", "phase": "Queued"}
+        message = "the supervisor was asked to end"
+        if unguarded():
+            message = "the process that guards the supervisor was killed"
+        cause = {"kind": "supervisor_lost", "message": message, "phase": "Queued"}
         for folder in self._waiting:
             finish(folder, "Failed", cause, None)
         self._waiting.clear()
         for run in self._running:
             if run.attempt is not None:
-                run.attempt.give_up("supervisor_lost", "the supervisor was asked to end")
+                run.attempt.give_up("supervisor_lost", message)
 
 
 def read_orders() -> dict[str, Any] | None:
@@ -235,17 +241,22 @@ def lost(orders: dict[str, Any], site: Here) -> None:
                 remove_tmp("%s#%d" % (attempt_mark(folder, attempt), node))
         number = attempts[-1] if attempts else None
         state = record.read(os.path.join(folder, "attempts", "%s" % number, "state.json")) or {}
-        if state.get("outcome"):  # it was over, and only this was left to be told
-            _bring_home(folder, attempts)
+        left = (spec or {}).get("retries", 0) - (number or 0)
+        phase = state["phases"][-1][0] if state.get("phases") else None
+        # Else it was over, and only that was left to be told.
+        again = not state.get("outcome") or (state["outcome"] == "Failed" and phase == "Queued")
+        if again and left > 0 and not _unwanted(folder) and site.rescue(number or 0):
+            continue
+        _bring_home(folder, attempts)
+        if state.get("outcome"):
             finish(folder, state["outcome"], state.get("cause"), number)
             continue
-        left = (spec or {}).get("retries", 0) - (number or 0)
-        if left > 0 and not _unwanted(folder) and site.rescue(number or 0):
-            continue
-        phase = state["phases"][-1][0] if state.get("phases") else "Queued"
-        cause = {"kind": "supervisor_lost", "message": "the supervisor was killed", "phase": phase}
+        cause = {
+            "kind": "supervisor_lost",
+            "message": "the supervisor was killed",
+            "phase": phase or "Queued",
+        }
         canceled = os.path.exists(os.path.join(folder, "cancel.json"))
-        _bring_home(folder, attempts)
         finish(folder, "Canceled" if canceled else "Failed", cause, number)
 
 

@@ -51,11 +51,10 @@ def cancel(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
         _tell(options, f"{run.id}  {run.state}")
         left.remove(run.folder)
     for folder in left:
-        states[folder.id] = str(read_run(folder).state)
-        _tell(
-            options,
-            f"{folder.id}  {states[folder.id]}: its processes are still ending; `runs wait {folder.id}`",
-        )
+        run = read_run(folder)
+        states[folder.id] = str(run.state)
+        what = "its processes are still ending" if run.attempts else "it has not begun, and is not over yet"
+        _tell(options, f"{folder.id}  {states[folder.id]}: {what}; `runs wait {folder.id}`")
     if options.json:
         say_json([{"id": name, "state": state} for name, state in states.items()])
     return int(bool(problem or damaged))

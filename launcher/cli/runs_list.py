@@ -15,11 +15,14 @@ from launcher.view import duration, value_text
 if TYPE_CHECKING:
     import argparse
 
-    from launcher.paths import StoreFolder
+    from launcher.paths import RunFolder, StoreFolder
     from launcher.store.index import Row
 
 MOST_VALUE = 20
 """Characters of a returned value."""
+
+MOST_WAITS = 5
+"""Runs that the text tells of why they wait; `--json` has all."""
 
 
 def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
@@ -28,11 +31,15 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
     limit = None if options.all else options.limit
     rows = list_runs(store, filters, limit)
     waiting = [row["id"].split("/") for row in rows if row.get("scheduled") and row["ended"] is None]
+    said: dict[RunFolder, str] = {}
     if waiting:
         from launcher.compute.jobs import settle  # noqa: PLC0415  # only runs of a scheduler need it
 
-        settle([store.run(name, int(number)) for name, number in waiting])
-        rows = list_runs(store, filters, limit)
+        said = settle([store.run(name, int(number)) for name, number in waiting])
+        rows = [dict(row) for row in list_runs(store, filters, limit)]
+        for row in rows:
+            name, number = row["id"].split("/")
+            row["waits"] = said.get(store.run(name, int(number)))
     if options.json:
         say_json(rows)
         report_rows(rows, as_json=True)
@@ -42,6 +49,10 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
         return 0
     header = ("RUN", "STATE", "CREATED", "TIME", "METRICS", "TAGS", "OVERRIDES")
     table(header, [_row(row) for row in rows], Columns(texts=3))
+    told = [f"{row['id']}: {row['waits']}" for row in rows if row["ended"] is None and row.get("waits")]
+    more = [f"and {len(told) - MOST_WAITS} more"] if len(told) > MOST_WAITS else []
+    for text in ["", *told[:MOST_WAITS], *more] if told else []:
+        say(text)
     if not options.all and len(rows) == options.limit:
         say(f"\nThe newest {options.limit}; -n NUMBER or --all shows more")
     report_rows(rows, as_json=False)

@@ -36,7 +36,7 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
     waits = settle([folder]).get(folder, "")
     run = read_run(folder)
     if options.json:
-        say_json(_data(run))
+        say_json({**_data(run), "waits": waits or None})
         return report(run, as_json=True)
     for label, text in [*_lines(run, whole=options.config), *([("waits", waits)] if waits else [])]:
         first, *rest = text.split("\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from launcher.cli.damage import report
 from launcher.cli.output import say, say_aside, say_json, say_json_line
-from launcher.compute.jobs import settle
+from launcher.compute.jobs import first_reason, settle
 from launcher.errors import NotFoundError
 from launcher.spec import State
 from launcher.store.find import find_run, find_runs
@@ -29,6 +29,23 @@ LIVENESS_S = 2.0
 POLL_S = 0.2
 MOST_TOLD = 20
 """Lines about runs that are not over."""
+
+
+class _Scheduler:
+    """Ends what is over, and tells on standard error why the first of the rest waits, where that is new."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._told = ""
+
+    def ask(self, runs: Sequence[RunFolder]) -> dict[RunFolder, str]:
+        """Return what is said of those that wait."""
+        said = settle(runs)
+        for folder, reason in list(said.items())[:1]:
+            if reason != self._told:
+                self._told = reason
+                say_aside(f"{folder.id}: {first_reason(said)}", as_json=self._as_json)
+        return said
 
 
 def _choose(folder: RunFolder, options: argparse.Namespace, attempt: int | None) -> Log:
@@ -62,7 +79,8 @@ def logs_command(store: StoreFolder, options: argparse.Namespace) -> int:
     printed = False
     while True:
         log = _choose(folder, options, number if taken else None)
-        for lines in tail(log.paths, _follow(folder, number) if options.follow else _never):
+        follow = _follow(folder, number, as_json=options.json)
+        for lines in tail(log.paths, follow if options.follow else _never):
             _print(log, lines, as_json=options.json)
             if output_error() is not None:  # nobody reads what follows
                 return code
@@ -86,8 +104,8 @@ def _has_lines(log: Log) -> bool:
     return found is not None and found.stat().st_size > 0
 
 
-def _follow(folder: RunFolder, number: int) -> Callable[[], bool]:
-    next_check = 0.0
+def _follow(folder: RunFolder, number: int, *, as_json: bool) -> Callable[[], bool]:
+    next_check, scheduler = 0.0, _Scheduler(as_json=as_json)
 
     def follow() -> bool:
         nonlocal next_check
@@ -95,7 +113,7 @@ def _follow(folder: RunFolder, number: int) -> Callable[[], bool]:
             return False
         if time.monotonic() >= next_check:
             next_check = time.monotonic() + LIVENESS_S
-            settle([folder])
+            scheduler.ask([folder])
             return not read_run(folder).state.terminal
         return True
 
@@ -125,9 +143,10 @@ def wait_for(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
     left = list(folders)
     until = None if options.timeout is None else time.monotonic() + options.timeout
     over: list[Run] = []
+    scheduler = _Scheduler(as_json=options.json)
     while True:
         looked = time.monotonic()
-        settle(left)
+        said = scheduler.ask(left)
         runs = [read_run(folder) for folder in left]
         for run in runs:
             if run.state.terminal:
@@ -143,7 +162,8 @@ def wait_for(folders: Sequence[RunFolder], options: argparse.Namespace) -> int:
             max(POLL_S, 4 * (time.monotonic() - looked))
         )  # a large sweep takes a fifth of a CPU, not all
     if options.json:
-        say_json([summarize(run) for run in over] + [summarize(read_run(folder)) for folder in left])
+        open_ = [{**summarize(read_run(folder)), "waits": said.get(folder)} for folder in left]
+        say_json([summarize(run) for run in over] + open_)
     for folder in left[:MOST_TOLD]:
         text = f"{folder.id}: still {read_run(folder).state} after {options.timeout:g} s"
         say_aside(text, as_json=options.json)

@@ -59,7 +59,7 @@ def resume_command(store: StoreFolder, options: argparse.Namespace) -> int:
     code = resume(sweep, options.words, wait=not (options.detach or options.json))
     sweep = find_sweep(store, sweep.folder.id)
     if options.json:
-        say_json(describe(sweep))
+        say_json(describe(sweep, settle(member.run for member in open_members(sweep))))
     if code is not None or damaged:
         return code or int(bool(damaged))
     if not options.json:

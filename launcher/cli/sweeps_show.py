@@ -21,7 +21,7 @@ from launcher.store.sweeps import (
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from launcher.paths import RunFolder, StoreFolder
     from launcher.store.sweeps import Member, Sweep
@@ -70,7 +70,7 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
     sweep = find_sweep(store, options.sweep)
     waits = _settle([member.run for member in open_members(sweep)])
     if options.json:
-        say_json(describe(sweep))
+        say_json(describe(sweep, waits))
         return 0
     from launcher.sweep_view import HEADER, causes, cells, counted  # noqa: PLC0415
 
@@ -85,7 +85,7 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
         "resumed": f"{sweep.resumptions} time{'s' * (sweep.resumptions > 1)}" if sweep.resumptions else "",
     }
     if waits:
-        told["waits"] = waits[0] + (f" (and {len(waits) - 1} more)" if len(waits) > 1 else "")
+        told["waits"] = _reason(waits)
     for label, text in told.items():
         if text:
             say(f"{label.ljust(11)}{text}")
@@ -99,17 +99,28 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
     return 0
 
 
-def _settle(runs: list[RunFolder]) -> list[str]:
+def _settle(runs: list[RunFolder]) -> dict[RunFolder, str]:
     """Let schedulers end what is over; return what they say of the rest."""
     if not runs:
-        return []
+        return {}
     from launcher.compute.jobs import settle  # noqa: PLC0415  # 40 ms that ended sweeps do not need
 
-    return list(settle(runs).values())
+    return settle(runs)
 
 
-def describe(sweep: Sweep) -> dict[str, Any]:
-    """Return a sweep with its members, ready for JSON."""
+def _reason(waits: Mapping[RunFolder, str]) -> str:
+    from launcher.compute.jobs import first_reason  # noqa: PLC0415  # see `_settle`
+
+    return first_reason(waits)
+
+
+def describe(sweep: Sweep, waits: Mapping[RunFolder, str]) -> dict[str, Any]:
+    """Return a sweep with its members, ready for JSON.
+
+    Args:
+        sweep: the sweep.
+        waits: why a scheduler lets runs wait.
+    """
     from launcher.spec import plain  # noqa: PLC0415
 
     lines = _lines(sweep)
@@ -123,6 +134,7 @@ def describe(sweep: Sweep) -> dict[str, Any]:
             "returned": line.returned,
             "overrides": list(member.overrides),
             "cause": plain(line.cause),
+            "waits": waits.get(member.run),
             "replaced": list(member.replaced),
         }
         for member, line in zip(sweep.members, lines, strict=True)

@@ -8,7 +8,7 @@ from launcher.store import records
 from launcher.store.runs import request_cancel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from launcher.paths import RunFolder
@@ -22,6 +22,12 @@ def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
     from launcher.compute import slurm_settle  # noqa: PLC0415  # local runs have no use for it
 
     return slurm_settle.settle(asked)  # leaves those alone that have no job
+
+
+def first_reason(said: Mapping[RunFolder, str]) -> str:
+    """Return why the first of some runs waits and how many others do; empty where none does."""
+    text = next(iter(said.values()), "")
+    return text + (f" (and {len(said) - 1} more)" if len(said) > 1 else "")
 
 
 def cancel(runs: Iterable[RunFolder]) -> str:

@@ -60,7 +60,8 @@ def remove_folder(folder: Path) -> bool:
     if _STAGED.fullmatch(folder.name):
         stage.sweep()  # under a lock: somebody may be about to use it
         return not folder.exists()
-    box.remove(str(folder))
+    if not box.remove(str(folder)):
+        return False
     shutil.rmtree(folder, ignore_errors=True)
     return not folder.exists()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.compute.slurm_script import Script
+    from launcher.compute.slurm_turns import Turns
     from launcher.errors import Problem
 
 
@@ -60,7 +61,7 @@ class Slurm:
     gpu_type: str | None = None
     """With `gpus_per_node`: `--gpus-per-node=TYPE:N`."""
     max_parallel: int | None = None
-    """Members of a sweep that run side by side (an array's `%N`)."""
+    """Members of a sweep that run side by side, whatever the number of its arrays."""
     setup: list[str] = field(default_factory=list[str])
     """Lines of shell before the run, such as `module load cuda`. They run on the first node."""
     teardown: list[str] = field(default_factory=list[str])
@@ -102,13 +103,16 @@ class Slurm:
             spec = records.read(folder.spec) or {}
             groups.setdefault(kind_of_job(spec), []).append(folder)
         limit = facts.cluster.max_array if facts.cluster else len(folders)
+        parts = [
+            group[first : first + limit] for group in groups.values() for first in range(0, len(group), limit)
+        ]
+        turns = self._turns(parts, StoreFolder(store))
         refused: list[str] = []
-        for group in groups.values():
-            for first in range(0, len(group), limit):
-                try:
-                    self._submit(group[first : first + limit], StoreFolder(store), agent, len(folders) > 1)
-                except SubmitError as error:
-                    refused.append(str(error))
+        for part in parts:
+            try:
+                self._submit(part, StoreFolder(store), agent, turns)
+            except SubmitError as error:
+                refused.append(str(error))
         if refused:
             raise SubmitError("; ".join(dict.fromkeys(refused)))
 
@@ -129,23 +133,41 @@ class Slurm:
         script = Script(self, spec, folder, members)
         return script, script.command(agent, pythons, f"job {shlex.quote(str(folder))}")
 
-    def _submit(self, runs: list[RunFolder], store: StoreFolder, agent: Path, several: bool) -> None:
+    def _turns(self, parts: Sequence[Sequence[RunFolder]], store: StoreFolder) -> Turns | None:
+        """Return the order of arrays; None where there is one run alone."""
+        from launcher.compute.slurm_queue import jobs_of_sweep  # noqa: PLC0415  # see `script`
+        from launcher.compute.slurm_turns import Turns  # noqa: PLC0415
+
+        count = sum(map(len, parts))
+        sweep = (records.read(parts[0][0].submit) or {}).get("sweep")
+        limited = bool(sweep) and self.max_parallel is not None
+        if count == 1 and not limited:
+            return None
+        before = jobs_of_sweep(store, str(sweep)) if limited else ()
+        return Turns(min(self.max_parallel or count, count), before)
+
+    def _submit(self, runs: list[RunFolder], store: StoreFolder, agent: Path, turns: Turns | None) -> None:
         from launcher.compute.slurm_queue import note_job  # noqa: PLC0415  # see `script`
         from launcher.compute.slurm_script import send  # noqa: PLC0415
 
         carriers = secrets_of(runs)
         spec, submit = records.read(runs[0].spec) or {}, records.read(runs[0].submit) or {}
         folder = runs[0].root / "job"
-        if several:
+        options = self
+        if turns is not None:
             folder = store.sweeps / str(submit.get("sweep") or "batch") / "jobs" / uuid4().hex[:8]
+            parallel, before = turns.choose(len(runs))
+            after = [self.dependency] if self.dependency else []
+            after += [f"afterany:{':'.join(before)}"] if before else []
+            options = replace(self, max_parallel=parallel, dependency=",".join(after) or None)
         folder.mkdir(parents=True, mode=0o700)
         paths = [os.path.relpath(run.root, store.root) for run in runs]
         records.write(folder / "job.json", {"schema": 1, "store": str(store.root), "runs": paths})
         where = os.path.relpath(folder, store.root)
         for index, run in enumerate(runs):
-            job = {"kind": self.kind, "folder": where, "index": index if several else None}
+            job = {"kind": self.kind, "folder": where, "index": None if turns is None else index}
             enter(run, State.QUEUED, job=job)
-        script, lines = self.script(spec, folder, agent, len(runs) if several else None)
+        script, lines = options.script(spec, folder, agent, None if turns is None else len(runs))
         try:
             job_id = send(script, lines, carriers)
         except SubmitError as error:
@@ -154,6 +176,8 @@ class Slurm:
                 finish(run, State.FAILED, cause)
             raise
         note_job(folder, job_id)
+        if turns is not None:
+            turns.take(len(runs), job_id)
 
 
 def kind_of_job(spec: Mapping[str, Any]) -> str:

@@ -35,6 +35,9 @@ def check_slurm(options: Slurm, spec: RunSpec, facts: Facts) -> Iterator[Problem
 
 
 def _options(options: Slurm, spec: RunSpec) -> Iterator[Problem]:
+    if options.max_parallel is not None and "?" in (options.dependency or ""):
+        hint = "Arrays of a sweep wait for each other as well, and Slurm takes one kind alone"
+        yield Problem("compute.dependency", options.dependency, "no ? with compute.max_parallel", hint)
     found = PORTS.fullmatch(options.ports)
     if not found or not LOWEST_PORT <= int(found[1]) < int(found[2]) <= HIGHEST_PORT:
         yield Problem(

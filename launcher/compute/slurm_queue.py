@@ -83,11 +83,18 @@ class Answer(NamedTuple):
     """Its words where it does not answer."""
 
 
-def queue() -> Answer:
-    """Return what squeue says, at most `EVERY_S` old unless the scheduler does not answer."""
+def queue(*, anew: bool = False) -> Answer:
+    """Return what squeue says, at most `EVERY_S` old unless the scheduler does not answer.
+
+    Args:
+        anew: ask in any case, such as after something was changed.
+    """
     kept = _kept("queue")
     found = records.read(kept) or {"time": 0.0, "asked": 0.0, "jobs": [], "problem": ""}
-    if time.time() - found["asked"] >= EVERY_S and _turn(kept):
+    if anew:
+        found = _ask(found)
+        records.write(kept, found)
+    elif time.time() - found["asked"] >= EVERY_S and _turn(kept):
         try:
             found = records.read(kept) or found  # who had the turn before may just have asked
             if time.time() - found["asked"] >= EVERY_S:
@@ -202,6 +209,13 @@ def note_job(folder: Path, job_id: str) -> None:
     records.create(folder / "id.json", {"schema": record.SCHEMA, "id": job_id})
 
 
+def jobs_of_sweep(store: StoreFolder, sweep: str) -> list[str]:
+    """Return the ids of all jobs that were submitted for a sweep; they may be over."""
+    found = [records.read(path) for path in (store.sweeps / sweep / "jobs").glob("*/id*.json")]
+    ids = {str((record or {}).get("id")) for record in found}
+    return sorted(filter(str.isdigit, ids), key=int)
+
+
 def job_folder(run: RunFolder) -> tuple[Path, int | None] | None:
     """Return the folder that a run's job was submitted from and its index; None where it has no job."""
     job = (records.read(run.submit) or {}).get("job")
@@ -247,4 +261,6 @@ def cancel_jobs(runs: Iterable[RunFolder]) -> str:
     for first in range(0, len(ids), 500):
         done = tool(["scancel", "--quiet", *ids[first : first + 500]])
         problems += [done.stderr.strip()] if done.returncode != 0 else []
+    if ids:
+        queue(anew=True)  # whoever settles the runs next learns what has become of them
     return "; ".join(problems)

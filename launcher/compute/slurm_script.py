@@ -10,7 +10,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from launcher.agent.slurm import run_tool
+from launcher.agent.slurm_tools import run_tool
 from launcher.errors import SubmitError
 
 if TYPE_CHECKING:

@@ -49,6 +49,9 @@ GONE = "GONE"
 CANCELED = "CANCELLED AT"
 """What Slurm writes into the log of a job that somebody has canceled while it ran (seen with 22.05)."""
 
+NOWHERE = ("", "None assigned")
+"""The nodes of a job that never began."""
+
 _REQUEUED = ("NODE_FAIL", "PREEMPTED")
 
 
@@ -71,17 +74,8 @@ def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
         if found is None:
             continue
         place = _Place(run, found[0], job_id(*found, answer.jobs.values()), job_log(*found))
-        job = answer.jobs.get(place.id or "")
-        if place.id is None:
-            _never_submitted(place, answer)
-        elif job is None:
+        if _unlisted(place, answer, said):
             unknown.append(place)
-        elif job.state in FINAL:
-            _over(place, job)
-        else:
-            said |= _waits(place, job, answer.time)
-        if answer.problem and job is None:
-            said[run] = f"Slurm does not answer: {answer.problem}"
     settled = [place for place in unknown if answer.time > _age_of(place) + SURE_AFTER_S]
     if settled and not answer.problem:
         told = ask_about([place.id for place in settled if place.id is not None])
@@ -91,6 +85,36 @@ def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
             if job is not None and (job.state in FINAL or job.state == GONE):
                 _over(place, job)
     return said
+
+
+def _unlisted(place: _Place, answer: Answer, said: dict[RunFolder, str]) -> bool:
+    """Settle a run by squeue's list, or note what it waits for; tell whether its job is not there."""
+    job = answer.jobs.get(place.id or "")
+    if answer.problem and job is None:
+        said[place.run] = f"Slurm does not answer: {answer.problem}"
+    if place.id is None:
+        _never_submitted(place, answer)
+    elif _left_queue(place, job, answer):
+        cause = {"kind": "cancel", "message": "canceled while queued", "phase": str(State.QUEUED)}
+        finish(place.run, State.CANCELED, cause)
+    elif job is None:
+        return True
+    elif job.state in FINAL:
+        _over(place, job)
+    else:
+        said |= _waits(place, job, answer.time)
+    return False
+
+
+def _left_queue(place: _Place, job: Job | None, answer: Answer) -> bool:
+    """Tell whether a run that somebody wanted to end has no job any more, and never began."""
+    canceled = records.read(place.run.cancel)
+    if canceled is None or answer.problem or place.run.attempts():
+        return False
+    if job is None:
+        asked = canceled.get("time")
+        return isinstance(asked, (int, float)) and answer.time > max(asked, _age_of(place))
+    return job.state == "CANCELLED" and job.nodes in NOWHERE
 
 
 def _vanished(name: str, answer: Answer, told: Told | None) -> Job | None:
@@ -204,7 +228,7 @@ def _judge(place: _Place, job: Job, state: dict[str, Any] | None) -> tuple[State
 
 def _was_canceled(job: Job, lines: list[str]) -> bool:
     """Return whether somebody canceled a job. Slurm also says CANCELLED of one whose prolog has failed."""
-    return job.nodes in {"", "None assigned"} or any(CANCELED in line for line in lines)
+    return job.nodes in NOWHERE or any(CANCELED in line for line in lines)
 
 
 def _why_not_begun(place: _Place, job: Job, lines: list[str]) -> tuple[str, str]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from launcher.store.filters import Filters
     from launcher.store.fold import Run
 
-VERSION = 8
+VERSION = 9
 """Of the tables; another one is thrown away."""
 
 SETTLED_S = 2.0
@@ -109,6 +109,7 @@ def summarize(run: Run) -> Row:
         "metrics": last_values(run.folder),
         "objective": objective(run),
         "returned": returned(run),
+        "waits": None,  # a scheduler tells it
     }
 
 

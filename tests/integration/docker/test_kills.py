@@ -82,7 +82,7 @@ def begin(lab: Boxed, text: str = SLEEPS) -> RunFolder:
     ("whom", "told"),
     [
         (("supervisor",), "the supervisor was killed"),
-        (("guard",), "the supervisor was asked to end"),
+        (("guard",), "the process that guards the supervisor was killed"),
         (("guard", "supervisor"), "the supervisor of this run is gone"),
         (("supervisor", "helper"), "the supervisor was killed"),
     ],

@@ -67,6 +67,52 @@ def test_time_limit_without_retries_is_the_cause(lab: SlurmLab) -> None:
     assert "time_limit_min=1" in run.cause.message
 
 
+def test_a_time_limit_that_slurm_was_given_later_holds(lab: SlurmLab) -> None:
+    """Slurm has announced the first one, which comes up to a minute early."""
+    lab.script(
+        "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))\n"
+        "print('up', flush=True)\ntime.sleep(300)"
+    )
+    lab.submit("time_limit_min=0.3", "compute.grace_s=8")
+    lab.running(lab.run(), "up")
+    job = lab.job(lab.run())
+    lab.slurm("scancel", "--batch", "--signal=USR2", job)
+    lab.running(lab.run(), "told")
+    lab.slurm("scontrol", "update", f"jobid={job}", "timelimit=10")
+    time.sleep(20)
+    assert lab.state_of(lab.run()) == "Running", read_run(lab.run())
+    lab.command("runs", "cancel", lab.run().id)
+
+
+def test_a_time_limit_that_was_shortened_is_the_cause(lab: SlurmLab) -> None:
+    lab.script(CHECKPOINTS)
+    lab.submit("time_limit_min=60")
+    lab.running(lab.run(), "attempt")
+    lab.slurm("scontrol", "update", f"jobid={lab.job(lab.run())}", "timelimit=1")
+    lab.slurm("scancel", "--batch", "--signal=USR2", lab.job(lab.run()))
+    cause = lab.over(lab.run()).cause
+    assert cause is not None
+    assert (cause.kind, cause.message) == (
+        "time_limit",
+        "Slurm's time limit of 1 min was about to be reached",
+    )
+
+
+def test_time_in_suspension_does_not_count(lab: SlurmLab) -> None:
+    lab.script(SLEEPS)
+    lab.submit("time_limit_min=0.2", "compute.grace_s=3")
+    lab.running(lab.run(), "up")
+    job = lab.job(lab.run())
+    lab.slurm("scontrol", "suspend", job)
+    time.sleep(15)
+    lab.slurm("scontrol", "resume", job)
+    time.sleep(3)
+    assert lab.state_of(lab.run()) == "Running", read_run(lab.run())
+    cause = lab.over(lab.run()).cause
+    assert cause is not None
+    assert cause.message == "time_limit_min=0.2 was reached"
+
+
 def test_preempted_runs_are_requeued_and_go_on(lab: SlurmLab) -> None:
     lab.script(CHECKPOINTS)
     place = ("compute.partition=low", "compute.nodelist=node3", "compute.exclusive=true")
@@ -140,18 +186,62 @@ def test_the_loss_of_agent_0_is_told_or_mended(lab: SlurmLab, retries: int) -> N
         until(lambda node=node: not lab.on(node, str(lab.run().root)), f"nothing left on {node}", 30)
 
 
+@pytest.mark.parametrize("requeue", [True, False])
+def test_a_retry_that_waits_outlives_its_agent(lab: SlurmLab, *, requeue: bool) -> None:
+    """The other nodes are lost, and then the agent that has had the job requeued, or is about to."""
+    lab.script(
+        "import os, time\nprint('up', flush=True)\n"
+        "time.sleep(300 if os.environ['LAUNCHER_ATTEMPT'] == '0' else 0)"
+    )
+    lab.submit(*TWO_NODES, "retries=2", "compute.nodelist='node[1-2]'")
+    lab.running(lab.run(), "up")
+    job = lab.job(lab.run())
+    agent = max(lab.on("node1", f"job {lab.run().root}/job"))  # the guard is its parent
+    lab.cluster.exec("node1", ["pkill", "-KILL", "srun"])
+    until(lambda: read_run(lab.run()).state is State.QUEUED, "the end of the first attempt")
+    if requeue:
+        until(lambda: "Restarts=1" in lab.slurm("scontrol", "show", "job", job), "requeue")
+    lab.cluster.exec("node1", ["kill", "-KILL", str(agent)])
+    run = lab.over(lab.run(), 120)
+    assert (run.state, run.attempts) == (State.COMPLETED, (0, 1)), run
+
+
 def test_a_job_that_is_killed_with_its_guard_is_ended_by_the_schedulers_word(lab: SlurmLab) -> None:
     lab.script(SLEEPS)
     lab.submit()
     run = lab.running(lab.run(), "up")
     node = run.nodes[0]["name"]
     pids = [str(pid) for pid in lab.on(node, f"job {lab.run().root}/job")]
+    # Stopped first, or the agent might tell of its guard's end before it is killed itself.
+    lab.cluster.exec(node, ["kill", "-STOP", *pids])
     lab.cluster.exec(node, ["kill", "-KILL", *pids])
     run = lab.over(lab.run(), 60)
     assert run.state is State.FAILED
     assert run.cause is not None
     assert run.cause.kind == "agent_lost"
     assert node in run.cause.message
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_guard_that_was_killed_is_the_cause(lab: SlurmLab, retries: int) -> None:
+    """The agent gets SIGTERM for that, and nobody else asked it to end."""
+    lab.script(
+        "import os, time\nprint('up', flush=True)\n"
+        "time.sleep(300 if os.environ['LAUNCHER_ATTEMPT'] == '0' else 0)"
+    )
+    teardown = (
+        "compute.teardown=['true']"  # else the guard is the job's script, with which the agent is killed
+    )
+    lab.submit(f"retries={retries}", teardown, "compute.nodelist=node1")
+    lab.running(lab.run(), "up")
+    guard, _ = sorted(lab.on("node1", f"python.* job {lab.run().root}/job"))
+    lab.cluster.exec("node1", ["kill", "-KILL", str(guard)])
+    run = lab.over(lab.run(), 60)
+    if retries:
+        assert (run.state, run.attempts) == (State.COMPLETED, (0, 1)), run
+    else:
+        assert run.cause is not None
+        assert run.cause.message == "the process that guards the supervisor was killed"
 
 
 def test_a_rank_that_crashes_on_another_node_is_named(lab: SlurmLab) -> None:

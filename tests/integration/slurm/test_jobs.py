@@ -9,6 +9,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import REPOSITORY, until
@@ -141,6 +143,49 @@ def test_arrays_are_no_larger_than_the_cluster_takes(lab: SlurmLab) -> None:
     until(lambda: states(lab) == {"Canceled": 310}, "all of them canceled", 90)
 
 
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (1, ["memory_gib=0.1,0.2,0.3"]),
+        (2, ["env.X=range(7)"]),  # three arrays, since the cluster is taken to allow three members each
+        (2, ["env.X=range(3)", "compute.comment=a,b"]),
+    ],
+)
+def test_one_limit_for_all_arrays_of_a_sweep(lab: SlurmLab, limit: int, words: list[str]) -> None:
+    lab.script(
+        "import time\nbegan = time.time()\ntime.sleep(1.5)\n"
+        "open('outputs/times', 'w').write(f'{began} {time.time()}')"
+    )
+    assert lab.launch("dry_run=true").returncode == 0  # the limits of the cluster are known
+    [kept] = (lab.store.root.parent / "cache" / "slurm").glob("limits-*.json")
+    kept.write_text(json.dumps({**json.loads(kept.read_text()), "max_array": 3}))
+    assert lab.launch("-m", *words, f"compute.max_parallel={limit}", "wait=false").returncode == 0
+    assert len(list(lab.store.sweeps.glob("*/jobs/*"))) == 3 - ("comment" in words[-1])
+    assert lab.command("sweeps", "wait", "latest").returncode == 0
+    paths = lab.store.runs.glob("*/*/outputs/times")
+    spans = [[float(word) for word in path.read_text().split()] for path in paths]
+    at_once = [sum(start <= moment < end for start, end in spans) for moment, _ in spans]
+    assert max(at_once) == limit
+
+
+def test_a_member_that_waits_is_canceled_at_once(lab: SlurmLab) -> None:
+    lab.script(SLEEPS)
+    assert lab.launch("-m", "env.X=range(4)", "compute.max_parallel=1", "wait=false").returncode == 0
+    lab.running(lab.run(1), "up")
+    began = time.monotonic()
+    done = lab.command("runs", "cancel", "mnist/2", "mnist/4")
+    assert time.monotonic() - began < 5
+    assert done.stdout == "mnist/2  Canceled\nmnist/4  Canceled\n"
+    for number in (2, 4):
+        cause = read_run(lab.run(number)).cause
+        assert cause is not None
+        assert (cause.kind, cause.message) == ("cancel", "canceled while queued")
+        assert (cause.node, cause.last_lines) == (None, ())
+    assert states(lab) == {"Running": 1, "Canceled": 2, "Queued": 1}
+    assert lab.command("sweeps", "cancel", "latest").returncode == 0
+    until(lambda: states(lab) == {"Canceled": 4}, "all of them canceled", 90)
+
+
 def test_cancel_one_some_and_all(lab: SlurmLab) -> None:
     lab.script(SLEEPS)
     done = lab.launch("-m", "env.X=range(5)", "compute.max_parallel=2", "wait=false")
@@ -232,3 +277,47 @@ def test_a_rank_calls_srun_beside_the_agents(lab: SlurmLab) -> None:
     )
     done = lab.launch("distribution=torch", "nodes=2", "compute.nodelist='node[1-2]'")
     assert (done.returncode, done.stdout) == (0, "node1 node2 none none\n"), done.stderr
+
+
+def test_every_command_tells_why_runs_wait(lab: SlurmLab) -> None:
+    lab.script("pass")
+    words = ("env.X=1,2", "compute.partition=short", "wait=false")
+    lab.slurm("scontrol", "update", "partitionname=short", "state=down")
+    try:
+        assert lab.launch("-m", *words).returncode == 0
+        text = f"job {lab.job(lab.run(1))} is pending: PartitionDown"
+        until(lambda: text in lab.command("runs", "show", "mnist/1").stdout, text)
+        assert f"mnist/1: {text}" in lab.command("runs", "list").stdout
+        assert f"{text} (and 1 more)" in lab.command("sweeps", "show", "latest").stdout
+        for verb in ("runs", "mnist/1"), ("runs", "mnist/1", "mnist/2"), ("sweeps", "latest"):
+            assert f"mnist/1: {text}" in lab.command(verb[0], "wait", *verb[1:], "--timeout=1").stderr
+        follower = lab.popen("runs", "logs", "-f", "mnist/1")
+        assert follower.stderr is not None
+        assert follower.stderr.readline() == f"mnist/1: {text}\n"
+        shown = json.loads(lab.command("sweeps", "show", "latest", "--json").stdout)["members"]
+        found = [*shown, *json.loads(lab.command("runs", "list", "--json").stdout)]
+        found.append(json.loads(lab.command("runs", "show", "mnist/1", "--json").stdout))
+        found += json.loads(lab.command("runs", "wait", "mnist/1", "--timeout=0.1", "--json").stdout)
+        assert len(found) == 6
+        assert all("is pending: PartitionDown" in each["waits"] for each in found)
+    finally:
+        lab.slurm("scontrol", "update", "partitionname=short", "state=up")
+    for number in (1, 2):
+        assert lab.over(lab.run(number)).state is State.COMPLETED
+    assert json.loads(lab.command("runs", "show", "mnist/1", "--json").stdout)["waits"] is None
+    assert follower.wait(60) == 0
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_job_that_was_held_or_suspended_is_told(lab: SlurmLab, *, held: bool) -> None:
+    lab.script(SLEEPS)
+    lab.submit("retries=1")
+    lab.running(lab.run(), "up")
+    job = lab.job(lab.run())
+    lab.slurm("scontrol", "requeuehold" if held else "suspend", job)
+    text = f"job {job} is pending: job requeued in held state" if held else f"job {job} is SUSPENDED"
+    try:
+        until(lambda: text in lab.command("runs", "list").stdout, text)
+    finally:
+        lab.slurm("scontrol", "release" if held else "resume", job)
+    assert lab.command("runs", "cancel", "latest").returncode == 0

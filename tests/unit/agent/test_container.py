@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from launcher.agent import container
+from launcher.agent import container, record
 from launcher.agent.box import Box, remove
+from launcher.agent.node import remove_tmp
+from launcher.agent.tmp import tmp_folder
 from tests.stand_ins import StandIns
 
 STUB = Path(container.__file__).parent / "box.sh"
@@ -208,6 +210,23 @@ def test_a_box_that_does_not_start(
     assert [call[-1] for call in stand_ins.calls("podman") if call[0] == "rm"] == ["old"]
     remove(str(tmp_path / "launcher-1a"))
     assert stand_ins.calls("podman")[-1][-2:] == ["--ignore", "launcher-1a"]
+
+
+@pytest.mark.parametrize(("fails", "gone"), [(1, True), (9, False)])
+def test_a_removal_that_is_ended_in_the_middle_is_tried_again(
+    tmp_path: Path, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch, fails: int, *, gone: bool
+) -> None:
+    """Slurm tells all processes of a job to end, and podman obeys; the record of a box that stays is kept."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    counts = tmp_path / "calls"
+    stand_ins.make("podman", f"echo >>{counts}; [ $(wc -l <{counts}) -gt {fails} ] || kill -TERM $$")
+    folder = Path(tmp_folder("mark"))
+    folder.mkdir(mode=0o700)
+    record.write(str(folder / "box.json"), {"name": folder.name, "owner": record.owner()})
+    remove_tmp("mark")
+    assert folder.exists() is not gone
+    calls = stand_ins.calls("podman")
+    assert calls == [["rm", "--force", "--time", "0", "--ignore", folder.name]] * (2 if gone else 3)
 
 
 def test_a_runtime_that_was_ended_before_it_began_is_no_success(

@@ -18,6 +18,7 @@ from launcher.agent import slurm as module
 from launcher.agent.network import interfaces
 from launcher.agent.site import PORTS, Here, bind, read_ports
 from launcher.agent.slurm import Slurm, node_gpus
+from launcher.agent.slurm_tools import seconds
 
 if TYPE_CHECKING:
     from tests.stand_ins import StandIns
@@ -86,6 +87,105 @@ def job(tmp_path: Path, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch) ->
     (folder / "job.sh").write_text("#!/bin/sh\n")
     monkeypatch.setattr(module, "KILL_WAIT_S", 0)
     return Job(folder, stand_ins, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("00:01:00", 60), ("1-02:30:05", 95405), ("UNLIMITED", float("inf")), ("Partition_Limit", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_durations_of_slurm(text: str, expected: float | None) -> None:
+    assert seconds(text) == expected
+
+
+def told(limit: str, ran: str, more: str = "") -> str:
+    return f"JobId=12 JobState=RUNNING Restarts=0 RunTime={ran} TimeLimit={limit} TimeMin=N/A {more}\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "more_s"),
+    [
+        (told("00:01:00", "00:00:12"), 0),
+        (told("00:10:00", "00:00:12"), float("inf")),
+        (told("UNLIMITED", "00:00:12"), float("inf")),
+        ("", 0),  # Slurm does not answer
+    ],
+)
+def test_a_limit_that_was_changed_is_slurms_to_keep(job: Job, answer: str, more_s: float) -> None:
+    job.stand_ins.make("scontrol", says=answer)
+    assert job.site().more_s(0.2) == more_s
+
+
+def test_what_a_job_was_suspended_for_is_given_back_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    site = job.site()
+    job.stand_ins.make("scontrol", says=told("00:01:00", "00:00:40"))
+    now[0] += 60
+    assert site.more_s(1) == 20
+    now[0] += 20
+    job.stand_ins.make("scontrol", says=told("00:01:00", "00:01:00"))
+    assert site.more_s(1) == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "left_s"),
+    [
+        (told("00:01:00", "00:00:30"), 25),
+        (told("00:01:00", "00:00:58"), 0),
+        (told("01:00:00", "00:00:30"), float("inf")),
+        (told("UNLIMITED", "00:00:30"), float("inf")),
+        ("", 0),
+    ],
+)
+def test_how_long_a_job_may_go_on_whose_end_was_announced(job: Job, answer: str, left_s: float) -> None:
+    job.stand_ins.make("scontrol", says=answer)
+    assert job.site().left_s() == left_s
+
+
+@pytest.mark.parametrize(
+    ("limit", "answer", "kind", "words"),
+    [
+        (1.0, told("00:01:00", "00:00:02"), "time_limit", "time_limit_min=1 was"),
+        (60.0, told("00:01:00", "00:00:02"), "time_limit", "Slurm's time limit of 1 min was"),
+        (None, told("00:01:00", "00:00:02"), "time_limit", "Slurm's time limit of 1 min was"),
+        (1.0, told("01:00:00", "00:00:02"), "preempted", "Slurm announced"),
+        (
+            1.0,
+            told("00:01:00", "00:00:02", "PreemptTime=2026-01-01T00:00:00"),
+            "preempted",
+            "Slurm announced",
+        ),
+        (1.0, "", "time_limit", "time_limit_min=1 was"),
+        (None, "", "preempted", "Slurm announced"),
+    ],
+)
+def test_an_announced_end_is_told_by_the_present_limit(
+    job: Job, limit: float | None, answer: str, kind: str, words: str
+) -> None:
+    job.limit = limit
+    job.stand_ins.make("scontrol", says=answer)
+    found = job.site().warning()
+    assert (found[0], found[2:]) == (kind, (signal.SIGUSR1, 30.0))
+    assert found[1].startswith(words)
+
+
+def test_a_job_that_was_requeued_already_is_not_requeued_again(job: Job) -> None:
+    job.stand_ins.make("scontrol", says="JobId=12 JobState=COMPLETING Restarts=1\n")
+    assert job.site().rescue(0)
+    assert job.stand_ins.calls("scontrol") == [["show", "job", "--oneliner", "12"]]
+    job.variables(SLURM_JOB_ID="12", SLURM_RESTART_COUNT="1")
+    job.stand_ins.make("scontrol", says="JobId=12 JobState=RUNNING Restarts=1\n")
+    assert job.site().rescue(1)
+    assert job.stand_ins.calls("scontrol")[-1] == ["requeue", "12"]
+
+
+def test_a_job_that_was_submitted_again_already_is_not_submitted_once_more(job: Job) -> None:
+    record.write(str(job.folder / "id.2.json"), {"schema": 1, "id": "77"})
+    assert job.site().rescue(2)
+    assert job.stand_ins.calls("sbatch") == []
 
 
 def test_the_nodes_are_those_of_the_job(job: Job) -> None:
@@ -260,12 +360,15 @@ def test_a_submission_again_gets_the_secrets_of_this_jobs_environment_alone(job:
     assert not Here().rescue(4)
 
 
-def test_a_member_of_an_array_is_submitted_again_alone(job: Job) -> None:
+@pytest.mark.parametrize(("limit", "more"), [(None, []), (2, ["--dependency=singleton"])])
+def test_a_member_of_an_array_is_submitted_again_alone(job: Job, limit: int | None, more: list[str]) -> None:
+    """Where only so many may run at once, it is the last of its name."""
+    job.options["max_parallel"] = limit
     job.variables(SLURM_JOB_ID="15", SLURM_ARRAY_JOB_ID="12", SLURM_ARRAY_TASK_ID="3")
     job.stand_ins.make("sbatch", says="77\n")
     assert job.after(Over("time_limit")) == "leave"
     assert job.stand_ins.calls("scontrol") == [["requeue", "12_3"]]
-    assert job.stand_ins.calls("sbatch") == [["--parsable", "--array=3", str(job.folder / "job.sh")]]
+    assert job.stand_ins.calls("sbatch") == [["--parsable", "--array=3", *more, str(job.folder / "job.sh")]]
     assert record.read(str(job.folder / "id.3.2.json")) == {"schema": 1, "id": "77"}
 
 

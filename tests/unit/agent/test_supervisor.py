@@ -195,6 +195,46 @@ def test_an_attempt_that_was_over_keeps_its_outcome(supervisors: Bench, tmp_path
     assert not Path(gone).exists()
 
 
+class Rescuer(Here):
+    """A place that sees to another attempt, or cannot."""
+
+    def __init__(self, *, able: bool) -> None:
+        self.able = able
+        self.asked: list[int] = []
+
+    def rescue(self, number: int) -> bool:
+        """See `Here.rescue`."""
+        self.asked.append(number)
+        return self.able
+
+
+@pytest.mark.parametrize(
+    ("outcome", "phase", "retries", "able", "asked"),
+    [
+        ("Failed", "Queued", 1, True, [0]),
+        ("Failed", "Queued", 1, False, [0]),
+        ("Failed", "Queued", 0, True, []),
+        ("Failed", "Finalizing", 1, True, []),
+        ("Completed", "Finalizing", 1, True, []),
+        (None, "Running", 1, True, [0]),
+    ],
+)
+def test_a_retry_that_waits_is_seen_to_by_the_guard(  # noqa: PLR0913, PLR0917  # a table
+    supervisors: Bench, outcome: str | None, phase: str, retries: int, able: bool, asked: list[int]
+) -> None:
+    run = supervisors.run(supervisors.process("pass"), retries=retries)
+    Path(run, "attempts", "0").mkdir(parents=True)
+    state = {"outcome": outcome, "cause": {"message": "lost node2"}, "phases": [[phase, 1.0]]}
+    record.write(f"{run}/attempts/0/state.json", state)
+    site = Rescuer(able=able)
+    lost({"runs": [run]}, site)
+    assert site.asked == asked
+    if asked and able:
+        assert end(run) == {}
+    else:
+        assert (end(run)["state"], end(run)["cause"]["message"]) == (outcome, "lost node2")
+
+
 def test_a_last_word_that_cannot_be_written_is_told(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

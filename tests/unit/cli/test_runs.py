@@ -281,6 +281,10 @@ def test_cancel_of_a_run_that_takes_its_time(
 ) -> None:
     monkeypatch.setattr("launcher.cli.runs_change.CANCEL_WAIT_S", 0.0)
     live = helpers.make(store, 2)
+    assert "CancelRequested: it has not begun, and is not over yet; `runs wait mnist/2`" in say(
+        "cancel", live.id
+    )
+    live.attempt(0).mkdir(parents=True)
     assert "CancelRequested: its processes are still ending; `runs wait mnist/2`" in say("cancel", live.id)
     assert json.loads(say("cancel", live.id, "--json")) == [{"id": "mnist/2", "state": "CancelRequested"}]
 

@@ -39,6 +39,24 @@ def run(scheduled: Scheduled) -> RunFolder:
     return made
 
 
+def test_a_run_that_is_canceled_while_it_waits_ends_at_once(scheduled: Scheduled, run: RunFolder) -> None:
+    """Neither its last words nor a second question are waited for; the log of others is not quoted."""
+    request_cancel(run)
+    scheduled.says(scheduled.line("7", "CANCELLED", nodes="None assigned", end="2099-01-01T00:00:00"))
+    settle([run])
+    assert read_run(run).state is State.CANCELED
+    assert cause_of(run) == Cause(kind="cancel", message="canceled while queued", phase="Queued")
+
+
+def test_a_canceled_run_that_squeue_does_not_list_any_more_never_began(
+    scheduled: Scheduled, run: RunFolder
+) -> None:
+    request_cancel(run)
+    scheduled.says()
+    settle([run])
+    assert cause_of(run).message == "canceled while queued"
+
+
 @pytest.mark.parametrize(
     ("state", "ends", "kind"),
     [

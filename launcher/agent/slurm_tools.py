@@ -1,0 +1,91 @@
+"""Slurm's programs, and what they say of a job."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from typing import NamedTuple
+
+_TOOL_S = 20
+
+
+class JobTime(NamedTuple):
+    """The time of a job as Slurm has it now, which an administrator may change at any moment."""
+
+    limit_s: float
+    """Infinite where there is none."""
+    ran_s: float
+    """Without what it was suspended for."""
+    preempted: bool
+    """Whether it has to make room for another."""
+
+
+def job_time(job: str) -> JobTime | None:
+    """Return the time of a job; None where Slurm does not answer."""
+    told = job_fields(job)
+    limit, ran = seconds(told.get("TimeLimit", "")), seconds(told.get("RunTime", ""))
+    if limit is None or ran is None:
+        return None
+    return JobTime(limit, ran, told.get("PreemptTime", "None") != "None")
+
+
+def job_fields(job: str) -> dict[str, str]:
+    """Return what `scontrol` shows of a job; nothing where Slurm does not answer."""
+    return dict(re.findall(r"(\w+)=(\S*)", output(["scontrol", "show", "job", "--oneliner", job])))
+
+
+def seconds(text: str) -> float | None:
+    """Return a duration of Slurm's, such as `1-02:30:00`; None where it is none."""
+    if text == "UNLIMITED":
+        return float("inf")
+    found = re.match(r"(?:(\d+)-)?(\d+):(\d+):(\d+)$", text)
+    if found is None:
+        return None
+    days, hours, minutes, rest = (int(part or 0) for part in found.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + rest)
+
+
+def run_tool(
+    argv: list[str], clean: bool = False, timeout_s: float = _TOOL_S, more: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one of Slurm's programs; one that is missing or hangs ends with 1 and says so.
+
+    Args:
+        argv: program and arguments.
+        clean: without what the job around was given, which would be taken for options of the next.
+        timeout_s: until it is given up.
+        more: variables on top.
+    """
+    env = dict(os.environ)
+    if clean:
+        env = {name: value for name, value in env.items() if not name.startswith(("SLURM_", "SBATCH_"))}
+        if "SLURM_CONF" in os.environ:
+            env["SLURM_CONF"] = os.environ["SLURM_CONF"]
+    env.update(more or {})
+    try:
+        return subprocess.run(
+            argv,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(argv, 1, "", "%s: %s" % (argv[0], error))
+
+
+def output(argv: list[str]) -> str:
+    """Return what one of Slurm's programs prints; nothing where it fails."""
+    return run_tool(argv).stdout
+
+
+def refusal(argv: list[str]) -> str | None:
+    """Run one of Slurm's programs; return why it refused, None where it did not."""
+    done = run_tool(argv)
+    return None if done.returncode == 0 else (done.stderr or shlex.join(argv)).strip()
