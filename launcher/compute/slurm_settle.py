@@ -194,6 +194,8 @@ def _over(place: _Place, job: Job) -> None:
     outcome, cause = (state or {}).get("outcome"), (state or {}).get("cause")
     if outcome is None or (job.state in KINDS and job.state != "CANCELLED"):
         outcome, cause = _judge(place, job, state)
+        if state is not None and job.state == "COMPLETED" and job.exit_code == (0, 0):
+            outcome, cause = State.COMPLETED, None  # an agent exits so only if its run completed
     finish(place.run, State(outcome), cause, attempt=numbers[-1] if numbers else None)
 
 

@@ -302,7 +302,10 @@ class Trial:
                 gone = "no such run" in said or "no record of such a sweep" in said
                 of_run = words[0] == "runs" and words[1] != "list"
                 assert (
-                    path in said or "Damaged" in said or (case.how == "gone" and gone) or "sweep" in words[0]
+                    path in said
+                    or "Damaged" in said
+                    or (case.how == "gone" and (gone or words[1] == "list"))
+                    or "sweep" in words[0]
                 ), words
                 assert shown.code or not of_run, words
         self._judge_rerun(case, run, path)

@@ -61,7 +61,6 @@ def test_a_canceled_run_that_squeue_does_not_list_any_more_never_began(
     ("state", "ends", "kind"),
     [
         ("BOOT_FAIL", State.FAILED, "node_fail"),
-        ("COMPLETED", State.FAILED, "agent_lost"),
         ("DEADLINE", State.FAILED, "time_limit"),
         ("FAILED", State.FAILED, "agent_lost"),
         ("NODE_FAIL", State.FAILED, "node_fail"),
@@ -84,6 +83,20 @@ def test_a_job_that_is_over_ends_its_run(  # noqa: PLR0913, PLR0917  # a table
     assert cause.last_lines == ("the script's", "last words")
     assert found.attempts == ((0,) if started else ())
     assert cause.message
+
+
+def test_a_job_whose_agent_ended_well_completed_its_run(scheduled: Scheduled, run: RunFolder) -> None:
+    """Its last word is missing, as in a store whose disk is full."""
+    scheduled.attempt(run, 0, "Starting", "Running")
+    scheduled.says(scheduled.line("7", "COMPLETED"))
+    assert settle([run]) == {}
+    assert (read_run(run).state, read_run(run).cause) == (State.COMPLETED, None)
+
+
+def test_a_job_that_completed_without_an_agent_failed(scheduled: Scheduled, run: RunFolder) -> None:
+    scheduled.says(scheduled.line("7", "COMPLETED"))
+    assert settle([run]) == {}
+    assert (read_run(run).state, cause_of(run).kind) == (State.FAILED, "agent_lost")
 
 
 def test_every_state_that_ends_is_tested() -> None:
