@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from launcher.credentials import hide
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -38,7 +40,7 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         text = f"{self.key}: got {_shown(self.given)}; expected {self.expected}"
-        return f"{text}. {self.hint}" if self.hint else text
+        return hide(f"{text}. {self.hint}" if self.hint else text)
 
 
 def _shown(given: object) -> str:
@@ -63,6 +65,9 @@ class LauncherError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        return hide(super().__str__())
+
 
 class ConfigError(LauncherError):
     """Bad input; nothing was written or started."""
@@ -74,7 +79,7 @@ class ConfigError(LauncherError):
         super().__init__(self.problems)
 
     def __str__(self) -> str:
-        return "\n".join(str(problem) for problem in self.problems)
+        return "\n".join(hide(str(problem)) for problem in self.problems)
 
 
 class NotFoundError(LauncherError):

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from launcher.credentials import hide
 from launcher.errors import ConfigError, Problem, nearest
 from launcher.limits import FLAGS
 from launcher.streams import encode
@@ -139,7 +140,7 @@ def say_error(error: LauncherError) -> None:
             for problem in problems
         ],
     }
-    print(json.dumps(_strict({"error": record}), default=str), file=sys.stderr)  # noqa: T201
+    print(hide(json.dumps(_strict({"error": record}), default=str)), file=sys.stderr)  # noqa: T201
 
 
 def say_aside(text: str, *, as_json: bool = False) -> None:

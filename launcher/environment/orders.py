@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import launcher
 from launcher.environment.local_packages import contents
 from launcher.errors import BuildError
+from launcher.secrets import conceal, named
 from launcher.spec import Facts, Mpi, Prepared, plain
 
 if TYPE_CHECKING:
@@ -24,14 +25,19 @@ def order(recipe: Recipe, files: Iterable[Path], facts: Facts, cache: Path) -> P
     """Return an environment that does not exist yet, with all that its build depends on.
 
     The files are frozen with it, as the source is: changes while the run is queued have no effect. Local
-    packages stay where they are, with their hashes.
+    packages stay where they are, with their hashes. Credentials travel as secrets.
     """
+    texts = {str(path): path.read_bytes().decode("utf-8", "surrogateescape") for path in files}
+    texts = {path: conceal(text) for path, text in texts.items()}
+    conda = recipe.conda
+    lines = [*recipe.requirements, *((*conda.packages, *conda.channels, *conda.pip) if conda else ())]
     build: dict[str, Any] = {
         "python": sys.executable,
         "code": str(Path(launcher.__file__).parents[1]),
         "cache": str(cache),
         "mpi": plain(facts.mpi),
-        "files": {str(path): path.read_bytes().decode("utf-8", "surrogateescape") for path in files},
+        "files": texts,
+        "secrets": named([*lines, *texts.values()]),
         "local": contents(recipe.local_packages()),
     }
     return Prepared(key=recipe.key(), python="", prefix="", build=build)
