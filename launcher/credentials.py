@@ -26,7 +26,7 @@ _QUERY: Final = re.compile(
 )
 _HELD: Final = re.compile(r"\$\{[^{}]*\}|@\{secret\.\w+\}")
 """What stands for a value that is elsewhere."""
-_NAMED: Final = re.compile(rf"@\{{secret\.{NAME}\w+\}}|\$\{{secret:{NAME}\w+\}}")
+_NAMED: Final = re.compile(rf"(?:(?<=://)|(?<==))(?:@\{{secret\.|\$\{{secret:){NAME}\w+\}}")
 
 
 def replace(text: str, take: Callable[[str, str, str], str]) -> str:

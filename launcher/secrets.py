@@ -137,7 +137,9 @@ def misplaced(values: Mapping[str, Any], prefix: str = "") -> list[Problem]:
 
 def wanted(spec: RunSpec) -> dict[str, str]:
     """Return the texts of a spec that hold secrets, by key."""
-    parts = {key: plain(getattr(spec, key)) for key in {place.partition(".")[0] for place in PLACES}}
+    parts = {
+        key: plain(getattr(spec, key)) for key in dict.fromkeys(place.partition(".")[0] for place in PLACES)
+    }
     return {key: text for key, text in _texts(parts, "") if SECRET.search(text)}
 
 
