@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 class LockedServer:
     """The server while it runs."""
 
-    def __init__(self, folder: Path, login: str, signature: str) -> None:
+    def __init__(self, folder: Path, login: str, signature: str, address: str) -> None:
         self.folder = folder
         self.login = login
         self.signature = signature
         handler = functools.partial(_Handler, directory=str(folder))
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.http = http.server.ThreadingHTTPServer((address, 0), handler)
         self.http.daemon_threads = True
         _Handler.accepted = (base64.b64encode(login.encode()).decode(), signature)
 
     @property
     def host(self) -> str:
         """Host and port."""
-        return f"127.0.0.1:{self.http.server_port}"
+        return f"{self.http.server_address[0]}:{self.http.server_port}"
 
     def address(self, path: str, *, scheme: str = "http") -> str:
         """Return an address with the login."""
@@ -66,10 +66,12 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def locked_server(folder: Path, login: str, signature: str) -> Generator[LockedServer]:
+def locked_server(
+    folder: Path, login: str, signature: str, address: str = "127.0.0.1"
+) -> Generator[LockedServer]:
     """Serve a folder."""
     folder.mkdir(exist_ok=True)
-    server = LockedServer(folder, login, signature)
+    server = LockedServer(folder, login, signature, address)
     thread = threading.Thread(target=server.http.serve_forever)
     thread.start()
     try:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -17,7 +15,7 @@ from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.conda_channel import make_channel
 from tests.integration.conftest import Lab
-from tests.integration.leaks import leaks
+from tests.integration.leaks import Watch, leaks
 from tests.integration.slurm.lab import SlurmLab
 from tests.locked_server import LockedServer, locked_server, put_repository, put_wheel
 
@@ -29,34 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 SCRIPT = "import sys; print(open(sys.argv[2]).read(), open(sys.argv[4]).read()); import toola, toolb, toolc\n"
-
-
-class Watch:
-    """Collects the command lines of this machine that hold a text, but those of the launcher itself."""
-
-    def __init__(self, needle: str) -> None:
-        self.needle = needle.encode()
-        self.found: set[str] = set()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._over.wait(0.01):
-            for name in filter(str.isdigit, os.listdir("/proc")):
-                try:
-                    words = Path("/proc", name, "cmdline").read_bytes()
-                except OSError:  # it has ended
-                    continue
-                if self.needle in words and b"\0-m\0launcher\0" not in words:
-                    self.found.add(words.replace(b"\0", b" ").decode())
 
 
 @pytest.fixture
