@@ -21,7 +21,7 @@ _LOGIN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s/?#\"'`<>\[\]|\\]+
 _QUERY: Final = re.compile(
     r"([?&;](?:amp;)?)"
     r"((?:[\w.-]*[_-])?(?:sig|signature|token|secret|password|passwd|pwd|auth|credential|api-?key|accesskeyid|key))"
-    r"=([^\s&#\"'`<>\[\]|\\,]+)",
+    r"=([^\s&#\"'`<>\[\]|\\,]*[^\s&#\"'`<>\[\]|\\,:;.)])",  # a sentence may go on after it
     re.IGNORECASE,
 )
 _HELD: Final = re.compile(r"\$\{[^{}]*\}|@\{secret\.\w+\}")

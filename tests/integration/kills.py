@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from launcher.agent import record
 from launcher.agent.system import descendants
 from launcher.spec import State
 from launcher.store.runs import read_run
@@ -221,8 +220,7 @@ def _faults(driven: Driven, run: Run, cause: str) -> list[str]:
     if run.state is State.FAILED:
         if not driven.killed:
             faults.append("Failed, though nothing of it was killed")
-        submit = record.read(str(run.folder.submit)) or {}
-        if driven.killed == LAUNCH and (run.attempts or submit.get("job")):
+        if driven.killed == LAUNCH and (run.attempts or any(run.folder.outputs.glob("*"))):
             faults.append("Failed, though only the command that watches it was killed")
         if not re.search(_CONSEQUENCES, cause, re.IGNORECASE):
             faults.append("the cause names nothing that was killed, and no consequence")

@@ -166,6 +166,8 @@ def test_another_password_gives_the_same_environment(lab: Lab, server: LockedSer
             json.loads(lab.run(max(lab.store.numbers("mnist"))).submit.read_text())["environment"]["key"]
         )
     assert len(keys) == 1
+    again = lab.command("runs", "rerun", "mnist/1")
+    assert again.returncode == 0, f"what is there needs no credential: {again.stderr}"
 
 
 @pytest.mark.skipif(solver() is None, reason="no solver for conda")

@@ -25,6 +25,7 @@ SHOWN = {
     "https://b/x?token=ab#part": "https://b/x?token=***#part",
     "https://b/x?X-Goog-Signature=ab&access_token=cd": "https://b/x?X-Goog-Signature=***&access_token=***",
     "https://u:pw@b/x?api_key=ab": "https://***@b/x?api_key=***",
+    "(https://b/x?sig=a:b.c): no": "(https://b/x?sig=***): no",
     "http://@{secret.LAUNCHER_CREDENTIAL_H}@h": "http://***@h",
     "http://${secret:LAUNCHER_CREDENTIAL_H}@h": "http://***@h",
 }
