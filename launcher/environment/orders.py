@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import launcher
 from launcher.environment.local_packages import contents
 from launcher.errors import BuildError
-from launcher.secrets import conceal, named
+from launcher.secrets import conceal, fill, named
 from launcher.spec import Facts, Mpi, Prepared, plain
 
 if TYPE_CHECKING:
@@ -50,10 +50,11 @@ def facts_of(build: Mapping[str, Any]) -> Facts:
 
 
 def restored(options: Packages, build: Mapping[str, Any], folder: Path) -> Packages:
-    """Write the frozen files into a folder, and return options that build from them here and now.
+    """Write the frozen files into a private folder, and return options that build from them here and now.
 
     Raises:
         BuildError: a local package is not what it was at submit.
+        ConfigError: a credential of the files did not come here.
     """
     local: dict[str, str] = build.get("local", {})
     for path, found in contents(map(Path, local)).items():
@@ -62,7 +63,8 @@ def restored(options: Packages, build: Mapping[str, Any], folder: Path) -> Packa
     for path, text in build["files"].items():
         target = folder / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(text.encode("utf-8", "surrogateescape"))
+        target.touch(mode=0o600)  # it may hold credentials
+        target.write_bytes(fill(text).encode("utf-8", "surrogateescape"))
     paths = {
         name: str(folder / given.lstrip("/"))
         for name in ("requirements_file", "environment_file")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
+JOB = ("environment=packages", "environment.build_on=job", "compute.login_shell=false")
 SCRIPT = "import sys; print(open(sys.argv[2]).read(), open(sys.argv[4]).read()); import toola, toolb, toolc\n"
 
 
@@ -203,18 +204,20 @@ class TestSlurm:
         yield made
         made.clean_up()
 
-    def test_a_build_in_a_job(self, lab: SlurmLab, needle: str) -> None:
-        """No server is there: the build fails, and its log has the address without the login."""
-        lab.script("import a\n")
-        file = lab.source.parent / "requirements.txt"
-        file.write_text(f"b @ http://user:{needle}@127.0.0.1:9/b-1-py3-none-any.whl\n")
-        done = lab.launch(
-            "environment=packages", "environment.build_on=job", f"environment.requirements_file={file}",
-            f"environment.pip_packages=['a @ http://user:{needle}@127.0.0.1:9/a-1-py3-none-any.whl']",
-            "compute.login_shell=false",
-        )  # fmt: skip
-        assert done.returncode == 1
+    def test_a_build_in_a_job(self, lab: SlurmLab, needle: str, tmp_path: Path) -> None:
+        lab.script("import toola, toolb; print('both')\n")
+        site = tmp_path.parent / f"{tmp_path.name}-site"
+        head = lab.cluster.layout.head_address
+        with locked_server(site, f"user:{needle}", needle, head) as server, Watch(needle) as watch:
+            for name in ("toola", "toolb"):
+                put_wheel(site, name)
+            file = site.parent / f"{site.name}.txt"
+            file.write_text(f"--index-url {server.address('simple')}\ntoolb\n")
+            wheel = server.address("toola-1.0-py3-none-any.whl")
+            done = lab.launch(
+                *JOB, f"environment.pip_packages=['toola @ {wheel}']", f"environment.requirements_file={file}"
+            )
+        assert done.returncode == 0, done.stderr
         assert needle not in done.stdout + done.stderr
-        file.unlink()
-        assert leaks(needle, lab.source.parent) == []
-        assert "http://***@127.0.0.1:9/" in (lab.run().logs / "environment.log").read_text()
+        assert watch.found == set()
+        assert leaks(needle, tmp_path) == []
