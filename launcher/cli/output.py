@@ -11,7 +11,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from launcher.credentials import hide
 from launcher.errors import ConfigError, Problem, nearest
 from launcher.limits import FLAGS
 from launcher.streams import encode
@@ -125,6 +124,8 @@ def say_json(value: object) -> None:
 
 def say_error(error: LauncherError) -> None:
     """Print an error on standard error as one line of JSON."""
+    from launcher.credentials import hide  # noqa: PLC0415  # only for what went wrong
+
     problems: Sequence[Problem | str] = getattr(error, "problems", None) or [str(error)]
     record = {
         "message": str(error),
