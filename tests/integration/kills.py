@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from launcher.agent.system import descendants
+from launcher.agent.system import parents
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import until
@@ -40,12 +40,14 @@ EARLY: Final = 0.05
 """Share of the runs of which something is killed before there is a record."""
 UNBEGUN: Final = 0.2
 """Share of the runs of which something is killed a random time after their record, begun or not."""
+WATCHED: Final = 0.15
+"""Share of the kills that meet the launch command while something else of the run lives."""
 LATEST_S: Final = 3.0
 """Seconds after a run's first attempt began within which something of it is killed."""
 
 SCRIPT: Final = """\
 echo up
-sleep 1.$((LAUNCHER_RANK % 10))
+sleep 3.$((LAUNCHER_RANK % 10))
 echo over >outputs/over-$LAUNCHER_ATTEMPT-$LAUNCHER_RANK
 """
 """Every rank leaves a proof that it did its work."""
@@ -146,7 +148,10 @@ class Driver:
         roles = self._roles(each)
         if not roles:
             return  # over
-        role = chance.choice(sorted(roles))
+        others = sorted(set(roles) - {LAUNCH})
+        role = (
+            LAUNCH if not others or (LAUNCH in roles and chance.random() < WATCHED) else chance.choice(others)
+        )
         each.phase = str(read_run(each.folder).state) if each.folder else ""
         try:
             os.kill(chance.choice(roles[role]), signal.SIGKILL)
@@ -162,8 +167,7 @@ class Driver:
         """Return the processes of a run by role."""
         pids: set[int] = set()
         if driven.folder is not None:
-            found = {*self.lab.processes(driven.folder), *self.seeds(driven.folder)}
-            pids = {*found, *(pid for top in found for pid in descendants(top))}
+            pids = _with_descendants({*self.lab.processes(driven.folder), *self.seeds(driven.folder)})
         roles: dict[str, list[int]] = {}
         for pid in sorted(pids - {driven.launch.pid}):
             try:
@@ -205,6 +209,16 @@ class Driver:
         except AssertionError as error:
             return [f"left: {error}: {self.lab.processes(folder)} {self.kept(folder)}"]
         return []
+
+
+def _with_descendants(found: set[int]) -> set[int]:
+    below: dict[int, list[int]] = {}
+    for pid, parent in parents().items():
+        below.setdefault(parent, []).append(pid)
+    queue = list(found)
+    for pid in queue:  # grows while it is walked
+        queue += below.get(pid, [])
+    return set(queue)
 
 
 def _faults(driven: Driven, run: Run, cause: str) -> list[str]:
