@@ -14,10 +14,10 @@ from launcher.agent import container
 from launcher.agent.slurm import srun
 from launcher.compute.docker import Docker, groups_in, user_in
 from launcher.compute.slurm import Slurm, kind_of_job
+from launcher.credentials import hide
 from launcher.environment import Current, Image, Packages
 from launcher.environment.cached import folder as folder_of
 from launcher.environment.frameworks import choose
-from launcher.environment.indexes import redact
 from launcher.legend import legend
 from launcher.paths import StoreFolder, cache_root
 from launcher.spec import plain
@@ -204,7 +204,7 @@ def _image(spec: RunSpec, options: Docker, facts: Facts) -> Generator[str, None,
     base, name = base_of(wish, spec), f"{wish.push or REPOSITORY}:KEY"
     apt = {*wish.apt_packages, *(MPI_PACKAGES if uses_mpi(spec, facts) else ())}
     yield f"image         {name}, built unless it is there; its base image is {pulled}"
-    yield from (f"  {redact(line)}" for line in layers(base, sorted(apt), wish.dockerfile_lines))
+    yield from (f"  {hide(line)}" for line in layers(base, sorted(apt), wish.dockerfile_lines))
     if apt - set(wish.apt_packages):
         yield f"  # {' '.join(MPI_PACKAGES)} only if the base image has no mpirun"
     yield from _installed(wish, spec, facts)
@@ -227,11 +227,11 @@ def _installed(wish: Packages, spec: RunSpec, facts: Facts) -> Iterator[str]:
     if conda is not None:
         lines += conda.pip
         channels = [word for channel in conda.channels for word in ("--channel", channel)]
-        yield f"  {redact(shlex.join(['conda', 'install', *channels, *conda.packages]))}"
+        yield f"  {hide(shlex.join(['conda', 'install', *channels, *conda.packages]))}"
     argv += ["--torch-backend", recipe.torch_backend] if recipe.torch_backend else []
     files = [word for path in recipe.files for word in ("-r", str(path))]
     if lines or files:
-        yield f"  {redact(shlex.join([*argv, *lines, *files]))}"
+        yield f"  {hide(shlex.join([*argv, *lines, *files]))}"
     if recipe.horovod is not None:
         more = "" if recipe.gpu else f", with {' '.join(HOROVOD_PACKAGES)}"
         yield f"  # horovod is compiled in another container{more}, unless its wheel is kept"
@@ -307,7 +307,7 @@ def _environment(env: Mapping[str, str]) -> Iterator[str]:
 
 def _options(options: dict[str, Any]) -> str:
     """Return options as words that a shell and a command line of the launcher take."""
-    words = [redact(word) for word in _words({key: it for key, it in options.items() if key != "kind"})]
+    words = [hide(word) for word in _words({key: it for key, it in options.items() if key != "kind"})]
     return " ".join([str(options.get("kind", "")), *map(shlex.quote, words)]).strip()
 
 

@@ -38,12 +38,20 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         text = f"{self.key}: got {_shown(self.given)}; expected {self.expected}"
-        return f"{text}. {self.hint}" if self.hint else text
+        return _without_credentials(f"{text}. {self.hint}" if self.hint else text)
+
+
+def _without_credentials(text: str) -> str:
+    if "://" not in text:
+        return text
+    from launcher.credentials import hide  # noqa: PLC0415  # few messages have an address
+
+    return hide(text)
 
 
 def _shown(given: object) -> str:
     """Return what was given, of what is long its beginning."""
-    text = repr(given)
+    text = _without_credentials(repr(given))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
 
 
@@ -63,6 +71,9 @@ class LauncherError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        return _without_credentials(super().__str__())
+
 
 class ConfigError(LauncherError):
     """Bad input; nothing was written or started."""
@@ -74,7 +85,7 @@ class ConfigError(LauncherError):
         super().__init__(self.problems)
 
     def __str__(self) -> str:
-        return "\n".join(str(problem) for problem in self.problems)
+        return "\n".join(_without_credentials(str(problem)) for problem in self.problems)
 
 
 class NotFoundError(LauncherError):

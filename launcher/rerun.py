@@ -64,7 +64,11 @@ def again(
     check_unchanged(folder.source.resolve())
     spec = _spec(folder, frozen)
     facts = facts_of(spec, known)
-    problems = list(unknown_secrets(spec, facts))
+    problems = [
+        problem
+        for problem in unknown_secrets(spec, facts)
+        if not _is_ready(problem.key, submit, then or environment_of(folder))
+    ]
     if problems:
         raise ConfigError(problems)
     request = LaunchRequest(
@@ -89,6 +93,17 @@ def _spec(folder: RunFolder, frozen: Mapping[str, Any]) -> RunSpec:
     except (OmegaConfBaseException, LookupError, TypeError, ValueError) as error:
         words = " ".join(str(error).split())
         raise DamageError(f"{folder.id}: {folder.spec}: it is no spec: {words}") from error
+
+
+def _is_ready(key: str, submit: Mapping[str, Any], environment: Mapping[str, Any] | None) -> bool:
+    """Return whether what needs the secret of a key is there from the earlier run."""
+    group, _, rest = key.partition(".")
+    if group == "data":
+        path = submit["data"].get(rest.split(".")[1])
+        return path is not None and Path(path).exists()
+    if group != "environment" or rest.startswith("registry") or environment is None:
+        return False
+    return bool(environment.get("image")) or Path(environment["python"]).exists()
 
 
 def _environment(

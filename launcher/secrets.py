@@ -3,6 +3,8 @@
 A configuration, and all that is frozen or shown of it, has `@{secret.NAME}` in their place. A value is read
 when a run is handed over, and passes from there to its processes in environments alone
 (`launcher.agent.carried`). No message of this module holds one.
+
+A credential that was typed into an address becomes a secret as well; its name follows from the host.
 """
 
 from __future__ import annotations
@@ -10,10 +12,16 @@ from __future__ import annotations
 import os
 import re
 import stat
+from dataclasses import fields, is_dataclass
+from dataclasses import replace as changed
 from fnmatch import fnmatchcase
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from urllib.parse import quote
 
 from launcher.agent.carried import CARRIER, SECRET
+from launcher.credentials import NAME as CREDENTIAL
+from launcher.credentials import hide, name_of, replace
 from launcher.errors import ConfigError, Problem
 from launcher.paths import secrets_file
 from launcher.spec import plain
@@ -24,9 +32,16 @@ if TYPE_CHECKING:
 
     from launcher.spec import RunSpec
 
-PLACES: Final = ("env.*", "environment.registry.password")
+PLACES: Final = (
+    "env.*",
+    "environment.registry.password",
+    "environment.pip_packages[[]*",
+    "environment.conda_packages[[]*",
+    "environment.channels[[]*",
+    "data.inputs.*.uri",
+)
 """The keys whose values may hold secrets, as patterns of fnmatch. Processes get those of `env`; whoever reads
-another key asks `values` for them."""
+another key asks `values` or `fill` for them."""
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LONGEST: Final = 65536
@@ -54,8 +69,55 @@ def named(texts: Iterable[str]) -> list[str]:
 
 
 def typed(text: str) -> str:
-    """Return a text as its writer typed it."""
-    return SECRET.sub(r"${secret:\1}", text)
+    """Return a text as its writer typed it, without credentials."""
+    return SECRET.sub(r"${secret:\1}", hide(text))
+
+
+def conceal(text: str, form: str = "@{{secret.{}}}") -> str:
+    """Return a text with a secret in place of each credential of its addresses.
+
+    This process and the jobs that it hands over carry the values.
+
+    Args:
+        text: of a configuration or a file.
+        form: how the text names a secret.
+    """
+
+    def carry(host: str, parameter: str, value: str) -> str:
+        name = name_of(host, parameter)
+        free = (name if number == 1 else f"{name}_{number}" for number in count(1))
+        return form.format(next(one for one in free if os.environ.setdefault(CARRIER + one, value) == value))
+
+    return replace(text, carry)
+
+
+def conceal_all(value: Any) -> Any:
+    """Return a configuration's mapping, list or option object with every text concealed; see `conceal`."""
+    if isinstance(value, str):
+        found = conceal(value)
+        return value if found == value else found
+    if isinstance(value, dict):
+        return {key: conceal_all(below) for key, below in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        items = [conceal_all(below) for below in cast("Sequence[Any]", value)]
+        return tuple(items) if isinstance(value, tuple) else items
+    if is_dataclass(value) and not isinstance(value, type):
+        named_fields = [field.name for field in fields(value)]
+        return changed(value, **{name: conceal_all(getattr(value, name)) for name in named_fields})
+    return value
+
+
+def fill(text: str) -> str:
+    """Return a text with the values of its secrets.
+
+    Raises:
+        ConfigError: one has none.
+    """
+    found = named([text])
+    if not found:
+        return text
+    known = values(found)
+    return SECRET.sub(lambda secret: known[secret[1]], text)
 
 
 def misplaced(values: Mapping[str, Any], prefix: str = "") -> list[Problem]:
@@ -75,7 +137,9 @@ def misplaced(values: Mapping[str, Any], prefix: str = "") -> list[Problem]:
 
 def wanted(spec: RunSpec) -> dict[str, str]:
     """Return the texts of a spec that hold secrets, by key."""
-    parts = {key: plain(getattr(spec, key)) for key in {place.partition(".")[0] for place in PLACES}}
+    parts = {
+        key: plain(getattr(spec, key)) for key in dict.fromkeys(place.partition(".")[0] for place in PLACES)
+    }
     return {key: text for key, text in _texts(parts, "") if SECRET.search(text)}
 
 
@@ -107,10 +171,16 @@ class Look(NamedTuple):
 def look(names: Sequence[str]) -> Look:
     """Return the values of secrets: the variable of that name, else its line in the file.
 
-    An empty one counts as none. The file is read only where a variable is missing.
+    An empty one counts as none. The file is read only where a variable is missing. Credentials that were
+    typed come first, then those of the netrc file.
     """
-    values = {name: os.environ[name] for name in names if os.environ.get(name)}
+    both = {name: os.environ.get(CARRIER + name) or os.environ.get(name) for name in names}
+    values = {name: value for name, value in both.items() if value}
     missing = [name for name in names if name not in values]
+    if any(name.startswith(CREDENTIAL) for name in missing):
+        logins = _netrc()
+        values |= {name: logins[name] for name in missing if name in logins}
+        missing = [name for name in missing if name not in values]
     if not missing:
         return Look(values, {}, None)
     file = secrets_file()
@@ -146,6 +216,20 @@ def carriers(names: Sequence[str]) -> dict[str, str]:
         ConfigError: one has no value.
     """
     return {CARRIER + name: value for name, value in values(names).items()}
+
+
+def _netrc() -> dict[str, str]:
+    """Return the logins of the netrc file, each under the name of its host's credential."""
+    from netrc import NetrcParseError, netrc  # noqa: PLC0415  # few launches need it
+
+    try:
+        hosts = netrc(os.environ.get("NETRC") or None).hosts
+    except (OSError, NetrcParseError, UnicodeDecodeError):
+        return {}
+    return {
+        name_of(host): f"{quote(login, safe='')}:{quote(password, safe='')}"
+        for host, (login, _, password) in hosts.items()
+    }
 
 
 def _read(file: Path) -> dict[str, str]:

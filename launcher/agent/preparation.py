@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from . import record
+from .carried import CARRIER
 from .commands import OWN_TMP
 from .process_logs import public_folder
 
@@ -46,6 +47,7 @@ class Preparation:
             "TMPDIR": OWN_TMP,
             "LAUNCHER_MARK": mark,
         }
+        env.update({CARRIER + name: "@{secret.%s}" % name for name in self._build.get("secrets", ())})
         return {
             "name": NAME,
             "argv": [self._build["python"], "-m", "launcher.prepare", self._run, str(self._number)],

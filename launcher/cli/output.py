@@ -124,6 +124,8 @@ def say_json(value: object) -> None:
 
 def say_error(error: LauncherError) -> None:
     """Print an error on standard error as one line of JSON."""
+    from launcher.credentials import hide  # noqa: PLC0415  # only for what went wrong
+
     problems: Sequence[Problem | str] = getattr(error, "problems", None) or [str(error)]
     record = {
         "message": str(error),
@@ -139,7 +141,7 @@ def say_error(error: LauncherError) -> None:
             for problem in problems
         ],
     }
-    print(json.dumps(_strict({"error": record}), default=str), file=sys.stderr)  # noqa: T201
+    print(hide(json.dumps(_strict({"error": record}), default=str)), file=sys.stderr)  # noqa: T201
 
 
 def say_aside(text: str, *, as_json: bool = False) -> None:

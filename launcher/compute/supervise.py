@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from launcher.agent.carried import without_carriers
 from launcher.agent.record import encode, owner
 from launcher.compute.agents import install
 from launcher.compute.handover import secrets_of
@@ -48,7 +49,7 @@ def hand_over(folders: Sequence[Path], store: Path, **orders: Any) -> None:
             stderr=descriptor,
             start_new_session=True,
             cwd="/",
-            env={**os.environ, **carriers},
+            env={**without_carriers(os.environ), **carriers},
             pass_fds=orders.get("engine", {}).get("pipes", ()),
         )
     finally:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from launcher.errors import ConfigError, nearest
+from launcher.secrets import conceal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +56,7 @@ def parse(words: Sequence[str]) -> CommandLine:
     conf, primary, multirun, version = None, "config", False, False
     for flag, value in _pairs(words, problems):
         if flag is None:
-            overrides.append(value)
+            overrides.append(conceal(value, "${{secret:{}}}"))
         elif flag in MULTIRUN:
             multirun = True
         elif flag in VERSION:

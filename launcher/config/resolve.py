@@ -21,7 +21,7 @@ from launcher.config.schema import GROUPS, Launch
 from launcher.errors import ConfigError, Problem, nearest
 from launcher.paths import expand_home
 from launcher.project import Project, find_store
-from launcher.secrets import misplaced
+from launcher.secrets import conceal_all, misplaced
 from launcher.spec import LaunchRequest, Resources, RunSpec
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
     # What is no key of the configuration any more, such as a deleted group.
     gone = [field.name for field in fields(Launch) if field.name not in {*values, "example"}]
     problems += [Problem(f"~{key}", None, "a value: this key cannot be deleted") for key in gone]
+    values = conceal_all(values)
     problems += misplaced(values)
     problems += nested_texts(config)
     problems += [Problem(key, "", "a folder") for key in ("source", "store") if values.get(key) == ""]
@@ -56,6 +57,7 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
     options = {group: _option(config, group, composed.choices.get(group), problems) for group in GROUPS}
     if problems:
         raise ConfigError(problems)
+    options = {group: conceal_all(option) for group, option in options.items()}
     for group, option in options.items():
         if hasattr(option, "located"):  # options that hold paths
             options[group] = option.located(base)

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from launcher.agent import record
 from launcher.agent.sight import surely
-from launcher.data.failure import public
+from launcher.credentials import hide
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _install(target: Path, uv: str) -> None:
     except OSError as error:
         raise LauncherError(f"data=digits: cannot start uv ({uv}): {error.strerror}") from error
     if done.returncode:
-        last = "\n  ".join(public(line) for line in done.stderr.strip().splitlines()[-5:])
+        last = "\n  ".join(hide(line) for line in done.stderr.strip().splitlines()[-5:])
         raise LauncherError(f"data=digits: uv could not get {WHEEL}, exit code {done.returncode}:\n  {last}")
 
 

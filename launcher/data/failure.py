@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import re
 import socket
 from typing import TYPE_CHECKING, Final
 
+from launcher.credentials import hide
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from launcher.data.inputs import Input
 
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
-_QUERY: Final = re.compile(r"(?<=\?)[^\s'\"]+")
 _NO_ACCESS: Final = (401, 403)
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _REASONS: Final[dict[type[BaseException], str]] = {
@@ -25,11 +23,6 @@ _REASONS: Final[dict[type[BaseException], str]] = {
     TimeoutError: "no answer in time",
 }
 _AGAIN: Final = "Check the address and the server, then launch again"
-
-
-def public(text: str) -> str:
-    """Return text without the credentials and queries of the addresses in it."""
-    return _QUERY.sub("***", _CREDENTIALS.sub("***@", text))
 
 
 def status_of(error: BaseException) -> int | None:
@@ -41,7 +34,7 @@ def status_of(error: BaseException) -> int | None:
 def fetch_error(each: Input, cache: Path, error: Exception) -> LauncherError:
     """Return the error that names the input, its address, the reason and the next step."""
     reason, hint = _reason(error, cache)
-    return LauncherError(f"data.inputs.{each.name}.uri: cannot fetch {public(each.uri)}: {reason}. {hint}")
+    return LauncherError(f"data.inputs.{each.name}.uri: cannot fetch {hide(each.uri)}: {reason}. {hint}")
 
 
 def _reason(error: Exception, cache: Path) -> tuple[str, str]:
@@ -57,8 +50,8 @@ def _reason(error: Exception, cache: Path) -> tuple[str, str]:
             if isinstance(cause, kind):
                 return reason, _AGAIN
     if isinstance(error, FileNotFoundError):
-        return f"not found: {public(' '.join(map(str, error.args[-1:])))}", _AGAIN
-    return public(" ".join(str(error).split()) or type(error).__name__), _AGAIN
+        return f"not found: {hide(' '.join(map(str, error.args[-1:])))}", _AGAIN
+    return hide(" ".join(str(error).split()) or type(error).__name__), _AGAIN
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

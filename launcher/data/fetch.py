@@ -13,9 +13,11 @@ from uuid import uuid4
 
 from launcher.agent import integrity, record
 from launcher.agent.sight import surely
+from launcher.credentials import hide
 from launcher.data import digits
-from launcher.data.failure import fetch_error, public, status_of
+from launcher.data.failure import fetch_error, status_of
 from launcher.errors import LauncherError
+from launcher.secrets import fill
 from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def _fetched(each: Input, cache: Path, progress: Progress) -> Path:
         progress.step(f"copying {each.name}")
         target = folder / f"{each.name}-{_digest(each.path)}"
         return once(target, lambda draft: _copy(each.path, draft), progress)
-    target = folder / f"{each.name}-{sha256(repr((each.uri, each.files)).encode()).hexdigest()[:16]}"
+    target = folder / f"{each.name}-{sha256(repr((hide(each.uri), each.files)).encode()).hexdigest()[:16]}"
     return once(target, lambda draft: _download(each, draft, cache, progress), progress)
 
 
@@ -151,14 +153,15 @@ def _download(each: Input, draft: Path, cache: Path, progress: Progress) -> None
         fsspec: Any = import_module("fsspec")  # an extra
     except ImportError as error:
         raise LauncherError(
-            f"data.inputs.{each.name}.uri: {public(each.uri)} needs: pip install 'launcher[data]'"
+            f"data.inputs.{each.name}.uri: {hide(each.uri)} needs: pip install 'launcher[data]'"
         ) from error
+    address = fill(each.uri)
     try:
-        system, path = fsspec.core.url_to_fs(each.uri, **_options(each.scheme))
+        system, path = fsspec.core.url_to_fs(address, **_options(each.scheme))
         draft.mkdir()
         _get(system, str(path), each, draft, progress)
     except ImportError as error:
-        raise LauncherError(f"data.inputs.{each.name}.uri: {public(each.uri)}: {error}") from error
+        raise LauncherError(f"data.inputs.{each.name}.uri: {hide(each.uri)}: {error}") from error
     except Exception as error:  # each file system raises errors of its own
         raise fetch_error(each, cache, error) from error
 
@@ -178,7 +181,8 @@ def _get(system: Any, path: str, each: Input, draft: Path, progress: Progress) -
         if each.uri.endswith("/") or (each.scheme not in {"http", "https"} and system.isdir(path)):
             system.get(path.rstrip("/") + "/", f"{draft}/", recursive=True)
         else:
-            system.get_file(path, str(draft / path.rpartition("/")[2]))
+            name = path.partition("?")[0] if each.scheme in {"http", "https"} else path
+            system.get_file(path, str(draft / name.rpartition("/")[2]))
         return
     for number, names in enumerate(each.files):
         progress.step(f"fetching {each.name}: {names[0]}", number / len(each.files))

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from launcher.agent import record
-from launcher.environment.indexes import redact
+from launcher.agent.carried import SECRET
+from launcher.credentials import hide
 from launcher.environment.requirements import absolute
 from launcher.errors import BuildError
+from launcher.secrets import fill
 
 if TYPE_CHECKING:
     from launcher.environment.interpreters import Version
@@ -144,20 +146,35 @@ def install(wish: CondaWish, prefix: Path, tools: Tools, cache: Path, progress: 
         _with_rattler(wish, prefix, tools, downloads, _listener(progress))
     else:
         argv = [tool, "create", "--yes", "--no-rc", "--root-prefix", str(downloads), "--prefix", str(prefix)]
+        check_visible([*wish.packages, *wish.channels], tool)
         channels = [word for channel in wish.channels for word in ("--channel", channel)]
         _run([*argv, "--override-channels", *channels, *wish.packages], tools, _listener(progress))
     python = prefix / "bin" / "python"
     if not os.access(python, os.X_OK):
-        raise BuildError(f"The channels {redact(', '.join(wish.channels))} gave no Python. {_HINT}")
+        raise BuildError(f"The channels {hide(', '.join(wish.channels))} gave no Python. {_HINT}")
     return python
+
+
+def check_visible(words: Sequence[str], tool: str) -> None:
+    """Check that words for a command line, which everyone sees, hold no secret.
+
+    Raises:
+        BuildError: one does.
+    """
+    if any(SECRET.search(word) or hide(word) != word for word in words):
+        raise BuildError(
+            f"environment.channels: got an address with a login, which {Path(tool).name} shows in its "
+            "command line to all users of the machine; expected an address without one. On this machine "
+            "py-rattler takes it (pip install py-rattler)"
+        )
 
 
 def _with_rattler(wish: CondaWish, prefix: Path, tools: Tools, downloads: Path, hear: Listener) -> None:
     request = prefix.parent / f".{prefix.name}.json"
     request.touch(mode=0o600)  # addresses of channels may hold credentials
     record_ = {
-        "packages": wish.packages,
-        "channels": wish.channels,
+        "packages": [fill(word) for word in wish.packages],
+        "channels": [fill(word) for word in wish.channels],
         "prefix": str(prefix),
         "cache": str(downloads),
     }

@@ -22,6 +22,7 @@ from launcher.environment import uv
 from launcher.environment.bench import compile_bench, install_bench, install_places, interpreter_of, python_of
 from launcher.environment.builder import Build
 from launcher.environment.cached import KEY_LENGTH, folder
+from launcher.environment.conda import check_visible
 from launcher.environment.frameworks import choose
 from launcher.environment.image_names import LABEL, LAYERS, REPOSITORY
 from launcher.environment.interpreters import span_text, version_numbers, within
@@ -259,6 +260,7 @@ class _Maker:
                     f"environment.conda_packages: the image {self.plan.base.reference} has neither conda nor "
                     "micromamba. Give environment.base_image one that has"
                 )
+            check_visible([*recipe.conda.packages, *recipe.conda.channels], tool)
             self.progress.step("Installing conda packages", 0.2)
             channels = [word for channel in recipe.conda.channels for word in ("--channel", channel)]
             argv = [tool, "install", "--yes", "--name", "base", "--override-channels", *channels]

@@ -26,12 +26,6 @@ _TO_UV = {  # option of pip -> variable of uv (https://docs.astral.sh/uv/referen
 }
 _OLDER = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}
 SYSTEM = Path("/etc/pip.conf")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
-
-
-def redact(text: str) -> str:
-    """Return text without the user names and passwords of the addresses in it."""
-    return _CREDENTIALS.sub("***@", text)
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:

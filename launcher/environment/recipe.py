@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.environment.indexes import constraint_files, redact
+from launcher.credentials import hide
+from launcher.environment.indexes import constraint_files
 from launcher.environment.requirements import Requirements, packages, read
 
 if TYPE_CHECKING:
@@ -52,8 +53,12 @@ def machine() -> dict[str, str]:
 
 
 def contents(paths: Iterable[Path]) -> list[str]:
-    """Return the digests of files."""
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    """Return the digests of files, in which credentials do not count."""
+    return [hashlib.sha256(_without_credentials(path.read_bytes())).hexdigest() for path in paths]
+
+
+def _without_credentials(content: bytes) -> bytes:
+    return hide(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +103,7 @@ class Recipe:
         conda = (*self.conda.packages, *self.conda.pip) if self.conda else ()
         horovod = (f"horovod for {self.horovod.release.framework}",) if self.horovod else ()
         files = (f"-r {path.name}" for path in self.files)
-        return tuple(redact(word) for word in (*self.requirements, *horovod, *conda, *files))
+        return tuple(hide(word) for word in (*self.requirements, *horovod, *conda, *files))
 
     def key(self) -> str:
         """Return the content hash of the recipe and of this machine."""
@@ -107,8 +112,8 @@ class Recipe:
         wish = self.conda
         conda = None
         if wish is not None:
-            channels = [redact(channel) for channel in wish.channels]
-            conda = {"packages": sorted(wish.packages), "channels": channels, "pip": sorted(wish.pip)}
+            packages, pip = (sorted(map(hide, words)) for words in (wish.packages, wish.pip))
+            conda = {"packages": packages, "channels": list(map(hide, wish.channels)), "pip": pip}
         image = {} if self.image is None else {"image": dict(self.image)}
         return digest(
             {
@@ -117,7 +122,7 @@ class Recipe:
                 "machine": dict(self.machine),
                 # Also its place, which an environment has links to.
                 "python": asdict(self.interpreter) if self.interpreter else None,
-                "requirements": sorted({normalised(line) for line in self.requirements}),
+                "requirements": sorted({normalised(hide(line)) for line in self.requirements}),
                 "local": [content(path) for path in self.local_packages() if path.exists()],
                 "files": contents(self.listed().files),
                 "constraints": contents(read(constraint_files(os.environ)).files),

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from launcher.environment.indexes import builder_variables, redact
+from launcher.credentials import hide
+from launcher.environment.indexes import builder_variables
 from launcher.errors import BuildError
 
 _GUARD = Path(__file__).with_name("guarded.py")
@@ -97,10 +98,10 @@ class Tools:
         """
         lines: deque[str] = deque(maxlen=400)
         with self.log.open("a", encoding="utf-8", errors="surrogateescape") as log:
-            log.write(redact(f"$ {' '.join(argv)}\n"))
+            log.write(hide(f"$ {' '.join(argv)}\n"))
 
             def take(line: str) -> None:
-                line = redact(line)
+                line = hide(line)
                 log.write(line + "\n")
                 log.flush()
                 lines.append(line)

@@ -7,9 +7,11 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from launcher.environment.indexes import redact
+from launcher.credentials import hide
+from launcher.environment.git_logins import GitLogins
 from launcher.environment.tools import silent
 from launcher.errors import BuildError
+from launcher.secrets import fill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +63,7 @@ def install(wanted: Wanted, python: Path, tools: Tools, *, hear: Listener = sile
     The requirements travel in a file, for that one may hold credentials and others see command lines.
     """
     folder = wanted.folder or python.parent.parent
+    logins = GitLogins()
     argv = [binary(), "pip", "install", "--no-python-downloads", "--python", str(python)]
     if wanted.system:
         argv.append("--break-system-packages")
@@ -74,8 +77,11 @@ def install(wanted: Wanted, python: Path, tools: Tools, *, hear: Listener = sile
                 path = folder / f"{option.strip('-')}.in"
                 written.append(path)
                 path.touch(mode=0o600)
-                path.write_bytes(os.fsencode("".join(f"{tools.there(line)}\n" for line in lines)))
+                path.write_bytes(
+                    os.fsencode("".join(f"{tools.there(logins.take(fill(line)))}\n" for line in lines))
+                )
                 argv += [option, str(path)]
+        tools = tools.beside(env={**tools.env, **logins.variables()})
         tools.run(argv, "Installing packages", hear=hear, cwd=folder, hint=hint)
     finally:
         for path in written:
@@ -91,4 +97,4 @@ def frozen(python: Path, tools: Tools, archives: Mapping[Path, Path]) -> tuple[s
     lines = tools.run(argv, "Listing the packages", cwd=python.parent)
     for archive, source in archives.items():
         lines = [line.replace(tools.there(archive.as_uri()), source.as_uri()) for line in lines]
-    return tuple(redact(line) for line in lines if "==" in line or " @ " in line)
+    return tuple(hide(line) for line in lines if "==" in line or " @ " in line)

@@ -7,9 +7,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.environment import Packages
 from launcher.errors import ConfigError
 from launcher.paths import secrets_file
-from launcher.secrets import LONGEST, carriers, look, misplaced, named, symbol, typed, values
+from launcher.secrets import (
+    LONGEST,
+    carriers,
+    conceal,
+    conceal_all,
+    fill,
+    look,
+    misplaced,
+    named,
+    symbol,
+    typed,
+    values,
+)
+from launcher.spec import Resources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,3 +161,40 @@ def test_places() -> None:
     found = misplaced({"env": text, "environment": {"env": {"X": text}}, "compute": {"setup": ["", text]}})
     assert [problem.key for problem in found] == ["env", "environment.env.X", "compute.setup[1]"]
     assert {problem.given for problem in found} == {"${secret:A}"}
+
+
+def test_a_credential_becomes_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    given = "x @ http://u:pw@h.org:1/x?sig=ab"
+    concealed = (
+        "x @ http://@{secret.LAUNCHER_CREDENTIAL_H_ORG}@h.org:1/x?sig=@{secret.LAUNCHER_CREDENTIAL_H_ORG_SIG}"
+    )
+    assert conceal(given) == concealed
+    assert conceal(conceal(given)) == concealed
+    assert (fill(concealed), fill("http://h")) == (given, "http://h")
+    other = conceal("http://u:other@h.org", "${{secret:{}}}")
+    assert other == "http://${secret:LAUNCHER_CREDENTIAL_H_ORG_2}@h.org"
+    assert typed(concealed) == "x @ http://***@h.org:1/x?sig=***"
+
+
+def test_credentials_of_a_whole_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    symbols = "http://@{secret.LAUNCHER_CREDENTIAL_H}@h"
+    given = {"a": ["http://u:pw@h", 1, None], "b": ("http://u:pw@h",), "c": Resources(memory_gib=1)}
+    assert conceal_all(given) == {"a": [symbols, 1, None], "b": (symbols,), "c": Resources(memory_gib=1)}
+    found = conceal_all(Packages(pip_packages=["x @ http://u:pw@h"], channels=["a"]))
+    assert found == Packages(pip_packages=[f"x @ {symbols}"], channels=["a"])
+
+
+def test_a_credential_is_found_again(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "http://@{secret.LAUNCHER_CREDENTIAL_H_ORG}@h.org"
+    netrc = tmp_path / "netrc"
+    monkeypatch.setenv("NETRC", str(netrc))
+    with pytest.raises(ConfigError, match=r"the variable LAUNCHER_CREDENTIAL_H_ORG of this shell"):
+        fill(text)
+    file.write_text("LAUNCHER_CREDENTIAL_H_ORG=filed\n")
+    assert fill(text) == "http://filed@h.org"
+    netrc.write_text("machine h.org login me@x password p/w\n")
+    assert fill(text) == "http://me%40x:p%2Fw@h.org"
+    monkeypatch.setenv("LAUNCHER_CREDENTIAL_H_ORG", "u:pw")
+    assert fill(text) == "http://u:pw@h.org"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -71,12 +72,16 @@ MISPLACED = {
     "tags.a=b${secret:A}": "tags.a: got 'b${secret:A}'",
     "description='@{secret.A}'": "description: got '${secret:A}'",
     "store=x/${secret:A}": "store: got 'x/${secret:A}'",
-    "data.inputs.a.uri=${secret:A}": "data.inputs.a.uri: got '${secret:A}'",
+    "links=['${secret:A}']": "links[0]: got '${secret:A}'",
+    "args.db='postgres://u:pw@h/x'": "args.db: got 'postgres://***@h/x'",
+    "command=[curl,'https://h/x?b=1&sig=pw']": "command[1]: got 'https://h/x?b=1&sig=***'",
+    "tags.a=https://token@h/x": "tags.a: got 'https://***@h/x'",
 }
 
 
 @pytest.mark.parametrize("word", MISPLACED)
-def test_a_secret_stands_in_env_alone(word: str, place: Path) -> None:
+def test_a_secret_stands_in_env_alone(word: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
     with pytest.raises(ConfigError) as error:
         load([*BASE, "env.KEY=${secret:K}", word], place)
     told = "expected a value without a secret, which can only be given to a process by env.NAME"

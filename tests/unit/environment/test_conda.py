@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.environment import Packages
-from launcher.environment.conda import CondaWish, EnvironmentFile, name_of
+from launcher.environment.conda import CondaWish, EnvironmentFile, check_visible, name_of
+from launcher.errors import BuildError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,3 +63,11 @@ def test_a_file_that_is_none(tmp_path: Path, text: str, reason: str) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match=reason):
         EnvironmentFile.read(path)
+
+
+@pytest.mark.parametrize("channel", ["https://u:pw@host/c", "https://@{secret.A}@host/c"])
+def test_no_login_comes_into_a_command_line(channel: str) -> None:
+    with pytest.raises(BuildError, match=r"which mamba shows in its command line") as error:
+        check_visible(["python", channel], "/opt/bin/mamba")
+    assert "pw" not in str(error.value)
+    check_visible(["python", "https://host/c"], "mamba")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.environment import indexes
-from launcher.environment.indexes import builder_variables, constraint_files, redact
+from launcher.environment.indexes import builder_variables, constraint_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,8 +79,3 @@ def test_constraints_are_files(home: dict[str, str], tmp_path: Path) -> None:
     path.write_text("six<2\n")
     assert constraint_files({**home, "PIP_CONSTRAINT": str(path)}) == (path,)
     assert constraint_files(home) == ()
-
-
-def test_redact_takes_credentials_out_of_addresses() -> None:
-    text = "Could not fetch https://user:pass@host.example/simple/six/ and git@host:x"
-    assert redact(text) == "Could not fetch https://***@host.example/simple/six/ and git@host:x"
