@@ -14,6 +14,7 @@ from launcher.checks import check
 from launcher.cli import compute, env, runs, sweeps
 from launcher.config.load import load, load_sweep
 from launcher.config.schema import schemas
+from launcher.environment.requirements import read
 from launcher.errors import ConfigError
 from launcher.limits import FLAGS, INTERPOLATIONS, ITEMS, MEMBERS, NUMBERS, TEXT, VALUES
 from launcher.members import refuse_sweep
@@ -154,8 +155,8 @@ FILES = {
         f"with its aliases written out the file has more than {VALUES:,} keys and values",
     ),
     "a list that holds itself": ("args: {a: &a [*a]}", "quick.yaml:2: this value contains itself"),
-    "a mapping that holds itself": ("args: &a\n  b: {c: *a}", "quick.yaml:3: this value contains itself"),
-    "a merge of itself": ("args: &a\n  <<: *a", "quick.yaml:3: this value contains itself"),
+    "a mapping that holds itself": ("args: &a\n  b: {c: *a}", "quick.yaml:2: this value contains itself"),
+    "a merge of itself": ("args: &a\n  <<: *a", "quick.yaml:2: this value contains itself"),
     "deep": (f"args:\n  a: {'[' * 200000}", "quick.yaml:3: there are more than 32 levels"),
     "deep blocks": (f"args:\n  a:\n    {'- ' * 900}b", "quick.yaml:4: there are more than 32 levels"),
     "many": (
@@ -200,11 +201,12 @@ def test_a_fifo_in_the_place_of_a_file_is_not_read(place: Path) -> None:
     (place / "conf").mkdir()
     os.mkfifo(place / "conf" / "config.yaml")
     os.mkfifo(place / "environment.yaml")
-    assert "config.yaml" in told("--config-dir", "conf")
+    assert told("--config-dir", "conf") == ""  # Hydra finds no file there, and the installed one counts
     words = ("environment=packages", "environment.environment_file=environment.yaml")
     assert "environment.environment_file: got" in told(*words)
     words = ("environment=packages", "environment.requirements_file=environment.yaml")
     assert "environment.requirements_file: got" in told(*words)
+    assert read([place / "environment.yaml"]).lines == []  # also before the checks, for an MPI of its own
 
 
 def test_aliases_in_a_conda_environment_file(place: Path) -> None:
@@ -242,8 +244,8 @@ OPTIONS = sorted(
     }
 )
 HOSTILE = ("-5", "nan", "inf", "-inf", "1e300", "9" * 400, "''", "' '", "x" * 9999, "'a\tb'", "[1]", "{a: 1}")
-"""No number of the configuration takes one of these. What is legal, docs/configuration.md has in its table: the
-range itself, and `0` where a range begins with it."""
+"""No number of the configuration takes one of these. What is legal stands in docs/configuration.md: the range
+itself, and `0` where a range begins with it."""
 
 
 @pytest.mark.parametrize(("choice", "key", "many"), OPTIONS)
