@@ -96,8 +96,6 @@ def with_text(name: str) -> Slurm:
 @pytest.mark.parametrize(
     ("options", "key", "given", "expected"),
     [
-        (Slurm(max_parallel=0), "max_parallel", 0, "a whole number from 1, or null"),
-        (Slurm(grace_s=-1), "grace_s", -1, "a number of seconds from 0"),
         *((Slurm(ports=ports), "ports", ports,
            "FIRST-LAST between 1024 and 65535, such as 20000-32000") for ports in ODD_PORTS),
         *((Slurm(additional_parameters={key: 1}), f"additional_parameters.{key}", 1,
