@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from launcher.cancelation import CancelRequested, cancelable
 from launcher.compute.jobs import cancel
 from launcher.errors import LauncherError, StoreError, SubmitError
 from launcher.follow import Follower, Stopped, first_log, wait
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from launcher.config.command_line import CommandLine
     from launcher.store.fold import Run
 
+
+_CANCELED = {"kind": "cancel", "phase": str(State.PREPARING), "message": "canceled while preparing"}
 
 SIGNALED = 128
 """Exit codes above it say that a signal stopped the watching."""
@@ -109,29 +112,39 @@ def run_members(members: Sequence[Member], sweep: str | None) -> SweepResult:
 def _prepare(members: Sequence[Member], view: View) -> None:
     """Build what the members need, each environment and data set once; a failure ends its members."""
     done: dict[str, tuple[Prepared, Mapping[str, str]] | dict[str, str]] = {}
-    for member in members:
-        folder, spec = _folder(member), member.request.spec
-        need = repr(_need(spec, member.facts))
+    needs = [repr(_need(member.request.spec, member.facts)) for member in members]
+    for member, need in zip(members, needs, strict=True):
+        folder = _folder(member)
         if need not in done:
             enter(folder, State.PREPARING)
             if len(members) == 1:
                 view.phase(folder.id, State.PREPARING)
-            kind = "environment"
+            alike = [_folder(other) for other, same in zip(members, needs, strict=True) if same == need]
             try:
-                if member.prepare is not None:
-                    prepared = member.prepare(view)
-                else:
-                    prepared = spec.environment.prepare(spec, member.facts, cache_root(), view)
-                kind = "data"
-                done[need] = prepared, spec.data.prepare(cache_root(), view)
-            except LauncherError as error:
-                done[need] = {"kind": kind, "phase": str(State.PREPARING), "message": str(error)}
+                with cancelable(alike):
+                    done[need] = _prepare_one(member, view)
+            except CancelRequested:
+                done[need] = _CANCELED
         result = done[need]
         if isinstance(result, dict):
-            finish(folder, State.FAILED, result)
+            finish(folder, State.CANCELED if result is _CANCELED else State.FAILED, result)
         else:
             update_submit(folder, environment=plain(result[0]), data=dict(result[1]))
             member.ready = True
+
+
+def _prepare_one(member: Member, view: View) -> tuple[Prepared, Mapping[str, str]] | dict[str, str]:
+    """Return the environment and the inputs of a member, or the cause of its failure."""
+    spec, kind = member.request.spec, "environment"
+    try:
+        if member.prepare is not None:
+            prepared = member.prepare(view)
+        else:
+            prepared = spec.environment.prepare(spec, member.facts, cache_root(), view)
+        kind = "data"
+        return prepared, spec.data.prepare(cache_root(), view)
+    except LauncherError as error:
+        return {"kind": kind, "phase": str(State.PREPARING), "message": str(error)}
 
 
 def _need(spec: RunSpec, facts: Facts) -> tuple[Any, ...]:

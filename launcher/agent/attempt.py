@@ -35,6 +35,9 @@ GRACE_S = 3.0
 
 _SURVIVED = "launcher: the kernel killed a process of this run on %s for its memory: see memory_gib"
 
+START_FOR_S = 0.2
+"""How long processes are started at a stretch."""
+
 RECORD_EVERY_S = 1.0
 """How often starts and ends of processes are recorded while the attempt runs."""
 
@@ -176,6 +179,9 @@ class Attempt:
         now = time.monotonic()
         for node in self._nodes.values():
             node.tick()
+        if self._queue and self._awaited is None:
+            self._start_next()
+            now = time.monotonic()
         if self._verdict is None:
             self._look_for_ends(now)
         if self._verdict is None and now >= self._next_record:
@@ -186,6 +192,8 @@ class Attempt:
         if self._peers is not None:
             self._peers.tick()
         self._finish_if_over()
+        if self._queue and self._awaited is None:
+            return now
         times = [self._due.deadline, now + 0.5, *(node.deadline for node in self._nodes.values())]
         return min(when for when in times if when is not None)
 
@@ -343,8 +351,14 @@ class Attempt:
             self._peers.send(node, message)
 
     def _start_next(self) -> None:
-        """Start the processes up to the next one that the rest has to wait for."""
+        """Start the processes up to the next one that the rest has to wait for, for a while at a time.
+
+        What remains `tick` starts, so that a cancel, the end of the time or a failure comes in between.
+        """
+        until = time.monotonic() + START_FOR_S
         while self._queue and self._verdict is None:
+            if time.monotonic() >= until:
+                return
             node, process, port = self._queue.pop(0)
             self._processes.sent(process["name"])
             self._send(node, {"do": "start", "processes": [process]})

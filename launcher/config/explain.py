@@ -33,6 +33,7 @@ ERRORS: Final = (
     OSError,
     AssertionError,
     AttributeError,  # a mapping for `hydra.sweeper.params`, which is null
+    OverflowError,  # a whole number that no float holds
     RecursionError,  # files that name one another in their defaults
 )
 """What Hydra and OmegaConf raise for bad input."""
@@ -135,7 +136,7 @@ def _value_told(composer: Composer, base: DictConfig, override: Override, error:
         text = Problem(f"~{key}", stored(node), "a key that was added", f"Set this one with {key}=…")
     elif node is None and composer.is_group(key):
         text = Problem(key, given, f"one of {', '.join(composer.options(key))}")
-    elif isinstance(error.__cause__, ValidationError):
+    elif isinstance(error, OverflowError) or isinstance(error.__cause__, ValidationError):
         text = wrong_value(base, key, given)
     elif node is None:
         text = stranger(base, key, given, groups=composer.loader.list_groups(""))

@@ -142,6 +142,8 @@ def read(paths: Iterable[Path], root: Path = Path("/")) -> Requirements:
     for origin, constrains in queue:  # grows while it is walked
         path = root / origin.relative_to("/")
         try:
+            if path.exists() and not path.is_file():  # a FIFO, which may never end
+                continue
             text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
         except OSError:
             continue

@@ -203,7 +203,7 @@ def test_everything_is_told_at_once_with_what_the_options_say(spec: RunSpec) -> 
         compute=Local(max_parallel=0),
     )
     keys = [problem.split(":")[0] for problem in problems]
-    assert keys == ["name", "retries", "nodes", "data.inputs.a.uri", "compute.max_parallel", "gpus_per_node"]
+    assert keys == ["name", "retries", "compute.max_parallel", "nodes", "data.inputs.a.uri", "gpus_per_node"]
 
 
 def test_texts_that_are_no_utf_8(spec: RunSpec) -> None:

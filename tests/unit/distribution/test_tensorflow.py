@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from launcher.amounts import check_amounts
 from launcher.distribution.tensorflow import Chief, MultiWorker, ParameterServer
 from launcher.plan import GpuVisibility, Plan
 from launcher.spec import Facts
@@ -125,7 +126,8 @@ def test_multi_worker(spec: Specs, nodes: int, each: int) -> None:
 
 def test_what_is_refused(spec: Specs) -> None:
     found = ParameterServer(worker_count=0, parameter_server_count=-1)
-    problems = list(found.check(spec(found, framework="pytorch"), FACTS))
+    wrong = spec(found, framework="pytorch")
+    problems = [*found.check(wrong, FACTS), *check_amounts(wrong)]
     keys = ["framework", "distribution.worker_count", "distribution.parameter_server_count"]
     assert [problem.key for problem in problems] == keys
     assert list(ParameterServer().check(spec(ParameterServer()), FACTS)) == []
