@@ -106,7 +106,7 @@ def test_a_launch_into_a_full_store_is_refused(here: Lab, tmp_path: Path, *, ino
         done = here.launch()
         assert done.returncode == 2, done.stderr
         assert "Traceback" not in done.stderr
-        assert "No space left" in done.stderr
+        assert "the store's disk is full" in done.stderr
         assert not [number for number in here.store.numbers("mnist") if here.run(number).submit.exists()]
 
 
