@@ -9,6 +9,10 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 PAGES = (*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md")))
 NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
+ON_AN_ENGINE = "docs/docker.md"
+ON_A_CLUSTER = ("docs/slurm.md", "docs/hydra-apps.md", "docs/from-hydra-submitit-launcher.md")
+WITH_ENVIRONMENTS = ("docs/getting-started.md", "README.md", "docs/your-script.md", "docs/configuration.md")
+"""Pages that build environments and train: a file of their own, for a worker of its own."""
 
 _LINES_THAT_VARY = (
     (re.compile(r"\b\d+ (?:h|min) \d\d (?:min|s)\b"), "N s"),
@@ -54,6 +58,11 @@ class Block:
     def commands(self) -> list[str]:
         """Return the lines."""
         return [line for line in self.text.splitlines() if line.strip()]
+
+    def runs_on(self, page: str) -> bool:
+        """Return whether a block of `page` has each line of this one."""
+        there = {line for block in blocks(page) if not block.value("as-in") for line in block.commands()}
+        return there >= set(self.commands())
 
 
 def blocks(page: str) -> list[Block]:

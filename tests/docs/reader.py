@@ -6,8 +6,8 @@ The words after a fence's language say what differs from "run it whole, in the c
 |---|---|
 | `project` | in `myproject`, which a block further up wrote with `launcher init` |
 | `app` | in a folder outside of the checkout, empty at first |
-| `dry-run=trained` | launches get `dry_run=true`; their script has the arguments. tests/training runs it |
-| `as-in=PAGE` | that page has the same block, where it runs |
+| `dry-run=trained` | launches get `dry_run=true`, and arguments are checked; tests/training runs each line |
+| `as-in=PAGE` | that page has each of its lines, where they run |
 | `needs-X` | without X only composed; `NEEDS` has each reason |
 | `exit=N` | the exit code of its last line |
 | `output` | of `text`: what the block before it printed |
@@ -29,7 +29,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +38,7 @@ import yaml
 from launcher.cli import COMMANDS
 from launcher.config.command_line import parse
 from launcher.config.load import Loader, load
+from launcher.paths import cache_root
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 from .pages import REPOSITORY, Block, blocks, same_form
 
 LAUNCH = "python -m launcher"
+CACHE: Final = cache_root()
+"""Of this machine, not of a test."""
 LIMIT_S: Final = 300
 """How long a block may take."""
 NEEDS: Final = {
@@ -52,13 +55,11 @@ NEEDS: Final = {
     "slurm": "a cluster: run on the pages about Slurm and Hydra apps",
     "site": "the cluster of a site: rendered by test_slurm_page.py",
     "gpu": "a GPU",
-    "registry": "a registry with a password: tests/integration/docker has one",
-    "horovod": "Horovod, compiled in an image: tests/training",
+    "registry": "a registry with a password: run on the page about containers",
     "podman": "podman on every node: tests/integration/slurm",
     "python3.7": "an old Python beside this one",
     "torch": "PyTorch with Accelerate or Lightning, 900 MB each: tests/training runs plain PyTorch",
     "conda": "channels of conda: tests/integration has one of its own",
-    "data": "files that the reader has",
     "optuna": "a sweeper that the tests do not install",
     "root": "root: it changes the machine",
     "suite": "an hour: it is this suite",
@@ -98,6 +99,8 @@ class Reader:
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     has: Collection[str] = ()
     """What of `NEEDS` this machine has."""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What a reader types instead of names in the pages, such as that of a registry."""
     outputs: dict[int, str] = field(default_factory=dict[int, str])
     """What each block printed, by its line."""
 
@@ -118,6 +121,12 @@ class Reader:
         for block in blocks(page):
             self.type(block)
 
+    def read_what_needs(self, part: str, page: str) -> None:
+        """Type the blocks of a page that need a part of the machine, and those that write their project."""
+        for block in blocks(page):
+            if block.needs == part or block.path is not None or block.text.startswith(f"{LAUNCH} init "):
+                self.type(block)
+
     def write_files_of(self, page: str) -> None:
         """Write the files of a page that this reader has read before."""
         for block in blocks(page):
@@ -126,6 +135,8 @@ class Reader:
 
     def type(self, block: Block) -> None:
         """Type one block."""
+        for name, typed in self.names.items():
+            block = replace(block, text=block.text.replace(name, typed))
         if block.needs is not None and block.needs not in self.has:
             self._compose(block)
             return
@@ -133,6 +144,9 @@ class Reader:
             file = self._place(block) / block.path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block.text)
+        self._type(block)
+
+    def _type(self, block: Block) -> None:
         match block.language:
             case "sh":
                 self._shell(block)
@@ -161,8 +175,7 @@ class Reader:
     def _shell(self, block: Block) -> None:
         source = block.value("as-in")
         if source is not None:
-            there = [other.text for other in blocks(source) if not other.value("as-in")]
-            assert block.text in there, f"{block.where}: {source} has no such block"
+            assert block.runs_on(source), f"{block.where}: {source} does not have these lines"
             return
         text = block.text
         if block.value("dry-run"):

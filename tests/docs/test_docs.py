@@ -1,6 +1,6 @@
 """The pages name what exists: keys, options, commands, flags, messages and links; and all of it is named.
 
-test_pages.py types what the pages show.
+test_pages.py and its siblings type what the pages show.
 """
 
 from __future__ import annotations
