@@ -56,7 +56,7 @@ def test_two_nodes(folder: Path) -> None:
     def reply() -> None:
         while not answer(folder):
             time.sleep(0.01)
-        (folder / "seen.json").write_text("{}")
+        (folder / "seen.json").write_text(json.dumps({"time": time.time()}))
 
     threading.Thread(target=reply, daemon=True).start()
     began = time.time()

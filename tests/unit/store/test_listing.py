@@ -236,6 +236,17 @@ def test_a_store_from_a_backup_shows_what_the_backup_holds(
     assert ids(store, "state=failed") == []
 
 
+def test_a_number_that_was_taken_away_is_read_when_it_is_there_again(store: StoreFolder) -> None:
+    reserve(store, "a")
+    run(store, "a", 1)
+    run(store, "a", 2, state="Failed")
+    assert ids(store) == ["a/2", "a/1"]
+    shutil.rmtree(store.run("a", 2).root)
+    assert ids(store) == ["a/1"]
+    run(store, "a", 2, state="Canceled", created=NOW)
+    assert ids(store, "state=canceled") == ["a/2"]
+
+
 def test_a_run_that_was_put_back_over_another_one_is_read_again(store: StoreFolder, tmp_path: Path) -> None:
     reserve(store, "a")
     run(store, "a", 1, state="Failed")
