@@ -171,12 +171,6 @@ class TestLocal(ComputeContract):
     def compute(self) -> Compute:
         return Local(max_parallel=2)
 
-    def test_max_parallel_is_a_count(self, submitting: Submitting) -> None:
-        spec = submitting.spec("pass")
-        assert [problem.key for problem in Local(max_parallel=0).check(spec, probe(spec))] == [
-            "compute.max_parallel"
-        ]
-
     def test_a_supervisor_that_dies_at_once_ends_its_runs(
         self, submitting: Submitting, monkeypatch: pytest.MonkeyPatch
     ) -> None:
