@@ -50,7 +50,7 @@ def seconds(text: str) -> float | None:
 def run_tool(
     argv: list[str], clean: bool = False, timeout_s: float = _TOOL_S, more: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of Slurm's programs; one that is missing or hangs ends with 1 and says so.
+    """Run one of Slurm's programs; its standard error says why it failed, also where it was missing or killed.
 
     Args:
         argv: program and arguments.
@@ -65,7 +65,7 @@ def run_tool(
             env["SLURM_CONF"] = os.environ["SLURM_CONF"]
     env.update(more or {})
     try:
-        return subprocess.run(
+        done = subprocess.run(
             argv,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -78,6 +78,10 @@ def run_tool(
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(argv, 1, "", "%s: %s" % (argv[0], error))
+    if done.returncode != 0 and not (done.stdout + done.stderr).strip():
+        code = done.returncode
+        done.stderr = "it was killed by signal %d" % -code if code < 0 else "it exited with %d" % code
+    return done
 
 
 def output(argv: list[str]) -> str:

@@ -346,3 +346,14 @@ def test_submitit_still_reads_what_sbatch_says() -> None:
     assert read("sbatch: Warning: odd\nSubmitted batch job 18 on cluster c1\n") == "18"
     with pytest.raises(FailedSubmissionError):
         read("nothing of use")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("kill -9 $$", "it was killed by signal 9"), ("exit 3", "it exited with 3")]
+)
+def test_a_submission_that_fails_without_a_word(
+    stand_ins: StandIns, tmp_path: Path, line: str, words: str
+) -> None:
+    stand_ins.make("sbatch", line)
+    with pytest.raises(SubmitError, match=f"^sbatch: {words}$"):
+        send(script(Slurm(), str(tmp_path)), "true")
