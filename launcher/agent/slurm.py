@@ -16,7 +16,7 @@ from .causes import tail, tail_lines
 from .guard import unguarded
 from .network import Interface, candidates
 from .site import Here, bind, read_ports
-from .slurm_tools import JobTime, job_fields, job_time, output, refusal, run_tool
+from .slurm_tools import JobTime, failure, job_fields, job_time, output, refusal, run_tool
 
 if TYPE_CHECKING:
     import socket
@@ -287,7 +287,7 @@ class Slurm(Here):
         done = run_tool(argv, clean=True, more=carriers(os.environ))
         told = done.stdout.strip().split(";")[0]
         if done.returncode != 0 or not told.isdigit():
-            return (done.stderr or done.stdout).strip()
+            return failure(done)
         record.create(self._id_file(number), {"schema": record.SCHEMA, "id": told})
         return None
 

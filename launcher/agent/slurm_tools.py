@@ -50,7 +50,7 @@ def seconds(text: str) -> float | None:
 def run_tool(
     argv: list[str], clean: bool = False, timeout_s: float = _TOOL_S, more: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of Slurm's programs; its standard error says why it failed, also where it was missing or killed.
+    """Run one of Slurm's programs; one that is missing or hangs ends with 1 and says so.
 
     Args:
         argv: program and arguments.
@@ -65,7 +65,7 @@ def run_tool(
             env["SLURM_CONF"] = os.environ["SLURM_CONF"]
     env.update(more or {})
     try:
-        done = subprocess.run(
+        return subprocess.run(
             argv,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -78,10 +78,6 @@ def run_tool(
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(argv, 1, "", "%s: %s" % (argv[0], error))
-    if done.returncode != 0 and not (done.stdout + done.stderr).strip():
-        code = done.returncode
-        done.stderr = "it was killed by signal %d" % -code if code < 0 else "it exited with %d" % code
-    return done
 
 
 def output(argv: list[str]) -> str:
@@ -89,7 +85,16 @@ def output(argv: list[str]) -> str:
     return run_tool(argv).stdout
 
 
+def failure(done: subprocess.CompletedProcess[str]) -> str:
+    """Return why a program failed: its own words, or how it ended."""
+    words = (done.stderr or done.stdout).strip()
+    code = done.returncode
+    return words or ("it was killed by signal %d" % -code if code < 0 else "it exited with %d" % code)
+
+
 def refusal(argv: list[str]) -> str | None:
     """Run one of Slurm's programs; return why it refused, None where it did not."""
     done = run_tool(argv)
-    return None if done.returncode == 0 else (done.stderr or shlex.join(argv)).strip()
+    return (
+        None if done.returncode == 0 else done.stderr.strip() or "%s: %s" % (shlex.join(argv), failure(done))
+    )

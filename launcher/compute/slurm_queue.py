@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.agent import record
+from launcher.agent.slurm_tools import failure
 from launcher.compute.slurm_script import tool
 from launcher.paths import StoreFolder, cache_root
 from launcher.store import records
@@ -260,7 +261,7 @@ def cancel_jobs(runs: Iterable[RunFolder]) -> str:
     problems: list[str] = []
     for first in range(0, len(ids), 500):
         done = tool(["scancel", "--quiet", *ids[first : first + 500]])
-        problems += [done.stderr.strip()] if done.returncode != 0 else []
+        problems += [failure(done)] if done.returncode != 0 else []
     if ids:
         queue(anew=True)  # whoever settles the runs next learns what has become of them
     return "; ".join(problems)

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from launcher.agent.slurm_tools import run_tool
+from launcher.agent.slurm_tools import failure, run_tool
 from launcher.errors import SubmitError
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def send(script: Script, lines: str, carriers: Mapping[str, str] = MappingProxyT
         if done.returncode == 0:
             read: Any = SlurmExecutor._get_job_id_from_submission_command  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             return str(read(done.stdout))
-        words = _words(done.stderr)
+        words = _words(done.stderr) or failure(done)
         if pause is None or not any(word in words for word in _BUSY):
             raise SubmitError(f"sbatch: {words}")
         time.sleep(pause)
