@@ -37,7 +37,8 @@ def files_command(store: StoreFolder, options: argparse.Namespace) -> int:
             [(size(file.size), moment(file.modified), _shown(file)) for file in files],
             Columns(key=2),
         )
-        say(f"\n{len(files)} files, {size(sum(file.size for file in files))} in {folder.root}")
+        count = f"{len(files)} {'file' if len(files) == 1 else 'files'}"
+        say(f"\n{count}, {size(sum(file.size for file in files))} in {folder.root}")
     else:
         say(f"{folder.id} has no files{f' in {options.prefix}' if options.prefix else ''}")
     return report(read_run(folder), as_json=options.json)

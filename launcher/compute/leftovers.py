@@ -1,13 +1,9 @@
-"""What killed agents and builds left on this machine's disk: folders in TMPDIR whose owners are gone."""
+"""What killed agents left on this machine's disk: folders in TMPDIR whose owners are gone."""
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import shutil
-import stat
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,18 +20,14 @@ if TYPE_CHECKING:
     from launcher.paths import RunFolder, StoreFolder
 
 _ATTEMPT = re.compile(r"launcher-[0-9a-f]{12}")
-_BUILD = re.compile(r"launcher-build-\w+")
 _STAGED = re.compile(r"launcher-env-\w+")
-
-_YOUNG_S = 60.0
-"""A build that makes its folder just now does not hold it yet."""
 
 
 def left_folders(store: StoreFolder) -> list[Path]:
     """Return the folders of this user that nobody uses any more.
 
-    That is sure where a record in the folder names an owner who is gone, where a build's pipe has no reader,
-    and where the run that it was for is in the store, and over.
+    That is certain if a record in the folder names an owner that is gone, or if its run is in the store and
+    has ended.
     """
     found: list[Path] = []
     unknown: dict[str, Path] = {}
@@ -46,9 +38,7 @@ def left_folders(store: StoreFolder) -> list[Path]:
                 unknown[folder.name] = folder
             elif records.alive(owner) is False:
                 found.append(folder)
-        elif (_BUILD.fullmatch(folder.name) and _deserted(folder)) or (
-            _STAGED.fullmatch(folder.name) and _unused(folder)
-        ):
+        elif _STAGED.fullmatch(folder.name) and _unused(folder):
             found.append(folder)
     if unknown:
         found += [unknown[name] for name in _names_of_ended(store) if name in unknown]
@@ -70,18 +60,6 @@ def _owner(folder: Path) -> records.Record | None:
     """Return the agent that a folder's record names."""
     boxed = records.read(folder / "box.json")  # launcher/agent/box.py
     return boxed["owner"] if boxed is not None else records.read(folder / OWNER)
-
-
-def _deserted(folder: Path) -> bool:
-    """Tell whether nobody has the pipe of a build open."""
-    try:
-        status = (folder / "alive").lstat()
-        if not stat.S_ISFIFO(status.st_mode) or time.time() - status.st_mtime < _YOUNG_S:
-            return False
-        os.close(os.open(folder / "alive", os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW))
-    except OSError as error:
-        return error.errno == errno.ENXIO  # fifo(7): no reader
-    return False
 
 
 def _unused(folder: Path) -> bool:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +44,6 @@ def put(folder: Path, **files: Any) -> Path:
     return folder
 
 
-def fifo(folder: Path, age_s: float) -> Path:
-    folder.mkdir()
-    os.mkfifo(folder / "alive")
-    os.utime(folder / "alive", (0, time.time() - age_s))
-    return folder
-
-
 def ended(store: StoreFolder, number: int, *, over: bool) -> Path:
     run = store.run("mnist", number)
     put(run.attempt(1))
@@ -73,7 +64,6 @@ def test_only_what_nobody_uses(disk: Path, tmp_path: Path) -> None:
         put(disk / f"launcher-{'0' * 12}", owner=gone),
         put(disk / f"launcher-{'1' * 12}", box={"name": f"launcher-{'1' * 12}", "owner": gone}),
         put(disk / tmp_name(f"{attempt_mark(str(over), 1)}#1") / "job").parent,
-        fifo(disk / "launcher-build-left", 100),
         put(disk / "launcher-env-left" / "users", one=gone).parent,
     }
     stay = [
@@ -83,19 +73,12 @@ def test_only_what_nobody_uses(disk: Path, tmp_path: Path) -> None:
         put(disk / tmp_name(f"{attempt_mark(str(runs_on), 1)}#0")),
         put(disk / "launcher-mine", owner=gone),
         put(disk / "thesis"),
-        fifo(disk / "launcher-build-young", 0),
-        fifo(disk / "launcher-build-used", 100),
-        put(disk / "launcher-build-other"),
         put(disk / "launcher-env-used" / "users", one=gone, two=alive).parent,
     ]
     (disk / f"launcher-{'5' * 12}").symlink_to(tmp_path)
-    reader = os.open(disk / "launcher-build-used" / "alive", os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        assert set(left_folders(store)) == left
-        assert all(remove_folder(folder) for folder in left_folders(store))
-        assert left_folders(store) == []
-    finally:
-        os.close(reader)
+    assert set(left_folders(store)) == left
+    assert all(remove_folder(folder) for folder in left_folders(store))
+    assert left_folders(store) == []
     assert all(folder.is_dir() for folder in stay)
     assert not any(folder.exists() for folder in left)
 
