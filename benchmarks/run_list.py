@@ -49,16 +49,18 @@ def _multiply(here: Project) -> None:
         for path in run.rglob("*.json")
         if path.name != "manifest.json"
     }
+    config = (run / "config.yaml").read_bytes()
     for number in range(RUNS - 1):
         name, index = f"experiment-{number % EXPERIMENTS}", number // EXPERIMENTS + 1
         folder = here.store / "runs" / name / str(index)
         for path, record in records.items():
             _write(folder / path, _changed(record, f"{name}/{index}", number))
+        (folder / "config.yaml").write_bytes(config)
         _write(folder / "metrics" / "worker-0.jsonl", {"name": "loss", "value": number / RUNS, "step": 1})
 
 
 def _changed(record: dict[str, Any], run: str, number: int) -> dict[str, Any]:
-    changed = dict(record)
+    changed = {key: value for key, value in record.items() if key != "crc32"}
     if "id" in record:
         changed["id"] = run
     if "created" in record:

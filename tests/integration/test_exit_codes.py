@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -74,7 +75,7 @@ def handed_over(lab: Lab) -> Iterator[int]:
         assert lab.over(lab.run(number)).state is State.FAILED
 
 
-@row("the command did what it was asked to do; or its reader, such as `head`, had seen enough")
+@row("the command succeeded, or the reader of its output, such as `head`, ended first")
 def done(lab: Lab) -> Iterator[int]:
     lab.script(SLEEPS)
     lab.launch("wait=false")
@@ -147,7 +148,29 @@ def bad(lab: Lab) -> Iterator[int]:
     yield lab.command("compute", "check", "store=/dev/null/store").returncode
 
 
-@row("only a part of what was asked for could be done")
+@row("a run is Damaged")
+def damaged(lab: Lab) -> Iterator[int]:
+    lab.script("pass")
+    lab.launch()
+    lab.run().end.write_text("{")
+    yield lab.command("runs", "show", "mnist/1").returncode
+    yield lab.command("runs", "wait", "mnist/1").returncode
+    yield lab.command("runs", "logs", "mnist/1").returncode
+
+
+@row("a record that the command needs is damaged, or a newer version wrote it")
+def damaged_record(lab: Lab) -> Iterator[int]:
+    lab.script("pass")
+    lab.launch("-m", "args.x=1,2")
+    submit = lab.run(2).submit
+    submit.write_text(json.dumps({**json.loads(submit.read_text()), "schema": 99}))
+    lab.run(1).config.write_text("{")
+    yield lab.command("runs", "rerun", "mnist/1").returncode
+    yield lab.command("runs", "rerun", "mnist/2").returncode
+    assert not lab.run(3).root.exists()
+
+
+@row("only a part of the request could be done")
 def part(lab: Lab) -> Iterator[int]:
     lab.script(SLEEPS)
     lab.launch("wait=false")
@@ -169,7 +192,7 @@ def not_printed(lab: Lab) -> Iterator[int]:
         yield lab.redirected(how, sys.executable, "-m", "launcher", "--version").returncode
 
 
-@row("a wrong word, value, option or id")
+@row("a wrong command, value, option or id")
 def wrong(lab: Lab) -> Iterator[int]:
     lab.script("pass")
     lab.launch()
@@ -237,7 +260,7 @@ def interrupted(lab: Lab, signum: signal.Signals, *words: str) -> int:
     return launch.returncode
 
 
-@row("Ctrl-C while a launch followed its runs: they go on")
+@row("Ctrl-C while a launch followed its runs")
 def ctrl_c(lab: Lab) -> Iterator[int]:
     yield stopped(lab, signal.SIGINT)
 

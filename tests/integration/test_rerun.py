@@ -62,4 +62,4 @@ def test_an_environment_that_cannot_be_had_again_is_told(lab: Lab) -> None:
     lab.run(1).submit.write_text(json.dumps(submit))
     done = rerun(lab, "mnist/1")
     assert done.returncode == 1
-    assert "the run had 0123, which is gone" in done.stderr
+    assert "/nowhere/bin/python is gone" in done.stderr
