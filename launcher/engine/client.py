@@ -24,7 +24,8 @@ DEFAULT = "unix:///var/run/docker.sock"
 
 _TIMEOUT_S = 60
 _LOCAL = re.compile(r"(unix|npipe)://|(tcp|https?)://(localhost|127\.[\d.]+|\[?::1\]?)(:|/|$)")
-_READ_TIMEOUT = re.compile(r"\(read timeout=([\d.]+)\)")
+_READ_TIMEOUT = re.compile(r"Read timed out\.(?: \(read timeout=([\d.]+)\))?")
+"""The limit is missing where an answer stopped in the middle."""
 _CUT = ("RemoteDisconnected", "ProtocolError", "IncompleteRead", "StreamParseError", "SocketError", "error")
 """Errors of several libraries for an answer that ends too soon; the last is of `struct`."""
 _CLOSED = "the engine closed the connection: it was stopped, or it crashed"
@@ -138,7 +139,8 @@ def words(error: BaseException) -> str:
     causes = _causes(error)
     late = next((found for cause in causes if (found := _READ_TIMEOUT.search(str(cause)))), None)
     if late is not None:
-        return f"the engine did not answer for {float(late[1]):g} s"
+        limit = f"for {float(late[1]):g} s" if late[1] else "to the end in time"
+        return f"the engine did not answer {limit}"
     system = next((cause for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
     if system is None and any(type(cause).__name__ in _CUT for cause in causes):
         return _CLOSED

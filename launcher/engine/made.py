@@ -27,6 +27,9 @@ BUILD: Final = "launcher.build"
 
 _MARK: Final = "launcher-build-"
 
+REMOVAL_S: Final = 120
+"""Wait for a removal that the engine has begun; what takes longer is left to the engine."""
+
 PREFIX: Final = "launcher-"
 """Of the names of all containers and networks that this package makes."""
 
@@ -128,8 +131,13 @@ def remove_container(client: Any, name: str) -> None:
     except APIError as error:
         if "already in progress" not in words(error):  # by the engine itself, as its keeper has ended
             raise
-        with suppress(NotFound):  # it is gone meanwhile
-            client.wait(name, condition="removed", timeout=20)
+        try:
+            client.wait(name, condition="removed", timeout=REMOVAL_S)
+        except NotFound:  # it is gone meanwhile
+            return
+        except OSError as late:  # a timeout of requests, or of the answer that has begun
+            if "timed out" not in str(late).lower():
+                raise
 
 
 def remove_networks(client: Any, names: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from docker import APIClient
 
-from launcher.engine import long_calls
+from launcher.engine import long_calls, made
 from launcher.engine.client import in_words
 from launcher.engine.workbench import Workbench, build
 from launcher.errors import EngineError
@@ -42,7 +42,20 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_DELETE(self) -> None:
+        body = b'{"message": "removal of container x is already in progress"}'
+        self.send_response(409)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def do_POST(self) -> None:
+        if "/wait" in self.path:
+            self.send_response(200)
+            self.send_header("Content-Length", "9")
+            self.end_headers()
+            time.sleep(60)
         if "/commit" in self.path:
             time.sleep(60)
         self.send_response(200)
@@ -69,17 +82,17 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
     monkeypatch.setattr(long_calls, "LOOK_S", 0.1)
     monkeypatch.setattr(long_calls, "ANSWER_S", 1)
-    with Server(str(path)) as made:
-        threading.Thread(target=made.serve_forever, daemon=True).start()
-        yield made
-        made.shutdown()
+    with Server(str(path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture
 def client(server: Server) -> Iterator[APIClient]:
-    made = APIClient(base_url=f"unix://{server.server_address}", version="1.41", timeout=1)
-    yield made
-    made.close()
+    client = APIClient(base_url=f"unix://{server.server_address}", version="1.41", timeout=1)
+    yield client
+    client.close()
 
 
 def test_a_commit_ends_once_the_engine_answers_nothing(server: Server, client: APIClient) -> None:
@@ -112,6 +125,18 @@ def test_a_call_that_is_given_up_stops_at_its_next_item(client: APIClient) -> No
     more.set()
     assert not given.wait(0.2)
     assert client.timeout == 1
+
+
+def test_a_removal_that_the_engine_takes_long_for_is_left_to_it(
+    client: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made, "REMOVAL_S", 1)
+    made.remove_container(client, "x")
+
+
+def test_an_answer_that_stops_in_the_middle_is_told_in_words(client: APIClient) -> None:
+    with pytest.raises(EngineError, match=r"^the engine did not answer to the end in time"), in_words():
+        client.wait("x", timeout=1)
 
 
 def test_an_engine_that_answers_late_is_told_in_words(server: Server, client: APIClient) -> None:
