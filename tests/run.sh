@@ -68,7 +68,10 @@ fi
 # In the order of their folders, so that the quick ones of units come last and even out the end.
 # A worker that ended is not replaced: its test would begin again, and one that hangs would do so for ever.
 rm -f .pytest_cache/v/cache/lastfailed
-.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 "$@" ||
-    { [ $? = 1 ] && [ "${CI:-}" = true ] && .venv/bin/coverage run -m tests.again; }
+.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 "$@" || {
+    code=$?
+    [ "$code" = 1 ] && [ "${CI:-}" = true ] || exit "$code"
+    .venv/bin/coverage run -m tests.again
+}
 .venv/bin/coverage combine --quiet
 .venv/bin/coverage report --fail-under=90 --skip-covered --sort=cover
