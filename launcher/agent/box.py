@@ -239,9 +239,9 @@ class Box:
         """Tell whether the kernel has killed processes of it for their memory."""
         return bool(self._first) and memory.oom_kills(own="/proc/%d/cgroup" % self._first) > 0
 
-    def reason(self, number: int | None) -> tuple[str, str] | None:
+    def reason(self, name: str, number: int | None) -> tuple[str, str] | None:
         """Return kind and message of what ended a process by a signal, if it was not that alone."""
-        del number
+        del name, number
         return None
 
     @property

@@ -147,13 +147,22 @@ class EngineBox(Box):
         return found
 
     def _unexplained(self, name: str) -> bool:
-        if self._leave_by is not None:
+        if self._leave_by is not None or self._ended_before_stop(name):
             return False
         return self._stopper() is None if self._is_stopped() else not self._told(name) and self._why() is None
 
     def _is_stopped(self) -> bool:
         """Tell whether its first process was told to end, which only others do (engine/boxes.py, KEEPER)."""
         return os.path.exists(self._fifo + ".stopped")
+
+    def _ended_before_stop(self, name: str) -> bool:
+        """Tell whether a process ended, and said so, before its container was stopped."""
+        try:
+            return bool(self._told(name)) and (
+                os.stat(self._end(name)).st_mtime < os.stat(self._fifo + ".stopped").st_mtime
+            )
+        except OSError:
+            return False
 
     def _stopper(self) -> tuple[str, str] | None:
         """Return who stopped it, as kind and message; None until the engine has been asked."""
@@ -183,8 +192,10 @@ class EngineBox(Box):
         """See `Box.waits`."""
         return bool(self._left or self._asked)
 
-    def reason(self, number: int | None) -> tuple[str, str] | None:
+    def reason(self, name: str, number: int | None) -> tuple[str, str] | None:
         """See `Box.reason`."""
+        if self._ended_before_stop(name):
+            return None
         return self._why() if number == signal.SIGKILL or self._is_stopped() else None
 
     @property

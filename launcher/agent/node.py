@@ -171,7 +171,7 @@ class Node:
         for name, code, number in ends:
             how: dict[str, Any] = {"exit_code": code, "signal": number}
             how["out_of_memory"] = self.starved()
-            how["reason"] = None if self._box is None else self._box.reason(number)
+            how["reason"] = None if self._box is None else self._box.reason(name, number)
             how["grace_s"] = None if self._box is None else self._box.grace_s
             self.report({"event": "exited", "name": name, **how})
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launcher.agent import record
+from launcher.agent.system import marked, parents
 from launcher.spec import State
 from tests.engine.images import TINY
 from tests.integration.conftest import Lab, until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from launcher.paths import RunFolder
     from tests.engine.machine import Engine
 
@@ -72,3 +74,26 @@ class Boxed(Lab):
         """Return why a run ended, in one line."""
         end = json.loads(folder.end.read_text())
         return f"{end['state']} {end['cause']['kind']}: {end['cause']['message']}"
+
+
+def processes(lab: Boxed, folder: RunFolder) -> dict[str, int]:
+    """Return the processes of a run: the guard, its supervisor, and the helper that speaks to the engine."""
+    owner: dict[str, Any] = (record.read(str(folder.submit)) or {}).get("owner") or {}
+    guard = int(owner.get("pid", 0))
+    if _command(guard)[-1:] != [b"supervise"]:
+        return {}
+    found = {"guard": guard}
+    for pid, parent in sorted(parents().items()):
+        if parent == guard:
+            found["supervisor"] = pid
+    for pid in marked({b"LAUNCHER_STORE=" + os.fsencode(lab.store.root)}):
+        if b"launcher.engine.serve" in _command(pid):
+            found["helper"] = pid
+    return found
+
+
+def _command(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+    except OSError:
+        return []

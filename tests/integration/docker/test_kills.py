@@ -10,18 +10,15 @@ import random
 import signal
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from docker.errors import APIError
 
-from launcher.agent import record
-from launcher.agent.system import marked, parents
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import until
-from tests.integration.docker.lab import SLEEPS, Boxed
+from tests.integration.docker.lab import SLEEPS, Boxed, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,29 +29,6 @@ KILLS: Final = int(os.environ.get("LAUNCHER_KILLS", "12"))
 SEED: Final = int(os.environ.get("LAUNCHER_SEED", "0")) or random.randrange(1, 10**6)  # noqa: S311  # a seed
 WAITS: Final = "echo up; until [ -e outputs/go ]; do sleep 0.1; done; echo over"
 SHORT: Final = 'echo up; sleep 1.$((RANK + 2)); echo "done" >outputs/out-$RANK'
-
-
-def processes(lab: Boxed, folder: RunFolder) -> dict[str, int]:
-    """Return the processes of a run: the guard, its supervisor, and the helper that speaks to the engine."""
-    owner: dict[str, Any] = (record.read(str(folder.submit)) or {}).get("owner") or {}
-    guard = int(owner.get("pid", 0))
-    if _command(guard)[-1:] != [b"supervise"]:
-        return {}
-    found = {"guard": guard}
-    for pid, parent in sorted(parents().items()):
-        if parent == guard:
-            found["supervisor"] = pid
-    for pid in marked({b"LAUNCHER_STORE=" + os.fsencode(lab.store.root)}):
-        if b"launcher.engine.serve" in _command(pid):
-            found["helper"] = pid
-    return found
-
-
-def _command(pid: int) -> list[bytes]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
-    except OSError:
-        return []
 
 
 def kill(*pids: int) -> None:
@@ -139,7 +113,8 @@ def test_a_run_ends_while_the_engine_is_away(lab: Boxed) -> None:
     lab.engine.kill()
     try:
         (folder.outputs / "go").touch()
-        until(lambda: "over" in lab.log(), "its last line")
+        for rank in range(2):
+            until(lambda rank=rank: "over" in lab.log(rank), f"the last line of rank {rank}")
     finally:
         lab.engine.start()
     assert lab.over(folder, 120).state is State.COMPLETED

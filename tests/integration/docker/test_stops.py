@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from launcher.spec import State
 from tests.integration.conftest import until
-from tests.integration.docker.lab import SLEEPS, TWO, Boxed
+from tests.integration.docker.lab import SLEEPS, TWO, Boxed, processes
 
 if TYPE_CHECKING:
     from launcher.paths import RunFolder
@@ -44,6 +46,25 @@ def test_docker_stop_of_a_container(lab: Boxed, code: int) -> None:
     assert lab.cause(folder).startswith("Failed container_lost: ")
     assert "the container of node0 was stopped from outside" in lab.cause(folder)
     assert {path.name for path in folder.outputs.iterdir()} == {"saved-0", "saved-1"}
+    lab.nothing_left()
+
+
+def test_a_script_that_ended_before_the_stop_completed(lab: Boxed) -> None:
+    """Its agent hears of both together."""
+    folder = begin(lab, "echo up; until [ -e outputs/go ]; do sleep 0.1; done; echo over")
+    supervisor = processes(lab, folder)["supervisor"]
+    api: Any = lab.engine.client().api
+    [box] = [box["Id"] for box in lab.boxes()]
+    first = len(api.top(box)["Processes"])
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        (folder.outputs / "go").touch()
+        until(lambda: "over" in lab.log(), "its last line")
+        until(lambda: len(api.top(box)["Processes"]) < first, "its end")
+        stop(lab)
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert lab.over(folder).state is State.COMPLETED, lab.cause(folder)
     lab.nothing_left()
 
 
