@@ -390,7 +390,7 @@ def test_a_prolog_that_fails_is_a_fault_of_the_node_and_no_cancel(lab: SlurmLab)
         conf.write_text(before)
         lab.slurm("scontrol", "reconfigure")
         lab.slurm("scontrol", "update", "nodename=node2", "state=resume")
-        until(lambda: lab.cluster.idle() == lab.cluster.nodes, "idle nodes")
+        until(lambda: lab.cluster.idle() == lab.cluster.nodes, "idle nodes", 180)
     assert run.state is State.FAILED
     assert run.cause is not None
     assert run.cause.kind == "node_fail"
