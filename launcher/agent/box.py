@@ -30,14 +30,14 @@ _RECORD = "box.json"
 """In an attempt's node-local folder: the name of its box, and whose it is."""
 
 REMOVE_S = 30
-"""For podman to do what it is told, such as to remove a container."""
+"""How long one podman command may take, such as the removal of a container."""
 
 _PAUSES_S = (0.2, 0.5)
-"""Between its tries."""
+"""Pauses before a podman command that failed is run again."""
 
 
 def remove(folder: str) -> bool:
-    """Remove the box whose record is in an attempt's node-local folder; tell whether there is none now."""
+    """Remove the box whose record is in an attempt's node-local folder; return whether no box is left."""
     kept = record.read(os.path.join(folder, _RECORD))
     return kept is None or _podman(["rm", "--force", "--time", "0", "--ignore", kept["name"]]) is not None
 
@@ -267,9 +267,9 @@ def _devices(gpus: list[str]) -> list[str]:
 
 
 def _podman(words: list[str]) -> str | None:
-    """Return what podman says; None where it fails.
+    """Return podman's output, or None if it fails.
 
-    It is asked again, since Slurm tells all processes of a job to end, and podman obeys in the middle of it.
+    A failed command is repeated: Slurm sends SIGTERM to all processes of a job, and podman may stop halfway.
     """
     for pause_s in (*_PAUSES_S, 0.0):
         try:

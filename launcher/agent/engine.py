@@ -32,8 +32,8 @@ class Engine:
 
         Args:
             orders: `python`, `code` (where the launcher is imported from), `token` (of the supervisor),
-                `user`, `groups` and `login` (in containers), `remapped` (whether the engine gives users
-                other numbers) and `pipes` (of one that runs already).
+                `user`, `groups` and `login` (in containers), `remapped` (whether the engine maps user
+                ids to others) and `pipes` (of a helper that already runs).
             selector: of the loop.
         """
         self.token: str = orders["token"]
@@ -76,7 +76,7 @@ class Engine:
         self._boxes.pop(box, None)
 
     def was_away(self, when: float) -> bool:
-        """Tell whether it could not be reached at a time, in seconds since the epoch, give or take one."""
+        """Return whether it was unreachable at a time (seconds since the epoch), with a tolerance of 1 s."""
         return self._away is not None and self._away[0] - 1 <= when <= self._away[1] + 1
 
     def close(self) -> None:

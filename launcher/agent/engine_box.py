@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Report = Callable[[dict[str, Any]], object]
 
 HOLD_S = 1.0
-"""A process that was killed is told of so much later: the engine may have a reason for it."""
+"""How long the end of a killed process is held back: the engine may report the reason meanwhile."""
 
 STOP_S = 10.0
 """How long processes may go on after the first has ended in a container that is stopped from outside, as with
@@ -141,7 +141,7 @@ class EngineBox(Box):
             hold_s = STOP_S if self._is_stopped() else HOLD_S
             if self._unexplained(name) and now < self._killed_at.setdefault(name, now + hold_s):
                 continue
-            if self._left.pop(name, None) is None:  # told meanwhile, as the engine answered
+            if self._left.pop(name, None) is None:  # reported when the engine answered
                 continue
             found.append((name, *self._outcome(name, code, number)))
         return found
@@ -152,11 +152,11 @@ class EngineBox(Box):
         return self._stopper() is None if self._is_stopped() else not self._told(name) and self._why() is None
 
     def _is_stopped(self) -> bool:
-        """Tell whether its first process was told to end, which only others do (engine/boxes.py, KEEPER)."""
+        """Return whether its first process got SIGTERM, which only others send (see `KEEPER`)."""
         return os.path.exists(self._fifo + ".stopped")
 
     def _ended_before_stop(self, name: str) -> bool:
-        """Tell whether a process ended, and said so, before its container was stopped."""
+        """Return whether a process reported its end before its container was stopped."""
         try:
             return bool(self._told(name)) and (
                 os.stat(self._end(name)).st_mtime < os.stat(self._fifo + ".stopped").st_mtime

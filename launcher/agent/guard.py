@@ -19,7 +19,7 @@ _guard: int | None = None
 
 
 def unguarded() -> bool:
-    """Tell whether this process had a guard, which was killed: then SIGTERM is the kernel's word of that."""
+    """Return whether this process had a guard that was killed; the kernel reports that by SIGTERM."""
     return _guard is not None and os.getppid() != _guard
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import process_logs, record
 
@@ -61,7 +61,7 @@ def find_changes(snapshot: str) -> list[str]:
     try:
         return _differences(snapshot, sealed or {})
     except (AttributeError, LookupError, TypeError, ValueError):  # the name of a snapshot tells as much
-        whole = _tree_digest(snapshot) == os.path.basename(snapshot)
+        whole = tree_digest(read_content(snapshot)) == os.path.basename(snapshot)
         return [] if whole else ["%s (damaged)" % os.path.basename(path)]
 
 
@@ -82,24 +82,48 @@ def _differences(snapshot: str, sealed: dict[str, Any]) -> list[str]:
     return sorted([*found, *_new_entries(snapshot, sealed)])
 
 
-def _tree_digest(snapshot: str) -> str:
-    """Return the digest that `launcher.store.snapshots` names a tree by."""
-    lines = [b"d\0"]
-    for place, folders, names in os.walk(snapshot):
-        prefix = os.path.relpath(place, snapshot) + "/"
-        prefix = "" if prefix == "./" else prefix
+class Content(NamedTuple):
+    """What a tree holds, by paths from its root."""
+
+    digests: dict[str, str]
+    """BLAKE2 of each file."""
+    executable: set[str]
+    """Files that their owner may execute."""
+    folders: list[str]
+    """Each with a slash at its end; the root is empty."""
+    links: dict[str, str]
+    """Their targets."""
+
+
+def read_content(tree: str) -> Content:
+    """Return what a tree holds; what is no file, folder or link is left out."""
+    found = Content({}, set(), [""], {})
+    for place, folders, names in os.walk(tree):
         for name in [*folders, *names]:
             path = os.path.join(place, name)
-            status = os.lstat(path)
-            known = os.fsencode(prefix + name)
-            if stat.S_ISLNK(status.st_mode):
-                lines.append(b"l%s\0%s" % (known, os.fsencode(os.readlink(path))))
-            elif stat.S_ISDIR(status.st_mode):
-                lines.append(b"d%s/\0" % known)
-            else:
-                kind = b"x" if status.st_mode & stat.S_IXUSR else b"f"
-                lines.append(b"%s%s\0%s" % (kind, known, file_digest(path).encode()))
-    return hashlib.blake2b(b"\0".join(sorted(lines)), digest_size=20).hexdigest()
+            known = os.path.relpath(path, tree)
+            mode = os.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
+                found.links[known] = os.readlink(path)
+            elif stat.S_ISDIR(mode):
+                found.folders.append(known + "/")
+            elif stat.S_ISREG(mode):
+                found.digests[known] = file_digest(path)
+                if mode & stat.S_IXUSR:
+                    found.executable.add(known)
+    return found
+
+
+def tree_digest(content: Content) -> str:
+    """Return the hash of what a tree holds, by which snapshots are named."""
+    lines = [
+        "%s%s\0%s" % ("x" if path in content.executable else "f", path, digest)
+        for path, digest in content.digests.items()
+    ]
+    lines += ["l%s\0%s" % link for link in content.links.items()]
+    lines += ["d%s\0" % path for path in content.folders]
+    lines.sort()
+    return hashlib.blake2b(os.fsencode("\0".join(lines)), digest_size=20).hexdigest()
 
 
 def describe(changes: list[str]) -> str:

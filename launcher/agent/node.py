@@ -176,13 +176,13 @@ class Node:
             self.report({"event": "exited", "name": name, **how})
 
     def starved(self) -> bool:
-        """Tell whether the kernel has killed processes here for their memory."""
+        """Return whether the kernel has killed processes on this node because of their memory."""
         if isinstance(self._box, EngineBox):
             return self._box.starved()  # the agent is of another control group, with who knows whom
         return (self._box is not None and self._box.starved()) or memory.oom_kills() > self._oom_kills
 
     def survived(self) -> bool:
-        """Tell whether processes of this node alone were killed for their memory, as a container shows."""
+        """Return whether processes of this node itself were killed for memory; only containers show it."""
         return isinstance(self._box, EngineBox) and self._box.starved()
 
     def leave(self) -> bool:

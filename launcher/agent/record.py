@@ -26,7 +26,7 @@ def encode(value: object) -> bytes:
 
 
 def seal(value: object) -> bytes:
-    """Return JSON as bytes with a checksum as its last field."""
+    """Return a record, which has at least one field, as JSON with a checksum as its last field."""
     data = encode(value)
     return b'%s%s%08x"}' % (data[:-1], _SUM, zlib.crc32(data))
 

@@ -12,7 +12,7 @@ _TOOL_S = 20
 
 
 class JobTime(NamedTuple):
-    """The time of a job as Slurm has it now, which an administrator may change at any moment."""
+    """A job's time limit and run time in Slurm, which an administrator may change at any moment."""
 
     limit_s: float
     """Infinite where there is none."""

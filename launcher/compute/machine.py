@@ -49,11 +49,6 @@ def _check_processes(spec: RunSpec, cpus: int) -> Iterator[Problem]:
     if most < size <= PROCESSES:  # more than that no target takes
         expected = f"at most {most} processes in all ({PROCESSES_PER_CPU} for each CPU of this machine"
         expected += f", at least {PROCESSES_AT_LEAST})"
-        key = (
-            "processes_per_node"
-            if nodes == 1 and each > 1
-            else "nodes"
-            if each == 1
-            else "nodes, processes_per_node"
-        )
+        keys = {"nodes": nodes > 1 or each == 1, "processes_per_node": each > 1}
+        key = ", ".join(name for name, counts in keys.items() if counts)
         yield Problem(key, size, expected, "Choose compute=slurm for more")

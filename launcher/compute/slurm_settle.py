@@ -88,7 +88,7 @@ def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
 
 
 def _unlisted(place: _Place, answer: Answer, said: dict[RunFolder, str]) -> bool:
-    """Settle a run by squeue's list, or note what it waits for; tell whether its job is not there."""
+    """Settle a run by squeue's list, or note why it waits; return whether the list lacks its job."""
     job = answer.jobs.get(place.id or "")
     if answer.problem and job is None:
         said[place.run] = f"Slurm does not answer: {answer.problem}"
@@ -107,7 +107,7 @@ def _unlisted(place: _Place, answer: Answer, said: dict[RunFolder, str]) -> bool
 
 
 def _left_queue(place: _Place, job: Job | None, answer: Answer) -> bool:
-    """Tell whether a run that somebody wanted to end has no job any more, and never began."""
+    """Return whether a canceled run never began and its job has left the queue."""
     canceled = records.read(place.run.cancel)
     if canceled is None or answer.problem or place.run.attempts():
         return False

@@ -56,9 +56,8 @@ def told(error: BaseException) -> str:
     lines: list[str] = []
     causes: list[BaseException] = []
     cause: BaseException | None = error
-    while (
-        cause is not None and cause not in causes
-    ):  # OmegaConf makes an error its own cause under a debugger
+    # Under a debugger OmegaConf makes an error its own cause.
+    while cause is not None and cause not in causes:
         causes.append(cause)
         for line in str(cause).splitlines():
             text = line.strip()

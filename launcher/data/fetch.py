@@ -7,7 +7,6 @@ import os
 import shutil
 from hashlib import sha256
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -22,6 +21,7 @@ from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from launcher.data.inputs import Input
     from launcher.spec import Progress
@@ -94,7 +94,8 @@ def once(target: Path, make: Callable[[Path], None], progress: Progress) -> Path
                 make(draft)
                 if not lease.holds():  # given up for dead: another may have removed a part of it
                     raise LauncherError(f"{target.name} was not fetched in time. Launch again")
-                _seal(draft, target)
+                held = integrity.read_content(str(draft))
+                integrity.seal(str(draft), str(target), held.digests, held.folders, held.links)
                 record.publish(str(draft), str(target))
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -108,24 +109,6 @@ def damage_of(target: Path) -> str:
     """
     changes = integrity.find_changes(str(target)) if target.exists() else []
     return integrity.describe([change for change in changes if not change.endswith(" (new)")])
-
-
-def _seal(draft: Path, target: Path) -> None:
-    """Record what a folder holds that is about to be put into the cache."""
-    files: dict[str, str] = {}
-    links: dict[str, str] = {}
-    folders = [""]
-    for place, names, leaves in os.walk(draft):
-        for name in (*names, *leaves):
-            path = Path(place, name)
-            known = str(path.relative_to(draft))
-            if path.is_symlink():
-                links[known] = str(path.readlink())
-            elif path.is_dir():
-                folders.append(f"{known}/")
-            elif path.is_file():
-                files[known] = integrity.file_digest(str(path))
-    integrity.seal(str(draft), str(target), files, folders, links)
 
 
 def _copy(source: Path, draft: Path) -> None:

@@ -118,9 +118,7 @@ def _build(wish: HorovodWish, folder: Path, progress: Progress, place_of: PlaceO
     make(str(folder))
     there = [folder / name for name in fresh(str(folder))]
     for wheel in there:
-        if wheel.match(_WHEEL) and is_whole(
-            wheel
-        ):  # of another host, just now: it came by a rename, so it is whole
+        if wheel.match(_WHEEL) and is_whole(wheel):  # another host has just put it there
             return wheel
     if any(wheel.match(_WHEEL) for wheel in there):
         progress.step("Building Horovod again: its wheel in the cache is damaged", 0.02)

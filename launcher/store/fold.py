@@ -250,12 +250,7 @@ def _phases(found: Records) -> tuple[Phase, ...]:
 def parse_phases(holder: Record) -> tuple[Phase, ...]:
     """Return the phases of a submit or attempt record."""
     pairs = cast("Iterable[tuple[str, float]]", holder.get("phases") or ())
-    return tuple(Phase(state=parse_state(name), time=float(time)) for name, time in pairs)
-
-
-def parse_state(name: str) -> State:
-    """Return a state."""
-    return State(name)
+    return tuple(Phase(state=State(name), time=float(time)) for name, time in pairs)
 
 
 def parse_cause(cause: Record | None) -> Cause | None:
@@ -272,7 +267,7 @@ def _fold(folder: RunFolder, found: Records, end: Record | None) -> Run:
     phases = _phases(found)
     state = _state_of(found)
     if end is not None:
-        state = parse_state(end["state"])
+        state = State(end["state"])
     elif found.cancel is not None:
         state = State.CANCEL_REQUESTED
     attempt = found.attempt or {}

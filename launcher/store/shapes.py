@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from launcher.errors import Problem
+from launcher.spec import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,13 +23,8 @@ MOST = 1e15
 
 MOST_NODES = 1_000_000
 
-STATES = (
-    "NotStarted", "Preparing", "Queued", "Starting", "Running", "Finalizing", "CancelRequested", "Completed",
-    "Failed", "Canceled",
-)  # fmt: skip
-"""What `launcher.spec.State` has for runs; to import it would cost a list of runs 10 ms."""
-
-ENDS = STATES[-3:]
+STATES = tuple(str(state) for state in State if state is not State.DAMAGED)
+ENDS = tuple(str(state) for state in State if state.terminal and state is not State.DAMAGED)
 
 
 def _kind(expected: str, holds: Callable[[Any], bool]) -> Check:

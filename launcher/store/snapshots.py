@@ -114,11 +114,9 @@ def check_unchanged(path: Path) -> None:
 
 def tree_digest(tree: Tree) -> str:
     """Return the hash of what a tree holds: paths, executable bits, contents, links, folders."""
-    lines = [f"{'fx'[sign[4]]}{path}\0{tree.digests[path]}" for path, sign in tree.files.items()]
-    lines += [f"l{path}\0{target}" for path, target in tree.links.items()]
-    lines += [f"d{path}\0" for path in tree.folders]
-    lines.sort()
-    return hashlib.blake2b(os.fsencode("\0".join(lines)), digest_size=20).hexdigest()
+    digests = {path: tree.digests[path] for path in tree.files}
+    executable = {path for path, sign in tree.files.items() if sign[4]}
+    return integrity.tree_digest(integrity.Content(digests, executable, list(tree.folders), tree.links))
 
 
 def clean_drafts(store: StoreFolder) -> None:

@@ -164,6 +164,15 @@ def test_any_file_name_is_kept(source: Path, store: StoreFolder) -> None:
     assert take(source, store) == taken
 
 
+def test_a_snapshot_has_the_name_that_its_own_tree_gives(source: Path, store: StoreFolder) -> None:
+    """The agent computes it again where the record of a snapshot is damaged."""
+    for name in (b"caf\xe9", "\U0001f600".encode(), b"z"):
+        (source / os.fsdecode(name)).write_text("x")
+    (source / "link").symlink_to("train.py")
+    taken = take(source, store)
+    assert integrity.tree_digest(integrity.read_content(str(taken.path))) == taken.digest
+
+
 def test_what_cannot_be_kept_is_refused_by_name_all_at_once(source: Path, store: StoreFolder) -> None:
     (source / "absolute").symlink_to(source / "train.py")
     (source / "broken").symlink_to("nothing")
