@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.launches import project
 from benchmarks.paired import Bound, Comparison, in_turn, main
-from launcher.agent import record, stage
+from launcher.agent.base import process_identity
+from launcher.agent.node import local_env
 from launcher.compute.agents import install
 from launcher.environment import Packages
 from launcher.environment.archive import packed
@@ -97,10 +98,10 @@ def _staged(agent: Path, made: Prepared, nodes: int) -> float:
         for node in range(nodes):
             own = f"{disk}/{node}"
             os.mkdir(own)  # noqa: PTH102
-            into = f"{own}/{stage.place(made.prefix).split('/', 2)[2]}"
+            into = f"{own}/{local_env.place(made.prefix).split('/', 2)[2]}"
             order = {
                 "archive": made.archive, "prefix": made.prefix, "into": into, "user": f"launcher-{node}",
-                "python": made.python.replace(made.prefix, into), "owner": record.owner(),
+                "python": made.python.replace(made.prefix, into), "owner": process_identity.identity(),
             }  # fmt: skip
             argv = [sys.executable, "-I", "-S", str(agent), "stage", json.dumps(order)]
             running.append(subprocess.Popen(argv, env={**os.environ, "TMPDIR": own}))

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from launcher import streams
-from launcher.agent.startup import use_utf8
+from launcher.agent.base.startup import use_utf8
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from launcher.agent import container
-from launcher.agent.slurm import srun
+from launcher.agent.base import container_argv
+from launcher.agent.base.slurm_facts import agents_argv
 from launcher.compute.docker import Docker, groups_in, user_in
 from launcher.compute.slurm import Slurm, kind_of_job
 from launcher.credentials import hide
@@ -150,7 +150,7 @@ def describe_jobs(members: Sequence[tuple[LaunchRequest, Plan]]) -> Iterator[str
         others = spec["resources"]["nodes"] - 1
         if others:
             yield "agents of the other nodes"
-            yield f"  {shlex.join(srun(plain(options), others))} python DIGEST node slurm"
+            yield f"  {shlex.join(agents_argv(plain(options), others))} python DIGEST node slurm"
 
 
 def _containers(spec: Mapping[str, Any], store: StoreFolder, options: Slurm) -> Iterator[str]:
@@ -165,11 +165,11 @@ def _containers(spec: Mapping[str, Any], store: StoreFolder, options: Slurm) -> 
         return
     run = store.experiment(spec["name"]) / "N"
     box["gpus"] = ["GPUS"] if spec["resources"]["gpus_per_node"] or options.gres else []
-    if container.is_kept(mine):
+    if container_argv.is_kept(mine):
         yield "container of each node"
-        yield f"  {shlex.join(container.start_argv(box, (os.getuid(), os.getgid()), 'AGENT'))}"
+        yield f"  {shlex.join(container_argv.start_argv(box, (os.getuid(), os.getgid()), 'AGENT'))}"
     yield "each process in it"
-    line = container.enter_argv(
+    line = container_argv.enter_argv(
         box, ["TMP/BOX/end-NAME", f"{run}/attempts/0/logs/NAME.log", f"{run}/work/0", "PROGRAM…"]
     )
     yield f"  {shlex.join(line)}"
@@ -246,7 +246,7 @@ def _boxes(request: LaunchRequest, plan: Plan, facts: Facts, image: str) -> Iter
     spec: dict[str, Any] = {**plain(request.spec), "plan": plain(plan), "id": f"{request.spec.name}/N"}
     store = StoreFolder(request.store)
     run = store.experiment(request.spec.name) / "N"
-    mine = container.of(spec["compute"], {"image": image})
+    mine = container_argv.of(spec["compute"], {"image": image})
     labels = {RUN: spec["id"], OWNER: "AGENT", TOKEN: "TOKEN"}
     if plan.nodes > 1:
         yield "network of the run"
@@ -256,7 +256,7 @@ def _boxes(request: LaunchRequest, plan: Plan, facts: Facts, image: str) -> Iter
         name = f"BOX{node}"
         box = _box(mine, spec, store, name)
         assert box is not None, "checked"  # noqa: S101
-        box.update(container.engine_part(mine, spec, "", node), labels=labels)
+        box.update(container_argv.engine_part(mine, spec, "", node), labels=labels)
         box.update(user=user_in(facts.engine), groups=groups_in(facts.engine))
         box.update(fifo=f"TMP/{name}/alive", network="NET" if plan.nodes > 1 else None)
         box.update(remapped=facts.engine is not None and facts.engine.remapped)
@@ -265,7 +265,8 @@ def _boxes(request: LaunchRequest, plan: Plan, facts: Facts, image: str) -> Iter
         yield f"  {shlex.join(run_line(box))}"
         for process, log, argv in _processes(plan, node):
             words = [f"TMP/{name}/end-{process}", f"{run}/attempts/0/logs/{log}.log", f"{run}/work/0", *argv]
-            yield f"  {shlex.join(['docker', 'exec', name, 'sh', box['agent'] + '/box.sh', *words])}"
+            stub = box["agent"] + "/containers/enter.sh"
+            yield f"  {shlex.join(['docker', 'exec', name, 'sh', stub, *words])}"
 
 
 def _processes(plan: Plan, node: int) -> Iterator[tuple[str, str, Sequence[str]]]:
@@ -285,12 +286,12 @@ def _box(
     run = store.experiment(spec["name"]) / "N"
     data = [f"@{{data.{each}}}" for each in spec["data"].get("inputs") or ()]
     links: list[str] = [os.path.realpath(f"{spec['source']}/{path}") for path in spec["links"]]
-    told = container.wanted(mine, str(run), spec["id"], {"prefix": prefix}, data, links)
+    told = container_argv.wanted(mine, str(run), spec["id"], {"prefix": prefix}, data, links)
     if told is None:
         return None
     agent = str(store.agents / "DIGEST" / "agent")
     locked = [str(store.snapshots / "DIGEST"), agent, prefix, *data]
-    mounts = [*container.own_mounts(mine), [str(run), str(run), False]]
+    mounts = [*container_argv.own_mounts(mine), [str(run), str(run), False]]
     mounts += [[path, path, True] for path in locked if path]
     mounts += [[path, path, False] for path in (*links, f"TMP/{name}")]
     return {**told, "name": name, "pidfile": f"TMP/{name}/box.pid", "agent": agent, "mounts": mounts}

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from launcher.agent.integrity import describe
+from launcher.agent.base.integrity import describe
 from launcher.amounts import check_members, check_sweep
 from launcher.checks import check
 from launcher.errors import ConfigError, Problem

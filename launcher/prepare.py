@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import streams
-from launcher.agent.startup import use_utf8
+from launcher.agent.base.startup import use_utf8
 from launcher.compute.local import Local
 from launcher.data import Inputs
 from launcher.distribution import CHOICES

@@ -2,7 +2,7 @@
 
 A configuration, and all that is frozen or shown of it, has `@{secret.NAME}` in their place. A value is read
 when a run is handed over, and passes from there to its processes in environments alone
-(`launcher.agent.carried`). No message of this module holds one.
+(`launcher.agent.base.secret_env`). No message of this module holds one.
 
 A credential that was typed into an address becomes a secret as well; its name follows from the host.
 """
@@ -19,7 +19,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import quote
 
-from launcher.agent.carried import CARRIER, SECRET
+from launcher.agent.base.secret_env import CARRIER, SECRET
 from launcher.credentials import NAME as CREDENTIAL
 from launcher.credentials import hide, name_of, replace
 from launcher.errors import ConfigError, Problem

@@ -14,7 +14,7 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
-from launcher.agent.startup import open_missing
+from launcher.agent.base.startup import open_missing
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

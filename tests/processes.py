@@ -9,7 +9,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from launcher.agent.tmp import is_own
+from launcher.agent.base.tmp import is_own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

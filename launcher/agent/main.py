@@ -8,16 +8,16 @@ import sys
 import time
 from typing import Any
 
-from . import record
-from .channel import Channel, ChannelClosed, connect
-from .docker import Docker
-from .guard import guarded
-from .loop import Loop
-from .node import Node, remove_tmp
-from .site import Here
-from .slurm import Slurm, node_gpus
-from .startup import open_missing, use_utf8
-from .supervisor import Supervisor, lost, read_orders
+from .base import atomic_json
+from .base.guard import guarded
+from .base.loop import Loop
+from .base.startup import open_missing, use_utf8
+from .net.channel import Channel, ChannelClosed, connect
+from .node.node import Node, remove_tmp
+from .run.supervisor import Supervisor, lost, read_orders
+from .targets.docker import DockerTarget
+from .targets.local import LocalTarget
+from .targets.slurm import SlurmTarget, node_gpus
 
 
 class _Agent:
@@ -49,7 +49,7 @@ class _Agent:
                 self._loop.wait(min(times))
                 self._loop.reap(self._node.reaped)
         except ChannelClosed as error:
-            record.complain("lost agent 0: %s" % error)
+            atomic_json.complain("lost agent 0: %s" % error)
         finally:
             self._node.close()
         return 0
@@ -74,21 +74,21 @@ def _node() -> int:
     try:
         return _Agent().work()
     except ChannelClosed as error:
-        record.complain("%s: no way to agent 0: %s" % (os.uname().nodename, error))
+        atomic_json.complain("%s: no way to agent 0: %s" % (os.uname().nodename, error))
         return 1
 
 
 def _job(folder: str) -> None:
     """Run what a Slurm job is there for: one run, or the one of an array's list that its index says."""
-    orders = record.read(os.path.join(folder, "job.json"))
+    orders = atomic_json.read(os.path.join(folder, "job.json"))
     if orders is None:
         sys.exit("%s: no orders in %s" % (os.uname().nodename, folder))
     runs: list[str] = orders["runs"]
     run = os.path.join(orders["store"], runs[int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))])
-    spec = record.read(os.path.join(run, "spec.json"))
+    spec = atomic_json.read(os.path.join(run, "spec.json"))
     if spec is None:
         sys.exit("%s: %s is not there, or no longer" % (os.uname().nodename, run))
-    site = Slurm(spec, folder)
+    site = SlurmTarget(spec, folder)
     mine: dict[str, Any] = {"runs": [run], "max_parallel": 1, "gpus": None, "log": ""}
     guarded(lambda: Supervisor(mine, site).work(), lambda: lost(mine, site), with_parent=False)
 
@@ -101,20 +101,20 @@ def main() -> None:
         orders = read_orders()
         if orders is None:
             sys.exit(1)
-        site = Docker(orders["engine"]) if "engine" in orders else Here()
+        site = DockerTarget(orders["engine"]) if "engine" in orders else LocalTarget()
         guarded(lambda: Supervisor(orders, site).work(), lambda: lost(orders, site), with_parent=False)
     if sys.argv[1] == "job":
         _job(sys.argv[2])
     if sys.argv[1] == "stage":
-        from .stage import take  # noqa: PLC0415  # few runs have use for it
+        from .node.local_env import acquire  # noqa: PLC0415  # few runs have use for it
 
-        sys.exit(take(json.loads(sys.argv[2])))
+        sys.exit(acquire(json.loads(sys.argv[2])))
     if sys.argv[1] == "box":
-        from . import box  # noqa: PLC0415  # few runs have use for it
+        from .containers import podman  # noqa: PLC0415  # few runs have use for it
 
-        box.take(json.loads(sys.argv[2]))
+        podman.take(json.loads(sys.argv[2]))
     if sys.argv[1] == "survey":
-        from .survey import survey  # noqa: PLC0415  # no run has use for it
+        from .targets.cluster_check import survey  # noqa: PLC0415  # no run has use for it
 
         sys.exit(survey(sys.argv[2]))
     if "LAUNCHER_AGENT_NODE" not in os.environ:  # one of several that one srun started

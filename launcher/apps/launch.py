@@ -14,7 +14,7 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus, setup_globals
 from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf, open_dict, read_write
 
-from launcher.agent.startup import open_missing
+from launcher.agent.base.startup import open_missing
 from launcher.apps import options as option
 from launcher.apps.entry import Entry, find_entry
 from launcher.apps.frozen import freeze

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from launcher import agent
-from launcher.agent import record
+from launcher.agent.base import atomic_json
 from launcher.store.folders import remove_tree
 from launcher.store.ownership import PRIVATE, check_store
 
@@ -31,7 +30,9 @@ def install(store: StoreFolder) -> Path:
     check_store(store)
     code = Path(agent.__file__).parent
     files = {
-        name: (code / name).read_bytes() for name in sorted(os.listdir(code)) if name.endswith((".py", ".sh"))
+        str(path.relative_to(code)): path.read_bytes()
+        for path in sorted(code.rglob("*"))
+        if path.suffix in {".py", ".sh"}
     }
     digest = hashlib.sha256(repr(files).encode()).hexdigest()[:20]
     home = store.agents / digest
@@ -42,6 +43,7 @@ def install(store: StoreFolder) -> Path:
         folder.mkdir(PRIVATE, parents=True, exist_ok=True)
     for name, content in files.items():
         target = draft / "agent" / name
+        target.parent.mkdir(PRIVATE, exist_ok=True)
         target.write_bytes(content)
         target.chmod(0o700 if name.endswith(".sh") else 0o600)
     (draft / "__main__.py").write_text(_ENTRY, encoding="utf-8")
@@ -49,7 +51,7 @@ def install(store: StoreFolder) -> Path:
         with suppress(FileNotFoundError):  # another launch was faster
             home.rename(damaged := store.agents / f".{digest}.{uuid4().hex}")
             remove_tree(damaged)
-    if not record.publish(str(draft), str(home)):  # another launch was faster
+    if not atomic_json.publish(str(draft), str(home)):  # another launch was faster
         remove_tree(draft)
     return home
 

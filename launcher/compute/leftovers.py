@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.agent import box, stage
-from launcher.agent.engine_box import OWNER
-from launcher.agent.tmp import attempt_mark, own_folders, tmp_name
+from launcher.agent.base import node_leftovers
+from launcher.agent.base.node_leftovers import OWNER_RECORD
+from launcher.agent.base.tmp import attempt_mark, own_folders, tmp_name
 from launcher.errors import NotFoundError
 from launcher.store import records
 from launcher.store.runs import read_run
@@ -48,9 +48,9 @@ def left_folders(store: StoreFolder) -> list[Path]:
 def remove_folder(folder: Path) -> bool:
     """Remove such a folder, and the box of podman that belongs to it; tell whether it is gone."""
     if _STAGED.fullmatch(folder.name):
-        stage.sweep()  # under a lock: somebody may be about to use it
+        node_leftovers.sweep_environments()  # under a lock: somebody may be about to use it
         return not folder.exists()
-    if not box.remove(str(folder)):
+    if not node_leftovers.remove_container(str(folder)):
         return False
     shutil.rmtree(folder, ignore_errors=True)
     return not folder.exists()
@@ -58,8 +58,8 @@ def remove_folder(folder: Path) -> bool:
 
 def _owner(folder: Path) -> records.Record | None:
     """Return the agent that a folder's record names."""
-    boxed = records.read(folder / "box.json")  # launcher/agent/box.py
-    return boxed["owner"] if boxed is not None else records.read(folder / OWNER)
+    boxed = records.read(folder / "box.json")  # launcher/agent/containers/podman.py
+    return boxed["owner"] if boxed is not None else records.read(folder / OWNER_RECORD)
 
 
 def _unused(folder: Path) -> bool:

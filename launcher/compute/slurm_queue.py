@@ -10,8 +10,8 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from launcher.agent import record
-from launcher.agent.slurm_tools import failure
+from launcher.agent.base import atomic_json
+from launcher.agent.base.tools import failure
 from launcher.compute.slurm_script import tool
 from launcher.paths import StoreFolder, cache_root
 from launcher.store import records
@@ -207,7 +207,7 @@ def _turn(kept: Path) -> bool:
 
 def note_job(folder: Path, job_id: str) -> None:
     """Record the id of a submission."""
-    records.create(folder / "id.json", {"schema": record.SCHEMA, "id": job_id})
+    records.create(folder / "id.json", {"schema": atomic_json.SCHEMA, "id": job_id})
 
 
 def jobs_of_sweep(store: StoreFolder, sweep: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from launcher.agent.slurm_tools import failure, run_tool
+from launcher.agent.base.tools import failure, run_tool
 from launcher.errors import SubmitError
 
 if TYPE_CHECKING:

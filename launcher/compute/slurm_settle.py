@@ -6,9 +6,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from launcher.agent.causes import tail_lines
-from launcher.agent.sight import fresh
-from launcher.agent.slurm import KINDS
+from launcher.agent.base.shared_fs import list_uncached
+from launcher.agent.base.slurm_facts import STATE_CAUSES
+from launcher.agent.base.tail import tail_lines
 from launcher.compute.slurm_queue import (
     FINAL,
     Answer,
@@ -192,7 +192,7 @@ def _over(place: _Place, job: Job) -> None:
         return
     state = records.read(place.run.attempt_state(numbers[-1])) if numbers else None
     outcome, cause = (state or {}).get("outcome"), (state or {}).get("cause")
-    if outcome is None or (job.state in KINDS and job.state != "CANCELLED"):
+    if outcome is None or (job.state in STATE_CAUSES and job.state != "CANCELLED"):
         outcome, cause = _judge(place, job, state)
         if state is not None and job.state == "COMPLETED" and job.exit_code == (0, 0):
             outcome, cause = State.COMPLETED, None  # an agent exits so only if its run completed
@@ -202,7 +202,7 @@ def _over(place: _Place, job: Job) -> None:
 def _submitted_again(place: _Place) -> bool:
     """Tell whether its agent has had it submitted once more, which a remembered listing would not tell."""
     with suppress(OSError):  # the run may be being deleted
-        fresh(str(place.folder))
+        list_uncached(str(place.folder))
     found = job_folder(place.run)
     return found is not None and job_id(*found) not in {None, place.id}
 
@@ -211,7 +211,7 @@ def _judge(place: _Place, job: Job, state: dict[str, Any] | None) -> tuple[State
     """Return how a run ended whose agent left no word."""
     lines = list(tail_lines(str(place.log)))
     outcome = State.FAILED
-    kind, message = KINDS.get(job.state, ("agent_lost", ""))
+    kind, message = STATE_CAUSES.get(job.state, ("agent_lost", ""))
     if place.run.cancel.exists():
         outcome, kind, message = State.CANCELED, "cancel", "canceled"
     elif job.state == "CANCELLED" and _was_canceled(job, lines):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from launcher.agent.causes import tail_lines
+from launcher.agent.base.tail import tail_lines
 from launcher.compute.agents import install
 from launcher.compute.slurm_queue import FINAL, queue
 from launcher.compute.slurm_script import Script, send, tool

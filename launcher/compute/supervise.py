@@ -8,8 +8,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from launcher.agent.carried import without_carriers
-from launcher.agent.record import encode, owner
+from launcher.agent.base.atomic_json import encode
+from launcher.agent.base.process_identity import identity
+from launcher.agent.base.secret_env import without_carriers
 from launcher.compute.agents import install
 from launcher.compute.handover import secrets_of
 from launcher.errors import NotFoundError
@@ -54,7 +55,7 @@ def hand_over(folders: Sequence[Path], store: Path, **orders: Any) -> None:
         )
     finally:
         os.close(descriptor)
-    who = owner(supervisor.pid)
+    who = identity(supervisor.pid)
     for run in list(runs):
         try:
             enter(run, State.QUEUED, owner=who)

@@ -18,8 +18,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from launcher.agent import record
-from launcher.agent.sight import surely
+from launcher.agent.base import atomic_json
+from launcher.agent.base.shared_fs import exists_on_server
 from launcher.credentials import hide
 from launcher.errors import LauncherError
 
@@ -150,8 +150,8 @@ def _write(folder: Path, part: str, rows: Sequence[Row]) -> dict[str, str]:
 
 def _publish(draft: Path, folder: Path) -> None:
     try:
-        first = record.publish(str(draft), str(folder))
+        first = atomic_json.publish(str(draft), str(folder))
     except OSError as error:
         raise LauncherError(f"data=digits: cannot put the images into {folder}: {error.strerror}") from error
-    if not first and not surely(str(folder / ORIGIN)):  # else somebody else's is as good
+    if not first and not exists_on_server(str(folder / ORIGIN)):  # else somebody else's is as good
         raise LauncherError(f"data=digits: cannot put the images into {folder}: it holds something else")

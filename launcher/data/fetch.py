@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from launcher.agent import integrity, record
-from launcher.agent.sight import surely
+from launcher.agent.base import atomic_json, integrity
+from launcher.agent.base.shared_fs import exists_on_server
 from launcher.credentials import hide
 from launcher.data import digits
 from launcher.data.failure import fetch_error, status_of
@@ -81,11 +81,11 @@ def once(target: Path, make: Callable[[Path], None], progress: Progress) -> Path
     if lease.take(lambda: target.exists() and not damage_of(target), waiting):
         with lease:
             damage = damage_of(target)
-            if surely(str(target)) and not damage:  # of another host, just now
+            if exists_on_server(str(target)) and not damage:  # of another host, just now
                 return target
             if damage:
                 progress.step(f"fetching {target.name} again: the cache has lost {damage}")
-                record.remove(integrity.record_path(str(target)))
+                atomic_json.remove(integrity.record_path(str(target)))
                 target.rename(target.with_name(f".{target.name}.{uuid4().hex}"))  # removed as a draft is
             for left in target.parent.glob(f".{glob.escape(target.name)}.*"):  # of one that was killed
                 shutil.rmtree(left, ignore_errors=True)
@@ -96,7 +96,7 @@ def once(target: Path, make: Callable[[Path], None], progress: Progress) -> Path
                     raise LauncherError(f"{target.name} was not fetched in time. Launch again")
                 held = integrity.read_content(str(draft))
                 integrity.seal(str(draft), str(target), held.digests, held.folders, held.links)
-                record.publish(str(draft), str(target))
+                atomic_json.publish(str(draft), str(target))
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
     return target

@@ -81,7 +81,7 @@ class Horovod:
         hosts = ",".join(f"@{{node.{node}}}:{local_size}" for node in range(nodes))
         server = (
             "@{python}",
-            "@{agent}/horovod_rendezvous.py",
+            "@{agent}/mpi/horovod_rendezvous.py",
             "@{host.0}",
             "@{port.rendezvous}",
             hosts,

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
     from launcher.spec import Mpi, RunSpec
 
-RANK_STUB = ("sh", "@{agent}/rank.sh")
+RANK_STUB = ("sh", "@{agent}/mpi/rank.sh")
 """Gives every rank its own log and metrics file and records how it ended."""
 
-SHIM = "@{agent}/shim.sh"
+SHIM = "@{agent}/mpi/remote_shell.sh"
 """mpirun's remote shell: it asks the agents."""
 
 PMI = {"openmpi": "pmix", "mpich": "pmi2"}

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from docker.errors import APIError, NotFound
 
-from launcher.agent import record
+from launcher.agent.base import process_identity
 from launcher.engine.client import in_words, words
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ PREFIX: Final = "launcher-"
 
 def own_labels() -> dict[str, str]:
     """Return the labels of what this process makes in the engine, by which it is swept if it is killed."""
-    return {OWNER: json.dumps(record.owner())}
+    return {OWNER: json.dumps(process_identity.identity())}
 
 
 def own_name() -> str:
@@ -49,7 +49,7 @@ def build_mark() -> dict[str, str]:
 
     The engine names these containers, and whatever has `BUILD` from an image has this from nobody else.
     """
-    return {_MARK + json.dumps(record.owner()).encode().hex(): "127.0.0.1"}
+    return {_MARK + json.dumps(process_identity.identity()).encode().hex(): "127.0.0.1"}
 
 
 def _build_owner(client: Any, container: str) -> dict[str, str]:
@@ -117,7 +117,7 @@ def sweep(client: Any, mine: Callable[[Mapping[str, str]], bool]) -> list[Made]:
 def abandoned(labels: Mapping[str, str]) -> bool:
     """Tell whether the supervisor that made something is surely gone."""
     try:
-        return record.alive(json.loads(labels[OWNER])) is False
+        return process_identity.is_alive(json.loads(labels[OWNER])) is False
     except (KeyError, TypeError, ValueError):
         return False
 

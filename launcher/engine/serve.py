@@ -28,7 +28,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from launcher.agent.engine_box import sweep_folders
+from launcher.agent.base.node_leftovers import sweep_attempt_folders
 from launcher.engine import boxes, images, made
 from launcher.engine.client import connect, read_engine, words
 from launcher.errors import EngineError
@@ -134,7 +134,7 @@ class Server:
         """Remove what killed supervisors left."""
         with suppress(EngineError):  # whoever asks for something is told
             made.sweep(connect(), made.abandoned)
-        sweep_folders()
+        sweep_attempt_folders()
 
     def _hear(self) -> None:
         """Pass on what the engine tells, for as long as this process lives."""
@@ -189,7 +189,7 @@ def clean(token: str) -> None:
             time.sleep(_AGAIN_S)
         else:
             break
-    sweep_folders()  # of a supervisor whose guard was killed as well
+    sweep_attempt_folders()  # of a supervisor whose guard was killed as well
 
 
 def main(words_: list[str]) -> int:

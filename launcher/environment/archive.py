@@ -12,9 +12,9 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from launcher.agent import record
-from launcher.agent.sight import surely
-from launcher.agent.stage import LIST
+from launcher.agent.base import atomic_json
+from launcher.agent.base.node_leftovers import PATHS_RECORD
+from launcher.agent.base.shared_fs import exists_on_server
 from launcher.environment.cached import KEY_LENGTH, folder
 from launcher.environment.tools import Tools
 from launcher.errors import BuildError
@@ -40,7 +40,7 @@ def _sign_path(archive: Path) -> Path:
 
 def _is_cut(archive: Path) -> bool:
     """Return whether an archive is not as large as when it was packed; older ones have no record of that."""
-    known = record.read(str(_sign_path(archive)))
+    known = atomic_json.read(str(_sign_path(archive)))
     return known is not None and known.get("bytes") != archive.stat().st_size
 
 
@@ -61,7 +61,9 @@ def packed(prepared: Prepared, cache: Path, progress: Progress) -> Prepared:
     lease = Lease(cache / "leases", f"archive-{prepared.key[:KEY_LENGTH]}")
     if lease.take(lambda: of(prepared) is not None, waiting):
         with lease:
-            there = [path for path in _archives(prepared) if surely(str(path))]  # another host has, just now
+            there = [
+                path for path in _archives(prepared) if exists_on_server(str(path))
+            ]  # another host has, just now
             cut = [path for path in there if _is_cut(path)]
             if len(cut) == len(there):
                 again = f"again: {cut[0]} is not as large as it was" if cut else "for the nodes"
@@ -81,16 +83,16 @@ def _pack(prepared: Prepared, tools: Tools) -> None:
     if ending is None:
         raise BuildError("environment.stage: neither zstd nor gzip is here to pack the environment with")
     files, links = holders(prefix)
-    record.write(str(prefix / LIST), {"schema": 1, "files": files, "links": links})
+    atomic_json.write(str(prefix / PATHS_RECORD), {"schema": 1, "files": files, "links": links})
     draft = prefix.with_name(f"{prefix.name}.{uuid.uuid4().hex[:8]}.draft")
     argv = ["tar", "-c", "-I", PACKERS[ending][1], "-f", str(draft), "-C", str(prefix), "."]
     try:
         tools.run(argv, "Packing the environment")
         archive = Path(f"{prefix}.tar{ending}")
-        record.remove(str(_sign_path(archive)))
+        atomic_json.remove(str(_sign_path(archive)))
         size = draft.stat().st_size
         draft.rename(archive)
-        record.write(str(_sign_path(archive)), {"schema": 1, "bytes": size})
+        atomic_json.write(str(_sign_path(archive)), {"schema": 1, "bytes": size})
     finally:
         draft.unlink(missing_ok=True)
 

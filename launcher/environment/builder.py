@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.agent import record
+from launcher.agent.base import atomic_json
 from launcher.environment import conda, uv
 from launcher.environment.cached import KEY_LENGTH, CachedEnvironment, bytes_of, folder
 from launcher.environment.horovod_build import Place, ensure_wheel
@@ -75,7 +75,7 @@ def _build(recipe: Recipe, key: str, place: CachedEnvironment, cache: Path, prog
         progress.step("Clearing away what an unfinished build left", 0.01)  # seconds, where it was large
         place.sweep()
     for old in (place.ready, place.log):
-        record.remove(str(old))
+        atomic_json.remove(str(old))
     prefix = place.root / uuid.uuid4().hex[:8]
     build = Build(recipe=recipe, folder=prefix, tools=Tools(log=place.log), cache=cache, progress=progress)
     try:

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from launcher.agent import record
-from launcher.agent.sight import appears, listed, make, surely
+from launcher.agent.base import atomic_json
+from launcher.agent.base.shared_fs import claim_dir, exists_on_server, in_parent_listing, wait_until_visible
 from launcher.spec import SCHEMA, Prepared
 from launcher.store.shapes import PREPARED
 
@@ -56,7 +56,7 @@ class CachedEnvironment:
 
     def recorded(self) -> Prepared | None:
         """Return the environment if it is ready, be it for hosts that have another Python."""
-        known = record.read(str(self.ready))
+        known = atomic_json.read(str(self.ready))
         if known is None or known.get("schema") != SCHEMA or PREPARED("", known) is not None:
             return None
         return Prepared(
@@ -78,10 +78,10 @@ class CachedEnvironment:
 
     def settled(self) -> Prepared | None:
         """Return `prepared` for good, for who is about to build: another host may have just done so."""
-        if not make(str(self.root)) and surely(str(self.ready)):
+        if not claim_dir(str(self.root)) and exists_on_server(str(self.ready)):
             found = self.recorded()
-            if found is not None and listed(found.python):
-                appears(found.python)
+            if found is not None and in_parent_listing(found.python):
+                wait_until_visible(found.python)
         return self.prepared()
 
     def finish(self, prepared: Prepared, about: dict[str, Any]) -> Prepared:
@@ -93,10 +93,10 @@ class CachedEnvironment:
             "prefix": prepared.prefix,
             "env": dict(prepared.env),
             "packages": list(prepared.packages),
-            "created": record.now(),
+            "created": atomic_json.now(),
             **about,
         }
-        record.create(str(self.ready), values)
+        atomic_json.create(str(self.ready), values)
         return self.prepared() or prepared
 
     def leftovers(self) -> list[Path]:
@@ -155,7 +155,7 @@ def environments(cache: Path) -> Iterator[Prepared]:
 def remove(cache: Path, key: str) -> bool:
     """Remove an environment; tell whether it was there. Runs that use it now will break."""
     place = folder(cache, key)
-    record.remove(str(place.ready))  # first: from here on it does not look finished
+    atomic_json.remove(str(place.ready))  # first: from here on it does not look finished
     there = place.root.is_dir()
     shutil.rmtree(place.root, ignore_errors=True)
     return there

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from launcher.agent import record
-from launcher.agent.carried import SECRET
+from launcher.agent.base import atomic_json
+from launcher.agent.base.secret_env import SECRET
 from launcher.credentials import hide
 from launcher.environment.requirements import absolute
 from launcher.errors import BuildError
@@ -178,7 +178,7 @@ def _with_rattler(wish: CondaWish, prefix: Path, tools: Tools, downloads: Path, 
         "prefix": str(prefix),
         "cache": str(downloads),
     }
-    request.write_bytes(record.encode(record_))
+    request.write_bytes(atomic_json.encode(record_))
     try:
         _run([sys.executable, "-I", str(_RATTLER), str(request)], tools, hear)
     finally:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from launcher.agent.sight import fresh, make
+from launcher.agent.base.shared_fs import claim_dir, list_uncached
 from launcher.environment import uv
 from launcher.environment.horovod import DEBIAN
 from launcher.environment.interpreters import as_record
@@ -115,8 +115,8 @@ def ensure_wheel(  # noqa: PLR0913, PLR0917  # what it is for, and where it is m
 
 
 def _build(wish: HorovodWish, folder: Path, progress: Progress, place_of: PlaceOf) -> Path:
-    make(str(folder))
-    there = [folder / name for name in fresh(str(folder))]
+    claim_dir(str(folder))
+    there = [folder / name for name in list_uncached(str(folder))]
     for wheel in there:
         if wheel.match(_WHEEL) and is_whole(wheel):  # another host has just put it there
             return wheel

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.agent import record
+from launcher.agent.base import atomic_json
 from launcher.errors import BuildError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def describe(path: str, cache: Path) -> Interpreter:
     status = Path(real).stat()
     stamp = f"{real}:{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
     memory = cache / "interpreters.json"
-    known = record.read(str(memory)) or {}
+    known = atomic_json.read(str(memory)) or {}
     answer = known.get(stamp)
     if answer is None:
         try:
@@ -125,7 +125,7 @@ def describe(path: str, cache: Path) -> Interpreter:
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             raise BuildError(f"environment.python: {path} does not start: {error}") from error
         memory.parent.mkdir(parents=True, exist_ok=True)
-        record.write(str(memory), {**known, stamp: answer})
+        atomic_json.write(str(memory), {**known, stamp: answer})
     return Interpreter(path=real, **answer)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.agent import record
-from launcher.agent.sight import fresh
+from launcher.agent.base import atomic_json
+from launcher.agent.base.shared_fs import list_uncached
 from launcher.environment import inventory
 from launcher.environment.cached import CachedEnvironment, bytes_of, folder
 from launcher.environment.image_names import LAYERS
@@ -183,7 +183,7 @@ def remove(waste: Waste, cache: Path, client: Any) -> str:
 def _finished(waste: Waste) -> bool:
     """Tell whether what looked like the rest of a build has become an environment since."""
     places = [CachedEnvironment(path) for path in waste.paths if path.is_dir()]
-    return any(place.ready.name in fresh(str(place.root)) for place in places)
+    return any(place.ready.name in list_uncached(str(place.root)) for place in places)
 
 
 def _used(waste: Waste) -> float:
@@ -204,11 +204,13 @@ def _remove(waste: Waste, client: Any) -> str:
             return next(filter(None, problems))
     for path in waste.paths:
         if path.is_dir():
-            record.remove(str(CachedEnvironment(path).ready))  # first: it does not look finished from here on
+            atomic_json.remove(
+                str(CachedEnvironment(path).ready)
+            )  # first: it does not look finished from here on
             if not remove_tree(path):
                 return f"{path} cannot be removed"
         else:
-            record.remove(str(path))
+            atomic_json.remove(str(path))
     return ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from launcher.agent.carried import SECRET
+from launcher.agent.base.secret_env import SECRET
 from launcher.errors import Problem
 from launcher.secrets import values
 

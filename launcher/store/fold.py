@@ -13,7 +13,7 @@ from _blake2 import blake2b  # hashlib loads OpenSSL, 4 ms
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from launcher.agent import room
+from launcher.agent.base import disk_reserve
 from launcher.errors import NotFoundError
 from launcher.spec import SCHEMA, State
 from launcher.store import records
@@ -224,7 +224,7 @@ def _last_word(folder: RunFolder, found: Records) -> dict[str, Any]:
         who = kind.removesuffix("_lost")
         state = State.FAILED if found.cancel is None else State.CANCELED
         message = f"the {who} of this run is gone, it ended without a word while the run was {phase}"
-        full = room.complaint(str(folder.root))
+        full = disk_reserve.complaint(str(folder.root))
         message = f"{message}; {full}" if full else message
         cause = {"phase": str(phase), "kind": kind, "message": message}
     return {

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.agent import room
+from launcher.agent.base import disk_reserve
 from launcher.errors import StoreError
 from launcher.store.ownership import PRIVATE
 
@@ -34,8 +34,8 @@ def remove_tree(tree: Path) -> bool:
 
 def unusable(store: StoreFolder, error: OSError) -> StoreError:
     """Return the error to raise if a store cannot be written."""
-    if error.errno in room.FULL:
-        full = room.complaint(str(store.root)) or f"the store's disk is full: {store.root}"
+    if error.errno in disk_reserve.FULL:
+        full = disk_reserve.complaint(str(store.root)) or f"the store's disk is full: {store.root}"
         return StoreError(f"store: {full} with store=DIR or LAUNCHER_STORE")
     where = f": {os.fsdecode(error.filename)}" if error.filename else ""
     return StoreError(

@@ -17,7 +17,7 @@ from _blake2 import blake2b  # hashlib loads OpenSSL, 4 ms
 from typing import TYPE_CHECKING, Any, cast
 from zlib import crc32
 
-from launcher.agent.record import read
+from launcher.agent.base.atomic_json import read
 from launcher.errors import NotFoundError, StoreError
 from launcher.paths import StoreFolder, cache_root
 from launcher.store.ownership import PRIVATE, open_cache

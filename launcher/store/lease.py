@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from launcher.agent import record
+from launcher.agent.base import atomic_json, process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,13 +47,13 @@ class Lease:
         """Return the files from the first holder to the present one."""
         chain: list[tuple[Path, dict[str, object]]] = []
         path = self._file()
-        while (holder := record.read(str(path))) is not None:
+        while (holder := atomic_json.read(str(path))) is not None:
             chain.append((path, holder))
             path = self._file(str(holder["nonce"]))
         return chain
 
     def _dead(self, path: Path, holder: dict[str, object]) -> bool:
-        alive = record.alive(holder)
+        alive = process_identity.is_alive(holder)
         if alive is not None:
             return not alive
         try:
@@ -88,12 +88,12 @@ class Lease:
         after = str(chain[-1][1]["nonce"]) if chain else ""
         path = self._file(after)
         try:
-            if not record.create(str(path), {**record.owner(), "nonce": self.nonce}):
+            if not atomic_json.create(str(path), {**process_identity.identity(), "nonce": self.nonce}):
                 return False
         except FileNotFoundError:  # the file that was in the way is gone already
             return False
         if not self.holds():  # the chain was released meanwhile
-            record.remove(str(path))
+            atomic_json.remove(str(path))
             return False
         threading.Thread(target=self._beat, args=(path,), name="lease", daemon=True).start()
         return True
@@ -109,7 +109,7 @@ class Lease:
         chain = self._chain()
         if chain and chain[-1][1].get("nonce") == self.nonce:
             for path, _ in chain:
-                record.remove(str(path))
+                atomic_json.remove(str(path))
 
     def take(self, done: Callable[[], bool], waiting: Callable[[float], None]) -> bool:
         """Wait until the lease is held, or somebody else did what it is for.

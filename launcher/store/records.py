@@ -10,7 +10,7 @@ import errno
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from launcher.agent import record
+from launcher.agent.base import atomic_json, process_identity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ Record = Mapping[str, Any]
 RETRIES = 2
 """How often a file is opened again that another host has just replaced (ESTALE)."""
 
-now = record.now
+now = atomic_json.now
 
 
 class Damage(NamedTuple):
@@ -41,7 +41,7 @@ class Damage(NamedTuple):
 def load(path: Path) -> dict[str, Any] | Damage | None:
     """Return a record, None if it does not exist, or its damage."""
     try:
-        value = record.parse(_bytes(path))
+        value = atomic_json.parse(_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -50,14 +50,14 @@ def load(path: Path) -> dict[str, Any] | Damage | None:
         return Damage(path, "", str(error))
     from launcher.store.shapes import shape_of  # noqa: PLC0415  # 2 ms that a list of ended runs does not need
 
-    schema = value.get("schema", record.SCHEMA)
-    if isinstance(schema, int) and schema > record.SCHEMA:
+    schema = value.get("schema", atomic_json.SCHEMA)
+    if isinstance(schema, int) and schema > atomic_json.SCHEMA:
         by = f"launcher {value['launcher']}" if isinstance(value.get("launcher"), str) else "a newer launcher"
         return Damage(
-            path, "schema", f"got {schema}; expected {record.SCHEMA}. {by} wrote it: update launcher"
+            path, "schema", f"got {schema}; expected {atomic_json.SCHEMA}. {by} wrote it: update launcher"
         )
-    if schema != record.SCHEMA:
-        return Damage(path, "schema", f"got {schema!r}; expected {record.SCHEMA}")
+    if schema != atomic_json.SCHEMA:
+        return Damage(path, "schema", f"got {schema!r}; expected {atomic_json.SCHEMA}")
     return damage_of(path, shape_of(path.name)("", value)) or value
 
 
@@ -86,29 +86,29 @@ def read(path: Path) -> dict[str, Any] | None:
 
 def write(path: Path, value: Record) -> None:
     """Put a record in place, whole, over an older one."""
-    record.write(str(path), value)
+    atomic_json.write(str(path), value)
 
 
 def create(path: Path, value: Record) -> bool:
     """Create a record unless it exists; tell whether it now holds `value`."""
-    return record.create(str(path), value)
+    return atomic_json.create(str(path), value)
 
 
 def remove(path: Path) -> None:
     """Remove a file that may be gone."""
-    record.remove(str(path))
+    atomic_json.remove(str(path))
 
 
 def seal(value: object) -> bytes:
     """Return JSON as bytes with its checksum; any file name survives, also one that is not UTF-8."""
-    return record.seal(value)
+    return atomic_json.seal(value)
 
 
 def owner() -> dict[str, Any]:
     """Return what identifies this process beyond the reuse of its pid."""
-    return record.owner()
+    return process_identity.identity()
 
 
 def alive(who: Record) -> bool | None:
     """Tell whether the process of `owner()` still runs; None where it cannot be seen from here."""
-    return record.alive(dict(who))
+    return process_identity.is_alive(dict(who))

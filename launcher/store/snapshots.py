@@ -2,7 +2,7 @@
 
 The same source is the same snapshot, whoever launches it. A new one copies only files that the last
 snapshot of the source does not have; the others are hard links. A tree appears whole, by a rename. A
-record beside it (launcher/agent/integrity.py) reveals changes; a tree that a run changed is made anew.
+record beside it (launcher/agent/base/integrity.py) reveals changes; a tree that a run changed is made anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.agent import integrity, record
+from launcher.agent.base import atomic_json, integrity
 from launcher.errors import ConfigError, Problem, StoreError
 from launcher.paths import StoreFolder, cache_root
 from launcher.store import records, statcache
@@ -207,7 +207,9 @@ class _Draft:
         integrity.seal(str(self._root), str(target), tree.digests, list(tree.folders), tree.links)
         if _changes(target):
             target.rename(self._old)
-        record.publish(str(self._root), str(target))  # unless another launch was faster with the same tree
+        atomic_json.publish(
+            str(self._root), str(target)
+        )  # unless another launch was faster with the same tree
 
 
 def _link(old: Path, sign: tuple[int, int], new: Path) -> bool:

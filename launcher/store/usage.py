@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from launcher.agent.sight import fresh
+from launcher.agent.base.shared_fs import list_uncached
 from launcher.store.filters import Filters
 from launcher.store.index import list_runs
 
@@ -54,7 +54,7 @@ def usage(store: StoreFolder, digits: int, *, sure: bool = False) -> Usage:
     preparing: list[float] = []
     for folder in (store.runs, *map(store.experiment, store.experiments())) if sure else ():
         with suppress(OSError):  # there is no run yet, or the store is somebody else's
-            fresh(str(folder))
+            list_uncached(str(folder))
     for row in list_runs(store, Filters(), None):
         if row["ended"] is None:
             still_open.append(row["id"])

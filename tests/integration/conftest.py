@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from launcher.agent import record
-from launcher.agent.tmp import attempt_mark, tmp_folder
+from launcher.agent.base import atomic_json, process_identity
+from launcher.agent.base.tmp import attempt_mark, tmp_folder
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import State
 from launcher.store.runs import read_run
@@ -178,8 +178,8 @@ class Lab:
                 continue
             if needles[0] in environ or needles[1] in command:
                 found.append(int(name))
-        owner = (record.read(str(folder.submit)) or {}).get("owner")
-        if owner and record.alive(owner):
+        owner = (atomic_json.read(str(folder.submit)) or {}).get("owner")
+        if owner and process_identity.is_alive(owner):
             found.append(int(owner["pid"]))
         return found
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from launcher.agent.system import parents
+from launcher.agent.base.processes import parents
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.integration.conftest import until

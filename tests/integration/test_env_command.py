@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.agent import record
+from launcher.agent.base import process_identity
 from launcher.environment.image_names import LAYERS, REPOSITORY
 from tests.engine.images import BASE
 from tests.integration.conftest import until
@@ -128,7 +128,7 @@ def test_images_of_others_stay(lab: Built) -> None:
 
 def test_what_a_killed_build_has_committed(lab: Built) -> None:
     client: Any = lab.engine.client()
-    gone = {**record.owner(), "boot": "an earlier one"}
+    gone = {**process_identity.identity(), "boot": "an earlier one"}
     made: list[str] = []
     try:
         for owner in (json.dumps(gone), ""):

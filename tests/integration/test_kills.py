@@ -16,8 +16,8 @@ from uuid import uuid4
 
 import pytest
 
-from launcher.agent import record
-from launcher.agent.system import parents
+from launcher.agent.base import atomic_json
+from launcher.agent.base.processes import parents
 from launcher.spec import State
 from launcher.store.runs import read_run, request_cancel
 
@@ -75,7 +75,7 @@ def _name(pid: int) -> str:
 
 def _candidates(folder: RunFolder, target: str) -> list[int]:
     """Return the processes of a run that are what is to be killed."""
-    owner = (record.read(str(folder.submit)) or {}).get("owner")
+    owner = (atomic_json.read(str(folder.submit)) or {}).get("owner")
     guard = int(owner["pid"]) if owner else 0
     if _command(guard)[-1:] != [b"supervise"]:
         return []  # still the launcher, or over
@@ -131,7 +131,7 @@ class _Numbers:
 
     def check(self, lab: Lab) -> set[int]:
         for number in lab.store.numbers("mnist"):
-            submit = record.read(str(lab.run(number).submit)) or {}
+            submit = atomic_json.read(str(lab.run(number).submit)) or {}
             content = f"{submit.get('created')} {submit.get('overrides')}"
             assert self._seen.setdefault(number, content) == content, f"mnist/{number} was used again"
         return set(self._seen)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.agent.system import descendants
+from launcher.agent.base.processes import descendants
 from tests.integration.conftest import Lab
 
 if TYPE_CHECKING:

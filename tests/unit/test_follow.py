@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.agent import record
+from launcher.agent.base import atomic_json, process_identity
 from launcher.errors import NotFoundError
 from launcher.follow import Follower, LogReader, Stopped, first_log, wait
 from launcher.paths import RunFolder
@@ -68,15 +68,23 @@ def test_on_a_terminal_there_is_a_bar_that_leaves_nothing(monkeypatch: pytest.Mo
 def run(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path / "runs" / "mnist" / "1")
     folder.logs.mkdir(parents=True)
-    submit = {"phases": [["Preparing", 1.0], ["Queued", 2.0]], "owner": record.owner(), "created": 1.0}
-    record.write(str(folder.submit), submit)
+    submit = {
+        "phases": [["Preparing", 1.0], ["Queued", 2.0]],
+        "owner": process_identity.identity(),
+        "created": 1.0,
+    }
+    atomic_json.write(str(folder.submit), submit)
     return folder
 
 
 def state(run: RunFolder, number: int, outcome: str | None, *phases: str) -> None:
     run.attempt(number).mkdir(parents=True, exist_ok=True)
-    value = {"phases": [[name, 1.0] for name in phases], "outcome": outcome, "owner": record.owner()}
-    record.write(str(run.attempt_state(number)), value)
+    value = {
+        "phases": [[name, 1.0] for name in phases],
+        "outcome": outcome,
+        "owner": process_identity.identity(),
+    }
+    atomic_json.write(str(run.attempt_state(number)), value)
 
 
 def test_phases_and_output_of_every_attempt_are_told_once(
@@ -93,7 +101,7 @@ def test_phases_and_output_of_every_attempt_are_told_once(
     state(run, 0, "Failed", "Starting", "Running", "Finalizing")
     state(run, 1, None, "Starting")
     follower.poll()
-    record.write(str(run.end), {"state": "Completed", "time": 9.0})
+    atomic_json.write(str(run.end), {"state": "Completed", "time": 9.0})
     assert follower.poll()
     follower.close()
     assert capsysbinary.readouterr().out == b"one\n\xfftwo\n"
@@ -123,7 +131,7 @@ def test_rank_0s_log() -> None:
 def test_waiting_tells_of_every_end_but_not_of_deleted_runs(run: RunFolder) -> None:
     ended: list[str] = []
     gone = RunFolder(run.root.parent / "2")
-    record.write(str(run.end), {"state": "Completed", "time": 9.0})
+    atomic_json.write(str(run.end), {"state": "Completed", "time": 9.0})
     stream = io.StringIO()
     wait([run, gone], View(stream), lambda: None, lambda run: ended.append(run.id))
     assert ended == ["mnist/1"]
@@ -134,8 +142,8 @@ def test_waiting_tells_of_every_end_but_not_of_deleted_runs(run: RunFolder) -> N
 
 def test_a_run_whose_owner_is_gone_is_over(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("launcher.follow._LIVENESS_EVERY_S", 0.05)
-    submit = record.read(str(run.submit)) or {}
-    record.write(str(run.submit), {**submit, "owner": {**submit["owner"], "started": 1}})
+    submit = atomic_json.read(str(run.submit)) or {}
+    atomic_json.write(str(run.submit), {**submit, "owner": {**submit["owner"], "started": 1}})
     causes: list[str] = []
     wait(
         [run],
@@ -178,7 +186,7 @@ def test_one_interrupt_stops_and_two_cancel(run: RunFolder, monkeypatch: pytest.
     def end_when_asked() -> None:
         show()
         if run.cancel.exists():
-            record.write(str(run.end), {"state": "Canceled", "time": 9.0})
+            atomic_json.write(str(run.end), {"state": "Canceled", "time": 9.0})
 
     states: list[str] = []
     wait([run], View(Impatient()), end_when_asked, lambda run: states.append(run.state))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.agent import record
+from launcher.agent.base import atomic_json, process_identity
 from launcher.paths import RunFolder
 from launcher.store.fold import Cause, Run, read_run
 from launcher.sweep_view import Line, Progress, causes, cells, counted, labels, line_of, tell
@@ -83,17 +83,20 @@ def members(folder: Path, count: int) -> list[RunFolder]:
     runs = [RunFolder(folder / "t" / str(number)) for number in range(1, count + 1)]
     for run in runs:
         run.root.mkdir(parents=True)
-        record.write(str(run.submit), {"phases": [["Queued", 1.0]], "owner": record.owner(), "created": 1.0})
+        atomic_json.write(
+            str(run.submit),
+            {"phases": [["Queued", 1.0]], "owner": process_identity.identity(), "created": 1.0},
+        )
     return runs
 
 
 def start(run: RunFolder) -> None:
     run.attempt(0).mkdir(parents=True)
-    record.write(str(run.attempt_state(0)), {"phases": [["Running", 2.0]], "outcome": None})
+    atomic_json.write(str(run.attempt_state(0)), {"phases": [["Running", 2.0]], "outcome": None})
 
 
 def end(run: RunFolder, state: str) -> Run:
-    record.write(str(run.end), {"state": state, "time": 3.0})
+    atomic_json.write(str(run.end), {"state": state, "time": 3.0})
     return read_run(run)
 
 

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.agent import record
-from launcher.agent.system import marked, parents
+from launcher.agent.base import atomic_json
+from launcher.agent.base.processes import marked, parents
 from launcher.spec import State
 from tests.engine.images import TINY
 from tests.integration.conftest import Lab, until
@@ -78,7 +78,7 @@ class Boxed(Lab):
 
 def processes(lab: Boxed, folder: RunFolder) -> dict[str, int]:
     """Return the processes of a run: the guard, its supervisor, and the helper that speaks to the engine."""
-    owner: dict[str, Any] = (record.read(str(folder.submit)) or {}).get("owner") or {}
+    owner: dict[str, Any] = (atomic_json.read(str(folder.submit)) or {}).get("owner") or {}
     guard = int(owner.get("pid", 0))
     if _command(guard)[-1:] != [b"supervise"]:
         return {}

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from launcher.agent import record
+from launcher.agent.base import atomic_json
 from tests.engine.images import BASE
 from tests.integration.leaks import Watch, leaks
 from tests.locked_server import locked_server, put_wheel
@@ -42,7 +42,7 @@ def test_an_image_has_no_credential(lab: Boxed, tmp_path: Path) -> None:
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "both" in lab.log()
-    submit: dict[str, Any] = record.read(str(lab.run().submit)) or {}
+    submit: dict[str, Any] = atomic_json.read(str(lab.run().submit)) or {}
     image = str(submit["environment"]["image"])
     try:
         assert needle not in json.dumps([api.inspect_image(image), api.history(image)])

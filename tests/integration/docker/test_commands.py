@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from launcher.agent import record
+from launcher.agent.base import process_identity
 from launcher.spec import State
 from tests.integration.docker.lab import Boxed
 from tests.integration.docker.test_kills import begin, kill, processes
@@ -118,7 +118,7 @@ def test_after_supervisor_guard_and_helper_were_killed_together(lab: Boxed) -> N
 
 def dead() -> dict[str, Any]:
     """Return an owner who is surely gone."""
-    return {**record.owner(), "pid": 1, "started": -1}
+    return {**process_identity.identity(), "pid": 1, "started": -1}
 
 
 def created(lab: Boxed, name: str, owner: dict[str, Any]) -> str:
@@ -137,11 +137,13 @@ def strangers(lab: Boxed) -> tuple[list[str], list[str]]:
     containers = [
         "launcher-unlabelled",
         created(lab, "somebody-elses", dead()),
-        created(lab, "launcher-aaaaaaaaaaaa", record.owner()),
+        created(lab, "launcher-aaaaaaaaaaaa", process_identity.identity()),
         created(lab, "launcher-bbbbbbbbbbbb", elsewhere),
     ]
     api.create_network("somebody-elses", labels={"launcher.owner": json.dumps(dead())})
-    api.create_network("launcher-cccccccccccc", labels={"launcher.owner": json.dumps(record.owner())})
+    api.create_network(
+        "launcher-cccccccccccc", labels={"launcher.owner": json.dumps(process_identity.identity())}
+    )
     return sorted(containers), ["launcher-cccccccccccc", "somebody-elses"]
 
 

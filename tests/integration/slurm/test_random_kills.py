@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.agent.tmp import tmp_folder
+from launcher.agent.base.tmp import tmp_folder
 from launcher.compute.slurm_queue import job_folder, job_id
 from tests.integration.kills import KILLS, Driver
 

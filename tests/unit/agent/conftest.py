@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.agent import record
-from launcher.agent.attempt import Attempt
-from launcher.agent.loop import Loop
-from launcher.agent.site import Here
-from launcher.agent.system import adopt_orphans, children
+from launcher.agent.base import atomic_json, process_identity
+from launcher.agent.base.loop import Loop
+from launcher.agent.base.processes import adopt_orphans, children
+from launcher.agent.run.attempt import Attempt
+from launcher.agent.targets.local import LocalTarget
 from launcher.plan import Plan, Process
 from launcher.spec import plain
 
@@ -47,7 +47,7 @@ class Bench:
         self.folder = folder
         self.loop = loop
         self.entry = entry
-        self.site = Here()
+        self.site = LocalTarget()
 
     def process(self, code: str, **fields: Any) -> Process:
         """Return a process of a plan that runs a piece of Python."""
@@ -78,7 +78,7 @@ class Bench:
             "id": f"mnist/{name}",
             "environment": environment,
             "data": {},
-            "owner": record.owner(),
+            "owner": process_identity.identity(),
         }
         (run / "spec.json").write_text(json.dumps(spec))
         (run / "submit.json").write_text(json.dumps(submit))
@@ -86,8 +86,8 @@ class Bench:
 
     def attempt(self, run: str, number: int = 0, of: str = "") -> Attempt:
         """Return an attempt that was started; `of`: the run whose records it has, if not its own."""
-        spec = record.read(f"{of or run}/spec.json") or {}
-        submit = record.read(f"{of or run}/submit.json") or {}
+        spec = atomic_json.read(f"{of or run}/spec.json") or {}
+        submit = atomic_json.read(f"{of or run}/submit.json") or {}
         spec["id"] = submit["id"]
         attempt = Attempt(run, number, spec, submit, [], self.loop.selector, self.site)
         attempt.start()
@@ -108,7 +108,7 @@ class Bench:
 
     def state(self, run: str, number: int = 0) -> dict[str, Any]:
         """Return the record of an attempt."""
-        return record.read(f"{run}/attempts/{number}/state.json") or {}
+        return atomic_json.read(f"{run}/attempts/{number}/state.json") or {}
 
     def supervise(self, *runs: str, **orders: Any) -> subprocess.Popen[bytes]:
         """Start a supervisor as a launcher does, and give it its orders."""

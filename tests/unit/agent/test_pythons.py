@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.agent import record
+from launcher.agent.base import atomic_json
 from launcher.compute.agents import install
 from launcher.environment.interpreters import candidates
 from launcher.paths import StoreFolder
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.unit.agent.conftest import Bench
 
 
 def interpreter(version: str) -> str:
@@ -34,7 +34,7 @@ def test_it_compiles_and_runs(supervisors: Bench, version: str) -> None:
     supervisors.entry = home
     run = supervisors.run(*(supervisors.process("pass", index=node, node=node) for node in range(2)))
     Path(run, "orders").write_bytes(
-        record.encode({"runs": [run], "max_parallel": 1, "gpus": [], "log": os.fspath(home / "log")})
+        atomic_json.encode({"runs": [run], "max_parallel": 1, "gpus": [], "log": os.fspath(home / "log")})
     )
     with Path(run, "orders").open("rb") as orders:
         done = subprocess.run(
@@ -46,4 +46,4 @@ def test_it_compiles_and_runs(supervisors: Bench, version: str) -> None:
             timeout=120,
         )
     assert (done.returncode, done.stderr) == (0, "")
-    assert (record.read(f"{run}/end.json") or {})["state"] == "Completed"
+    assert (atomic_json.read(f"{run}/end.json") or {})["state"] == "Completed"

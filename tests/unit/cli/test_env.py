@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from launcher.__main__ import main
-from launcher.agent import record
+from launcher.agent.base import atomic_json, process_identity
 from launcher.cli.completion import complete
 from launcher.engine.shelf import Shelved
 from launcher.environment.cached import CachedEnvironment, bytes_of, folder, prepared
@@ -152,7 +152,7 @@ def test_what_a_job_has_built_for_itself_is_needed(
     put(cache, KEYS[0], days=40)
     run = make(store, 1, environment={"key": KEYS[1], "build": {"python": "/usr/bin/python3"}})
     run.attempt_environment(0).parent.mkdir(parents=True)
-    record.write(str(run.attempt_environment(0)), {"key": KEYS[0]})
+    atomic_json.write(str(run.attempt_environment(0)), {"key": KEYS[0]})
     assert pruned(capsys, "--all") == []
     end(run, "Completed")
     assert pruned(capsys) == [("packages", KEYS[0][:20])]
@@ -192,8 +192,8 @@ def test_a_builder_elsewhere_is_given_up_after_a_day(cache: Path, capsys: pytest
     root.mkdir(parents=True)
     lease = cache / "leases" / f"environment-{root.name}.json"
     lease.parent.mkdir()
-    holder = {**record.owner(), "host": "node7", "boot": "other", "nonce": "1"}
-    record.write(str(lease), holder)
+    holder = {**process_identity.identity(), "host": "node7", "boot": "other", "nonce": "1"}
+    atomic_json.write(str(lease), holder)
     assert pruned(capsys) == []
     os.utime(lease, (0, time.time() - 2 * DAY_S))
     assert pruned(capsys) == [("unfinished", root.name)]

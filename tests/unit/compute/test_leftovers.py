@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from launcher.__main__ import main
-from launcher.agent import record
-from launcher.agent.tmp import attempt_mark, tmp_name
+from launcher.agent.base import process_identity
+from launcher.agent.base.tmp import attempt_mark, tmp_name
 from launcher.compute.leftovers import left_folders, remove_folder
 from launcher.paths import StoreFolder
 from launcher.store import records
@@ -31,7 +31,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def dead() -> dict[str, Any]:
     """Return who is gone."""
     process = subprocess.Popen(["sleep", "60"])
-    who = record.owner(process.pid)
+    who = process_identity.identity(process.pid)
     process.kill()
     process.wait()
     return who
@@ -59,7 +59,7 @@ def test_only_what_nobody_uses(disk: Path, tmp_path: Path) -> None:
     store = StoreFolder(tmp_path / "store")
     put(store.root, store={"schema": 1, "id": "0" * 32})
     over, runs_on = ended(store, 1, over=True), ended(store, 2, over=False)
-    alive, gone, elsewhere = record.owner(), dead(), {**dead(), "host": "node7", "boot": "other"}
+    alive, gone, elsewhere = process_identity.identity(), dead(), {**dead(), "host": "node7", "boot": "other"}
     left = {
         put(disk / f"launcher-{'0' * 12}", owner=gone),
         put(disk / f"launcher-{'1' * 12}", box={"name": f"launcher-{'1' * 12}", "owner": gone}),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.agent import record
+from launcher.agent.base import process_identity
 from launcher.compute import slurm_queue
 from launcher.compute.slurm_queue import (
     Answer,
@@ -120,7 +120,7 @@ def test_one_who_asks_is_waited_for_but_not_when_he_is_gone(scheduled: Scheduled
     lease = lease_of(cache)
     assert not lease.exists()
     asker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    records.write(lease, {"owner": record.owner(asker.pid), "time": time.time()})
+    records.write(lease, {"owner": process_identity.identity(asker.pid), "time": time.time()})
     for _ in range(3):
         queue()
     assert len(scheduled.stand_ins.calls("squeue")) == 1

@@ -19,7 +19,7 @@ from submitit import SlurmExecutor
 from submitit.core.utils import FailedSubmissionError
 from submitit.slurm import slurm as submitit_slurm
 
-from launcher.agent.system import handles
+from launcher.agent.base.processes import handles
 from launcher.compute import slurm_script
 from launcher.compute.slurm import Slurm
 from launcher.compute.slurm_script import FAILED_SETUP, LOST_PYTHON, LOST_STORE, Script, send

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.agent import integrity
+from launcher.agent.base import integrity
 from launcher.data.fetch import damage_of, once
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ OPENMPI4 = Mpi(mpirun="/usr/bin/mpirun", flavour="openmpi", version="4.1.4")
 OPENMPI5 = Mpi(mpirun="/opt/mpirun", flavour="openmpi", version="5.0.11")
 MPICH = Mpi(mpirun="/opt/mpirun", flavour="mpich", version="4.1")
 BOTH = ("mpi", "gloo")
-PROGRAM = ("sh", "@{agent}/rank.sh", "@{python}", "train.py", "--rate", "0.1")
+SHELL = "@{agent}/mpi/remote_shell.sh"
+PROGRAM = ("sh", "@{agent}/mpi/rank.sh", "@{python}", "train.py", "--rate", "0.1")
 
 
 def line(specs: Specs, mpi: Mpi, nodes: int, each: int, cpus: int = 64) -> MpiLine:
@@ -43,9 +44,7 @@ def test_open_mpi_on_one_node(spec: Specs, mpi: Mpi) -> None:
 
 
 def test_open_mpi_4_on_several_nodes(spec: Specs) -> None:
-    expected = (
-        "/usr/bin/mpirun --mca plm rsh --mca plm_rsh_agent @{agent}/shim.sh --mca plm_rsh_no_tree_spawn 1"
-    )
+    expected = f"/usr/bin/mpirun --mca plm rsh --mca plm_rsh_agent {SHELL} --mca plm_rsh_no_tree_spawn 1"
     expected += " --oversubscribe -H @{node.0}:2,@{node.1}:2,@{node.2}:2 -np 6 --bind-to none"
     mpi = line(spec, OPENMPI4, 3, 2)
     assert " ".join(mpi.argv) == expected
@@ -78,9 +77,7 @@ def test_ranks_that_wait_yield_where_nodes_share_too_few_cpus(spec: Specs, cpus:
 
 def test_open_mpi_5_on_several_nodes(spec: Specs) -> None:
     text = " ".join(line(spec, OPENMPI5, 2, 1).argv)
-    assert (
-        "--prtemca plm ssh --prtemca plm_ssh_agent @{agent}/shim.sh --prtemca plm_ssh_no_tree_spawn 1" in text
-    )
+    assert f"--prtemca plm ssh --prtemca plm_ssh_agent {SHELL} --prtemca plm_ssh_no_tree_spawn 1" in text
 
 
 SLURM = Slurm(ports="21000-21999")
@@ -97,9 +94,7 @@ def slurm_line(specs: Specs, distribution: MpiRun, mpi: Mpi | None, **fields: An
 
 
 def test_open_mpi_on_the_nodes_of_a_cluster_keeps_to_its_network_and_ports(spec: Specs) -> None:
-    expected = (
-        "/usr/bin/mpirun --mca plm rsh --mca plm_rsh_agent @{agent}/shim.sh --mca plm_rsh_no_tree_spawn 1"
-    )
+    expected = f"/usr/bin/mpirun --mca plm rsh --mca plm_rsh_agent {SHELL} --mca plm_rsh_no_tree_spawn 1"
     expected += " --mca btl_tcp_if_include @{subnet} --mca oob_tcp_if_include @{subnet}"
     expected += " --mca btl_tcp_port_min_v4 21000 --mca btl_tcp_port_range_v4 999"
     expected += " --mca oob_tcp_dynamic_ipv4_ports @{few_ports}"
@@ -114,9 +109,8 @@ def test_open_mpi_on_the_nodes_of_a_cluster_keeps_to_its_network_and_ports(spec:
 def test_hydras_on_the_nodes_of_a_cluster(spec: Specs, flavour: str) -> None:
     mpi = Mpi(mpirun="@{prefix}/bin/mpirun", flavour=flavour, version="5")
     made = slurm_line(spec, MpiRun(), mpi, env={"UCX_NET_DEVICES": "mlx5_0:1"})
-    expected = (
-        "@{prefix}/bin/mpirun -launcher ssh -launcher-exec @{agent}/shim.sh -genvnone -iface @{interface}"
-    )
+    expected = "@{prefix}/bin/mpirun -launcher ssh -launcher-exec @{agent}/mpi/remote_shell.sh"
+    expected += " -genvnone -iface @{interface}"
     expected += " -hosts @{node.0},@{node.1} -ppn 3 -n 6"
     assert " ".join(made.argv) == expected + (" -bind-to none" if flavour == "mpich" else "")
     assert made.env["LAUNCHER_SHIM_WAITS"] == "yes"
@@ -227,7 +221,7 @@ def test_gloo_ranks(spec: Specs, nodes: int, each: int) -> None:
     server, *ranks = plan.processes
     hosts = ",".join(f"@{{node.{node}}}:{each}" for node in range(nodes))
     address = ("@{host.0}", "@{port.rendezvous}")
-    expected = ("@{python}", "@{agent}/horovod_rendezvous.py", *address, hosts, str(nodes * each))
+    expected = ("@{python}", "@{agent}/mpi/horovod_rendezvous.py", *address, hosts, str(nodes * each))
     assert (server.name, server.argv, server.ready_port, server.rank) == (
         "rendezvous-0",
         expected,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.agent import record
+from launcher.agent.base import atomic_json
 from launcher.environment import archive
 from launcher.environment.cached import CachedEnvironment
 from launcher.environment.wheels import is_whole
@@ -40,7 +40,7 @@ def test_an_archive_that_was_cut_counts_as_missing(tmp_path: Path) -> None:
     packed = tmp_path / "env.tar.gz"
     packed.write_bytes(b"x" * 100)
     assert archive.of(prepared) == packed  # of an older version
-    record.write(f"{packed}.json", {"schema": 1, "bytes": 100})
+    atomic_json.write(f"{packed}.json", {"schema": 1, "bytes": 100})
     assert archive.of(prepared) == packed
     packed.write_bytes(b"x" * 50)
     assert archive.of(prepared) is None

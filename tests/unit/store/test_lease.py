@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from launcher.agent import record
+from launcher.agent.base import atomic_json, process_identity
 from launcher.store import lease as module
 from launcher.store.lease import Lease
 
@@ -76,14 +76,16 @@ def test_a_late_heir_of_a_chain_that_was_released_does_not_win(tmp_path: Path) -
     process = hold(tmp_path)
     process.kill()
     process.wait()
-    dead = record.read(str(tmp_path / "x.json"))
+    dead = atomic_json.read(str(tmp_path / "x.json"))
     assert dead is not None
     heir = Lease(tmp_path, "x")
     assert heir.try_take()
     heir.release()
     present = Lease(tmp_path, "x")
     assert present.try_take()
-    record.create(str(tmp_path / f"x.{dead['nonce']}.json"), {**record.owner(), "nonce": "late"})
+    atomic_json.create(
+        str(tmp_path / f"x.{dead['nonce']}.json"), {**process_identity.identity(), "nonce": "late"}
+    )
     assert present.holds()
     present.release()
 
@@ -93,8 +95,8 @@ def test_a_holder_elsewhere_is_given_up_when_it_stops_beating(
 ) -> None:
     monkeypatch.setattr(module, "STALE_S", 0.2)
     path = tmp_path / "x.json"
-    away = {**record.owner(), "host": "elsewhere", "boot": "another", "nonce": "away"}
-    record.create(str(path), away)
+    away = {**process_identity.identity(), "host": "elsewhere", "boot": "another", "nonce": "away"}
+    atomic_json.create(str(path), away)
     lease = Lease(tmp_path, "x")
     for _ in range(6):  # it beats: its clock may be far off ours
         assert not lease.try_take()

@@ -126,7 +126,7 @@ def test_agents_are_private_also_in_a_store_that_others_can_enter(store: StoreFo
     assert mode(store.agents) == 0o700
 
 
-@pytest.mark.parametrize("name", ["__main__.py", "agent/main.py", "agent/system.py"])
+@pytest.mark.parametrize("name", ["__main__.py", "agent/main.py", "agent/base/processes.py"])
 def test_a_changed_agent_is_not_executed(store: StoreFolder, name: str) -> None:
     home = agents.install(store)
     right = (home / name).read_bytes()

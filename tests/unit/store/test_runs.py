@@ -62,7 +62,8 @@ def make(store: StoreFolder, overrides: Sequence[str] = (), **changes: Any) -> R
 
 def gone() -> dict[str, Any]:
     """Return the owner record of a process that is no more."""
-    script = "import json; from launcher.agent import record; print(json.dumps(record.owner()))"
+    script = "import json; from launcher.agent.base import process_identity"
+    script += "; print(json.dumps(process_identity.identity()))"
     return json.loads(subprocess.check_output([sys.executable, "-c", script]))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.agent import integrity
+from launcher.agent.base import integrity
 from launcher.errors import ConfigError, StoreError
 from launcher.paths import StoreFolder
 from launcher.store import statcache

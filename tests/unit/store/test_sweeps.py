@@ -38,7 +38,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreFolder:
 @pytest.fixture(scope="module")
 def nobody() -> dict[str, Any]:
     """The owner record of a process that is no more."""
-    script = "import json; from launcher.agent import record; print(json.dumps(record.owner()))"
+    script = "import json; from launcher.agent.base import process_identity"
+    script += "; print(json.dumps(process_identity.identity()))"
     return json.loads(subprocess.check_output([sys.executable, "-c", script]))
 
 

@@ -1,0 +1,1 @@
+"""The agents of one run and how they speak: authenticated JSON lines over TCP."""

@@ -1,0 +1,283 @@
+"""Runs the runs of one launch on this machine, detached from the shell that asked for it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+from ..base import atomic_json, disk_reserve, process_logs
+from ..base.guard import unguarded
+from ..base.loop import Loop
+from ..base.tmp import attempt_mark
+from ..node.node import remove_tmp
+from . import manifest, workdir
+from .attempt import Attempt
+
+if TYPE_CHECKING:
+    from ..targets.local import LocalTarget
+
+HASH_FOR_S = 0.2
+"""Time for hashes at the end of a run, while others may wait for this loop."""
+
+
+class _Run:
+    """A run that is under way."""
+
+    def __init__(self, folder: str, gpus: list[list[str]], number: int) -> None:
+        self.folder = folder
+        self.gpus = gpus
+        self.spec = atomic_json.read(os.path.join(folder, "spec.json")) or {}
+        self.submit = atomic_json.read(os.path.join(folder, "submit.json")) or {}
+        self.spec["id"] = self.submit.get("id", "")
+        self.number = number
+        self.attempt: Attempt | None = None
+        self.next_look = 0.0
+        self.warnings = 0  # that its attempt has had
+
+
+def finish(folder: str, state: str, cause: dict[str, Any] | None, attempt: int | None) -> None:
+    """Write the last word on a run unless somebody else has, or it was deleted."""
+    end = {
+        "schema": atomic_json.SCHEMA,
+        "state": state,
+        "time": atomic_json.now(),
+        "attempt": attempt,
+        "cause": cause,
+    }
+    if _gone(folder, "submit.json"):
+        return
+    own = os.path.join(folder, "attempts", "%s" % attempt)
+    try:
+        disk_reserve.create(own, os.path.join(folder, "end.json"), end)
+        disk_reserve.release(own)
+    except OSError as error:  # who reads the run later finds this process gone and ends it
+        atomic_json.complain("end of %s: %s" % (folder, error))
+
+
+def _gone(folder: str, name: str) -> bool:
+    """Tell whether a file is surely not there; a file system in trouble does not make it so."""
+    try:
+        os.stat(os.path.join(folder, name))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _unwanted(folder: str) -> bool:
+    """Tell whether a run is canceled, deleted, or was ended by somebody else."""
+    return os.path.exists(os.path.join(folder, "cancel.json")) or (
+        _gone(folder, "submit.json") or os.path.exists(os.path.join(folder, "end.json"))
+    )
+
+
+class Supervisor:
+    """Keeps up to `max_parallel` runs going until none is left."""
+
+    def __init__(self, orders: dict[str, Any], site: LocalTarget) -> None:
+        self._site = site
+        self._waiting: deque[str] = deque(orders["runs"])
+        self._parallel: int = orders["max_parallel"]
+        self._free: list[str] | None = orders["gpus"]
+        self._log: str = orders["log"]
+        self._running: list[_Run] = []
+        self._failed = 0
+        self._next_look = 0.0
+        self._loop = Loop()
+        site.open(self._loop.selector)
+
+    def work(self) -> int:
+        """Run everything; return the exit code, which only a scheduler looks at."""
+        while self._waiting or self._running:
+            if self._loop.asked_to_end:
+                self._cancel_all()
+            self._drop_canceled()
+            self._fill()
+            until = time.monotonic() + 0.5
+            for run in list(self._running):
+                until = min(until, self._look_after(run))
+            if self._running:
+                self._loop.wait(until)
+                self._loop.reap(self._reaped)
+        self._site.close()
+        with contextlib.suppress(OSError):  # deleted with its run
+            if self._log and os.path.getsize(self._log) == 0:
+                atomic_json.remove(self._log)
+        self._loop.close()
+        return self._site.exit_code(self._failed)
+
+    def _drop_canceled(self) -> None:
+        """End the waiting runs that were canceled, twice a second, wherever in the queue they are."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + 0.5
+        for folder in [run for run in self._waiting if os.path.exists(os.path.join(run, "cancel.json"))]:
+            cause = {"kind": "cancel", "message": "canceled while queued", "phase": "Queued"}
+            finish(folder, "Canceled", cause, None)
+            self._waiting.remove(folder)
+
+    def _fill(self) -> None:
+        """Start what there is room for, in order."""
+        while self._waiting and len(self._running) < self._parallel:
+            folder = self._waiting[0]
+            spec = atomic_json.read(os.path.join(folder, "spec.json"))
+            if spec is None or os.path.exists(os.path.join(folder, "end.json")):  # deleted or ended meanwhile
+                self._waiting.popleft()
+                continue
+            gpus = self._take_gpus(spec)
+            if gpus is None and self._running:
+                return
+            if gpus is None:
+                cause = {
+                    "kind": "start",
+                    "message": "fewer GPUs are there than it asks for",
+                    "phase": "Queued",
+                }
+                finish(folder, "Failed", cause, None)
+                self._waiting.popleft()
+                continue
+            self._waiting.popleft()
+            run = _Run(folder, gpus, self._site.claim(folder))
+            self._running.append(run)
+            self._begin(run)
+
+    def _take_gpus(self, spec: dict[str, Any]) -> list[list[str]] | None:
+        """Return the GPUs of each node, or None while too few are free."""
+        nodes, each = spec["plan"]["nodes"], spec["resources"]["gpus_per_node"]
+        if self._free is None:  # not ours to share out
+            return [[] for _ in range(nodes)]
+        if nodes * each > len(self._free):
+            return None
+        taken, self._free = self._free[: nodes * each], self._free[nodes * each :]
+        return [taken[node * each : (node + 1) * each] for node in range(nodes)]
+
+    def _begin(self, run: _Run) -> None:
+        spent, run.warnings = run.number - run.spec["retries"], 0
+        run.attempt = Attempt(
+            run.folder, run.number, run.spec, run.submit, run.gpus, self._loop.selector, self._site
+        )
+        run.attempt.start()
+        if spent > 0:
+            run.attempt.give_up("retries", "it was started again after retries=%d" % run.spec["retries"])
+
+    def _look_after(self, run: _Run) -> float:
+        """Move a run on; return when to look again at the latest."""
+        assert run.attempt is not None  # noqa: S101
+        now = time.monotonic()
+        if now >= run.next_look:
+            run.next_look = now + 0.5
+            if _unwanted(run.folder):
+                run.attempt.cancel()
+        if self._loop.warnings > run.warnings:
+            run.warnings = self._loop.warnings
+            run.attempt.warn(*self._site.warning())
+        until = run.attempt.tick()
+        if run.attempt.outcome is None:
+            return min(until, run.next_look)
+        follows = self._site.after(
+            run.attempt, run.spec["retries"] - run.number, lambda: self._loop.asked_to_end
+        )
+        if follows in {"retry", "leave"}:
+            disk_reserve.release(os.path.join(run.folder, "attempts", str(run.number)))
+        if follows == "retry" and not self._site.begins(run.folder, run.number + 1):
+            follows = "leave"  # Slurm has started it on other nodes
+        if follows == "retry":
+            run.number += 1
+            self._begin(run)
+        elif follows == "leave":
+            self._running.remove(run)
+        else:
+            self._conclude(run, run.attempt.outcome, run.attempt.cause)
+        return now
+
+    def _conclude(self, run: _Run, state: str, cause: dict[str, Any] | None) -> None:
+        try:
+            if not _gone(run.folder, "submit.json"):
+                manifest.write_manifest(run.folder, HASH_FOR_S)
+        except OSError as error:
+            atomic_json.complain("manifest of %s: %s" % (run.folder, error))
+        finish(run.folder, state, cause, run.number)
+        self._failed += state != "Completed"
+        if self._free is not None:
+            self._free = [gpu for node in run.gpus for gpu in node] + self._free
+        self._running.remove(run)
+
+    def _reaped(self, pid: int, status: int) -> None:
+        for run in self._running:
+            if run.attempt is not None and run.attempt.reaped(pid, status):
+                return
+
+    def _cancel_all(self) -> None:
+        """End everything because this process is asked to end."""
+        message = "the supervisor was asked to end"
+        if unguarded():
+            message = "the process that guards the supervisor was killed"
+        cause = {"kind": "supervisor_lost", "message": message, "phase": "Queued"}
+        for folder in self._waiting:
+            finish(folder, "Failed", cause, None)
+        self._waiting.clear()
+        for run in self._running:
+            if run.attempt is not None:
+                run.attempt.give_up("supervisor_lost", message)
+
+
+def read_orders() -> dict[str, Any] | None:
+    """Return the orders from standard input; None where the launcher died before it gave them."""
+    try:
+        orders = json.loads(sys.stdin.read())
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", orders) if isinstance(orders, dict) else None
+
+
+def lost(orders: dict[str, Any], site: LocalTarget) -> None:
+    """Record that the supervisor was killed, or broke down; the guard's last act."""
+    site.lost()
+    for folder in orders["runs"]:
+        attempts = _attempts(folder)
+        spec = atomic_json.read(os.path.join(folder, "spec.json"))
+        plan: dict[str, Any] = (spec or {}).get("plan", {})
+        for attempt in attempts:
+            for node in range(plan.get("nodes", 1)):
+                remove_tmp("%s#%d" % (attempt_mark(folder, attempt), node))
+        number = attempts[-1] if attempts else None
+        state = atomic_json.read(os.path.join(folder, "attempts", "%s" % number, "state.json")) or {}
+        left = (spec or {}).get("retries", 0) - (number or 0)
+        phase = state["phases"][-1][0] if state.get("phases") else None
+        # Else it was over, and only that was left to be told.
+        again = not state.get("outcome") or (state["outcome"] == "Failed" and phase == "Queued")
+        if again and left > 0 and not _unwanted(folder) and site.rescue(number or 0):
+            continue
+        _bring_home(folder, attempts)
+        if state.get("outcome"):
+            finish(folder, state["outcome"], state.get("cause"), number)
+            continue
+        cause = {
+            "kind": "supervisor_lost",
+            "message": "the supervisor was killed",
+            "phase": phase or "Queued",
+        }
+        canceled = os.path.exists(os.path.join(folder, "cancel.json"))
+        finish(folder, "Canceled" if canceled else "Failed", cause, number)
+
+
+def _bring_home(folder: str, attempts: list[int]) -> None:
+    """Put what attempts wrote in its place, as they would have done at their end."""
+    for number in attempts:
+        with contextlib.suppress(OSError):
+            workdir.tidy(os.path.join(folder, "work", str(number)))
+        process_logs.settle(folder, number)
+
+
+def _attempts(folder: str) -> list[int]:
+    try:
+        names = os.listdir(os.path.join(folder, "attempts"))
+    except OSError:
+        return []
+    return sorted(int(name) for name in names if name.isdigit())

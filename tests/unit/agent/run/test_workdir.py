@@ -1,0 +1,273 @@
+"""The work folder and the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from launcher.agent.base import atomic_json, process_logs
+from launcher.agent.run import links, workdir
+from launcher.agent.run.manifest import write_manifest
+
+ODD = ["plain.py", "sp ace", "-dash", "new\nline", "ä", os.fsdecode(b"\xff\xfe"), ".hidden", "'\"$`"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run folder whose snapshot is read-only and holds odd names."""
+    snapshot = tmp_path / "snapshot"
+    (snapshot / "package").mkdir(parents=True)
+    (snapshot / "package" / "module.py").write_text("x = 1")
+    (snapshot / "package" / "link").symlink_to("module.py")
+    (snapshot / "dangling").symlink_to("nowhere")
+    (snapshot / "outputs").mkdir()
+    (snapshot / "logs").write_text("not a folder")
+    for name in ODD:
+        (snapshot / name).write_text(name, errors="surrogateescape")
+    for path in (snapshot / "package" / "module.py", snapshot / "plain.py"):
+        path.chmod(0o444)
+    folder = tmp_path / "runs" / "1"
+    folder.mkdir(parents=True)
+    (folder / "source").symlink_to("../../snapshot")
+    return folder
+
+
+@pytest.mark.parametrize("mode", ["link", "copy"])
+def test_everything_of_the_source_is_there(run: Path, mode: str) -> None:
+    work = Path(workdir.make(str(run), 0, mode))
+    assert work == run / "work" / "0"
+    for name in ODD:
+        assert os.fsencode((work / name).read_text(errors="surrogateescape")) == os.fsencode(name)
+    assert (work / "package" / "module.py").read_text() == "x = 1"
+    assert (work / "package" / "link").is_symlink()
+    (work / "outputs" / "model").write_text("m")
+    (work / "logs" / "events").write_text("e")
+    assert (run / "outputs" / "model").read_text() == "m"
+    assert (run / "logs" / "events").read_text() == "e"
+    assert (run / "metrics").is_dir()
+
+
+def test_a_copy_may_be_changed_and_the_snapshot_is_not(run: Path) -> None:
+    work = Path(workdir.make(str(run), 1, "copy"))
+    for path in (work / "package" / "module.py", work / "plain.py"):
+        assert path.stat().st_mode & 0o200
+        path.write_text("changed")
+    assert (run / "source" / "package" / "module.py").read_text() == "x = 1"
+    assert os.readlink(work / "dangling") == "nowhere"  # noqa: PTH115  # as it is written
+    workdir.tidy(str(work))
+    assert (work / "plain.py").exists()
+    assert not (work / "outputs").exists()
+
+
+def test_what_only_links_is_tidied_away(run: Path) -> None:
+    workdir.tidy(workdir.make(str(run), 0, "link"))
+    assert not (run / "work").exists()
+
+
+def test_what_the_script_left_in_its_folder_is_kept(run: Path) -> None:
+    work = Path(workdir.make(str(run), 0, "link"))
+    (work / "left").write_text("kept")
+    (work / "own").symlink_to("/tmp")
+    workdir.tidy(str(work))
+    assert sorted(os.listdir(work)) == ["left", "own"]
+
+
+def begin(run: Path, attempt: int = 0, *, app: bool = False) -> Path:
+    """Return the work folder of an attempt that is about to work."""
+    return Path(workdir.make(str(run), attempt, "link", app=app))
+
+
+def test_a_script_may_remove_its_folders_and_make_them_anew(run: Path) -> None:
+    work = begin(run)
+    for name in ("outputs", "logs"):
+        (work / name / "old").touch()
+        shutil.rmtree(work / name)
+        (work / name).mkdir()
+        (work / name / "new").write_text(name)
+        assert (run / name / "new").read_text() == name  # while it runs
+    workdir.tidy(str(work))
+    for name in ("outputs", "logs"):
+        assert not (run / name).is_symlink()
+        assert [path.name for path in (run / name).iterdir()] == ["new"]
+    assert not (run / "work").exists()
+
+
+def test_a_folder_that_was_moved_stays_where_it_went(run: Path) -> None:
+    work = begin(run)
+    (work / "outputs" / "first").touch()
+    (work / "outputs").rename(work / "elsewhere")
+    (work / "outputs").mkdir()
+    (work / "outputs" / "second").touch()
+    workdir.tidy(str(work))
+    assert [path.name for path in (run / "outputs").iterdir()] == ["second"]
+    assert (work / "elsewhere" / "first").exists()
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_link_in_place_of_a_folder_is_kept(run: Path, *, absolute: bool) -> None:
+    work = begin(run)
+    results = work / "results"
+    results.mkdir()
+    (work / "outputs").rmdir()
+    (work / "outputs").symlink_to(results if absolute else "results")
+    (work / "outputs" / "model").write_text("m")
+    workdir.tidy(str(work))
+    assert (run / "outputs").is_symlink()
+    assert (run / "outputs" / "model").read_text() == "m"
+    again = begin(run, 1)
+    assert (again / "outputs" / "model").read_text() == "m"
+    assert (run / "outputs" / "model").read_text() == "m"
+    workdir.tidy(str(again))
+    assert (run / "outputs" / "model").read_text() == "m"
+
+
+def test_a_file_in_place_of_a_folder_is_kept_in_it(run: Path) -> None:
+    work = begin(run)
+    (work / "outputs").rmdir()
+    (work / "outputs").write_text("a file")
+    workdir.tidy(str(work))
+    assert (run / "outputs" / "outputs").read_text() == "a file"
+
+
+@pytest.mark.parametrize("way", ["removed", "leads home"])
+def test_a_folder_that_is_gone_is_empty_at_the_end(run: Path, way: str) -> None:
+    work = begin(run)
+    (work / "outputs").rmdir()
+    if way == "leads home":
+        (work / "outputs").symlink_to("../../outputs")
+    workdir.tidy(str(work))
+    assert list((run / "outputs").iterdir()) == []
+    assert not (run / "outputs").is_symlink()
+
+
+@pytest.mark.parametrize("tidied", [True, False])
+def test_the_next_attempt_has_what_the_last_one_wrote(run: Path, *, tidied: bool) -> None:
+    first = begin(run)
+    (first / "outputs" / "checkpoint").write_text("7")
+    path = (first / "outputs" / "checkpoint").resolve()
+    if tidied:  # else its agent was killed
+        workdir.tidy(str(first), keep_paths=True)
+    second = begin(run, 1)
+    assert (second / "outputs" / "checkpoint").read_text() == "7"
+    assert (run / "outputs" / "checkpoint").read_text() == "7"
+    assert path.exists() == tidied
+    workdir.tidy(str(second))
+    assert (run / "outputs" / "checkpoint").read_text() == "7"
+    assert not (run / "outputs").is_symlink()
+
+
+def test_an_attempt_that_was_superseded_loses_nothing(run: Path) -> None:
+    first = begin(run)
+    second = begin(run, 1)
+    (second / "outputs" / "both").write_text("second")
+    (first / "outputs").mkdir()  # its script goes on elsewhere
+    (first / "outputs" / "both").write_text("first")
+    (first / "outputs" / "late").touch()
+    workdir.tidy(str(first))
+    workdir.tidy(str(second))
+    assert (run / "outputs" / "both").read_text() == "second"
+    assert (run / "outputs" / "late").exists()
+    assert (first / "outputs" / "both").read_text() == "first"
+
+
+def test_a_job_of_an_app_has_the_folder_of_the_run_itself(run: Path) -> None:
+    work = begin(run, app=True)
+    shutil.rmtree(run / "outputs")
+    (run / "outputs").mkdir()
+    (run / "outputs" / "model").write_text("m")
+    assert (work / "outputs" / "model").read_text() == "m"
+    workdir.tidy(str(work))
+    assert (run / "outputs" / "model").read_text() == "m"
+    assert not (run / "work").exists()
+
+
+def test_logs_of_processes_outlast_a_script_that_removes_them(run: Path) -> None:
+    work = begin(run)
+    process_logs.publish(str(run), 0, ["worker-0.log", "worker-1.log", "worker-2.log"])
+    own = Path(process_logs.folder_of(str(run), 0))
+    (own / "worker-0.log").write_text("kept")
+    assert (run / "logs" / "worker-0.log").read_text() == "kept"
+    shutil.rmtree(work / "logs")
+    assert process_logs.find(str(run), str(run / "attempts" / "0"), "logs/worker-0.log") == str(
+        own / "worker-0.log"
+    )
+    (work / "logs").mkdir()
+    (work / "logs" / "worker-1.log").write_text("the script's")
+    workdir.tidy(str(work))
+    process_logs.settle(str(run), 0)
+    process_logs.settle(str(run), 0)
+    assert (run / "logs" / "worker-0.log").read_text() == "kept"
+    assert (run / "logs" / "worker-1.log").read_text() == "the script's"
+    assert os.listdir(own) == ["worker-1.log"]
+    assert process_logs.find(str(run), str(run / "attempts" / "0"), "logs/worker-0.log") == str(
+        run / "logs" / "worker-0.log"
+    )
+
+
+def test_logs_that_the_script_left_alone_have_one_name_at_the_end(run: Path) -> None:
+    begin(run, 1)
+    process_logs.publish(str(run), 1, ["worker-0.log"])
+    process_logs.settle(str(run), 1)
+    assert not (run / "attempts" / "1" / "logs").exists()
+    assert (run / "logs" / "attempt-1" / "worker-0.log").stat().st_nlink == 1
+
+
+def test_the_manifest_does_not_follow_a_link_out_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "big").touch()
+    root = tmp_path / "run"
+    (root / "work" / "0" / "results").mkdir(parents=True)
+    (root / "work" / "0" / "results" / "x").write_text("x")
+    (root / "outputs").symlink_to(tmp_path / "elsewhere")
+    (root / "logs").symlink_to("work/0/results")
+    write_manifest(str(root), 60)
+    files = (atomic_json.read(str(root / "manifest.json")) or {})["files"]
+    assert files.keys() == {"outputs", "logs/x"}
+
+
+def test_links_lead_to_the_projects_own_folders(run: Path, tmp_path: Path) -> None:
+    """Also beside a script's own file, by its true path."""
+    data = tmp_path / "project" / "data"
+    data.mkdir(parents=True)
+    paths = {"data": str(data), "package/cache/deep": str(data)}
+    work = Path(workdir.make(str(run), 0, "copy"))
+    links.make(str(work), paths)
+    (work / "plain.py").resolve().with_name("data").joinpath("written").write_text("w")
+    assert (data / "written").read_text() == "w"
+    assert (work / "package" / "module.py").resolve().parent.joinpath("cache/deep/written").exists()
+    assert not (run / "source" / "data").exists()
+    links.remove(str(work), paths)
+    workdir.tidy(str(work))
+    assert (data / "written").exists()
+    assert not (work / "data").exists()
+
+
+def test_the_manifest_lists_what_a_run_left(tmp_path: Path) -> None:
+    for name in ("outputs/a/model", f"logs/{ODD[5]}", "metrics/worker-0.jsonl", "work/0/ignored"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("content")
+    big = tmp_path / "big"
+    big.write_bytes(b"x" * 100)
+    (tmp_path / "outputs" / "link").symlink_to(big)
+    os.mkfifo(tmp_path / "outputs" / "fifo")
+    (tmp_path / "outputs" / "large").touch()
+    os.truncate(tmp_path / "outputs" / "large", 10**13)  # sparse; 14 hours to hash
+    write_manifest(str(tmp_path), 60)
+    files = (atomic_json.read(str(tmp_path / "manifest.json")) or {})["files"]
+    hashed = {name for name, entry in files.items() if "sha256" in entry}
+    assert hashed == {"outputs/a/model", f"logs/{ODD[5]}", "metrics/worker-0.jsonl"}
+    assert files.keys() - hashed == {"outputs/link", "outputs/fifo", "outputs/large"}
+    assert files["outputs/a/model"]["size"] == 7
+    assert files["outputs/a/model"]["sha256"] == hashlib.sha256(b"content").hexdigest()
+
+
+def test_without_time_nothing_is_hashed(tmp_path: Path) -> None:
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "x").write_text("x")
+    write_manifest(str(tmp_path), 0)
+    assert "sha256" not in (atomic_json.read(str(tmp_path / "manifest.json")) or {})["files"]["outputs/x"]
