@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     Report = Callable[[dict[str, Any]], object]
 
 HOLD_S = 1.0
-"""How long the end of a killed process is held back: the engine may report the reason meanwhile."""
+"""How long the end of a killed process, or a refused start, is held back: the engine may report the reason
+meanwhile."""
 
 STOP_S = 10.0
 """How long processes may go on after the first has ended in a container that is stopped from outside, as with
@@ -44,6 +45,7 @@ class DockerContainer(PodmanContainer):
         self._engine = engine
         self._report = report
         self._asked: set[str] = set()
+        self._refusals: dict[str, tuple[float, str, str]] = {}  # by name: when to report it; kind and message
         self._dead: tuple[str, str] | None = None  # kind and message
         self._starved = False
         self._killed_at: dict[str, float] = {}
@@ -108,12 +110,11 @@ class DockerContainer(PodmanContainer):
             if lost and (begun or self._told(name) is not None):
                 answer = {}  # where nobody tells the end of what has begun, it is seen
             if "error" in answer:
-                self._asked.discard(name)
                 kind, message = "start", "%s: %s" % (process["argv"][0], answer["error"])
                 if lost:
                     kind, message = "engine_lost", "lost the container engine: %s" % answer["error"]
-                kind, message = self._why() or (kind, message)
-                self._report({"event": "refused", "name": name, "message": message, "kind": kind})
+                self._refusals[name] = time.monotonic() + HOLD_S, kind, message
+                self._tell()
                 return
             if not begun:  # its end may be told first
                 self._asked.discard(name)
@@ -129,6 +130,7 @@ class DockerContainer(PodmanContainer):
     def look(self) -> list[tuple[str, int | None, int | None]]:
         """See `Box.look`; what was killed is held back for a moment."""
         now = time.monotonic()
+        self._refuse(now)
         found: list[tuple[str, int | None, int | None]] = []
         for name, (code, number) in list(self._left.items()):
             if self._runs(name):
@@ -141,6 +143,17 @@ class DockerContainer(PodmanContainer):
                 continue
             found.append((name, *self._outcome(name, code, number)))
         return found
+
+    def _refuse(self, now: float) -> None:
+        """Report what could not be started, once it is known whether its container has ended meanwhile."""
+        why = self._why()
+        for name, (report_at, *_) in list(self._refusals.items()):
+            if why is None and now < report_at:
+                continue
+            kind, message = why or self._refusals[name][1:]
+            del self._refusals[name]
+            self._asked.discard(name)
+            self._report({"event": "refused", "name": name, "message": message, "kind": kind})
 
     def _unexplained(self, name: str) -> bool:
         if self._leave_by is not None or self._ended_before_stop(name):
