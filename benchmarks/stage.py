@@ -98,7 +98,7 @@ def _staged(agent: Path, made: Prepared, nodes: int) -> float:
         for node in range(nodes):
             own = f"{disk}/{node}"
             os.mkdir(own)  # noqa: PTH102
-            into = f"{own}/{local_env.place(made.prefix).split('/', 2)[2]}"
+            into = f"{own}/{local_env.place(made.prefix, '').split('/', 2)[2]}"
             order = {
                 "archive": made.archive, "prefix": made.prefix, "into": into, "user": f"launcher-{node}",
                 "python": made.python.replace(made.prefix, into), "owner": process_identity.identity(),

@@ -1,4 +1,4 @@
-"""Entry: `supervise` (orders on standard input), `job`, `survey` (in Slurm), `node`, `stage`."""
+"""Entry: `supervise` (its configuration on standard input), `job`, `survey` (in Slurm), `node`, `stage`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .base import atomic_json
 from .base.guard import guarded
@@ -14,10 +14,13 @@ from .base.loop import Loop
 from .base.startup import open_missing, use_utf8
 from .net.channel import Channel, ChannelClosed, connect
 from .node.node import Node, remove_tmp
-from .run.supervisor import Supervisor, lost, read_orders
+from .run.supervisor import Supervisor, lost, read_config
 from .targets.docker import DockerTarget
 from .targets.local import LocalTarget
 from .targets.slurm import SlurmTarget, node_gpus
+
+if TYPE_CHECKING:
+    from .messages import JobManifest, Message, Spec, SupervisorConfig
 
 
 class _Agent:
@@ -65,7 +68,7 @@ class _Agent:
     def _read(self) -> None:
         try:
             for message in self._channel.receive():
-                self._node.handle(message)
+                self._node.handle(cast("Message", message))
         except ChannelClosed:
             self._open = False
 
@@ -80,17 +83,18 @@ def _node() -> int:
 
 def _job(folder: str) -> None:
     """Run what a Slurm job is there for: one run, or the one of an array's list that its index says."""
-    orders = atomic_json.read(os.path.join(folder, "job.json"))
-    if orders is None:
+    manifest = cast("JobManifest | None", atomic_json.read(os.path.join(folder, "job.json")))
+    if manifest is None:
         sys.exit("%s: no orders in %s" % (os.uname().nodename, folder))
-    runs: list[str] = orders["runs"]
-    run = os.path.join(orders["store"], runs[int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))])
-    spec = atomic_json.read(os.path.join(run, "spec.json"))
+    run = os.path.join(manifest["store"], manifest["runs"][int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))])
+    spec = cast("Spec | None", atomic_json.read(os.path.join(run, "spec.json")))
     if spec is None:
         sys.exit("%s: %s is not there, or no longer" % (os.uname().nodename, run))
-    site = SlurmTarget(spec, folder)
-    mine: dict[str, Any] = {"runs": [run], "max_parallel": 1, "gpus": None, "log": ""}
-    guarded(lambda: Supervisor(mine, site).work(), lambda: lost(mine, site), with_parent=False)
+    target = SlurmTarget(spec, folder)
+    config: SupervisorConfig = {"runs": [run], "max_parallel": 1, "gpus": None, "log": ""}
+    guarded(
+        lambda: Supervisor(config, target).work(), lambda: lost(config["runs"], target), with_parent=False
+    )
 
 
 def main() -> None:
@@ -98,11 +102,13 @@ def main() -> None:
     open_missing()
     use_utf8(["-I", "-S", *sys.argv])
     if sys.argv[1] == "supervise":
-        orders = read_orders()
-        if orders is None:
+        config = read_config()
+        if config is None:
             sys.exit(1)
-        site = DockerTarget(orders["engine"]) if "engine" in orders else LocalTarget()
-        guarded(lambda: Supervisor(orders, site).work(), lambda: lost(orders, site), with_parent=False)
+        target = DockerTarget(config["engine"]) if "engine" in config else LocalTarget()
+        guarded(
+            lambda: Supervisor(config, target).work(), lambda: lost(config["runs"], target), with_parent=False
+        )
     if sys.argv[1] == "job":
         _job(sys.argv[2])
     if sys.argv[1] == "stage":

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _KEEPER = "trap '' HUP INT TERM USR1 USR2; cat <&3 & wait $!"
 """What a box runs itself, until the agent's end of the pipe is closed. `wait` also reaps orphans."""
 
 
-def of(compute: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
+def of(compute: dict[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a run's containers; with compute=docker its environment is their image."""
     if compute.get("kind") == "docker":
         return dict(compute, runtime="docker", image=environment.get("image"))
     return compute.get("container") or {}
 
 
-def engine_part(container: dict[str, Any], spec: dict[str, Any], mark: str, node: int) -> dict[str, Any]:
+def engine_part(container: dict[str, Any], spec: Mapping[str, Any], mark: str, node: int) -> dict[str, Any]:
     """Return what else an engine has to know of a node's container.
 
     Args:
@@ -46,7 +49,7 @@ def wanted(  # noqa: PLR0913, PLR0917  # what is mounted comes from all over a r
     container: dict[str, Any],
     run: str,
     name: str,
-    environment: dict[str, Any],
+    environment: Mapping[str, Any],
     data: list[str],
     links: list[str],
 ) -> dict[str, Any] | None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PORTS = (20000, 32000)
 """Below the ports that Linux gives to outgoing connections (32768-60999), so that none takes one between
@@ -41,7 +44,7 @@ def few_ports(ports: tuple[int, int]) -> str:
     return "%d-%d" % (first, min(first + FEW_PORTS, ports[1]) - 1)
 
 
-def read_ports(spec: dict[str, Any]) -> tuple[int, int]:
+def read_ports(spec: Mapping[str, Any]) -> tuple[int, int]:
     """Return the range that a spec gives its ports from, as `FIRST-LAST`."""
     first, _, last = str(spec["compute"].get("ports") or "").partition("-")
     return (int(first), int(last) + 1) if last else PORTS

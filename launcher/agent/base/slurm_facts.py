@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-STATE_CAUSES = {
-    "TIMEOUT": ("time_limit", "Slurm's time limit was reached"),
-    "DEADLINE": ("time_limit", "Slurm's deadline was reached"),
-    "PREEMPTED": ("preempted", "the job was preempted"),
-    "NODE_FAIL": ("node_fail", "a node of the job failed"),
-    "BOOT_FAIL": ("node_fail", "a node of the job did not start"),
-    "REQUEUED": ("requeued", "the job was requeued"),
-    "OUT_OF_MEMORY": ("out_of_memory", "the job used more memory than it was given"),
-    "CANCELLED": ("cancel", "canceled by scancel"),
+from .failure_kinds import FailureKind
+
+STATE_CAUSES: dict[str, tuple[FailureKind, str]] = {
+    "TIMEOUT": (FailureKind.TIME_LIMIT, "Slurm's time limit was reached"),
+    "DEADLINE": (FailureKind.TIME_LIMIT, "Slurm's deadline was reached"),
+    "PREEMPTED": (FailureKind.PREEMPTED, "the job was preempted"),
+    "NODE_FAIL": (FailureKind.NODE_FAIL, "a node of the job failed"),
+    "BOOT_FAIL": (FailureKind.NODE_FAIL, "a node of the job did not start"),
+    "REQUEUED": (FailureKind.REQUEUED, "the job was requeued"),
+    "OUT_OF_MEMORY": (FailureKind.OUT_OF_MEMORY, "the job used more memory than it was given"),
+    "CANCELLED": (FailureKind.CANCEL, "canceled by scancel"),
 }
 """Kind and message of the cause, by the state in which Slurm ends a job."""
 

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..base import atomic_json, process_identity
+from ..base.failure_kinds import FailureKind
 from ..base.network import listens
 from ..base.node_leftovers import OWNER_RECORD
 from .podman import PodmanContainer
@@ -15,9 +16,11 @@ from .podman import PodmanContainer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..messages import Event, Place, Process
     from .engine_client import Engine
 
-    Report = Callable[[dict[str, Any]], object]
+    Report = Callable[["Event | None"], object]
+    Ready = Callable[["str | None", "Place | None"], object]
 
 HOLD_S = 1.0
 """How long the end of a killed process, or a refused start, is held back: the engine may report the reason
@@ -45,11 +48,12 @@ class DockerContainer(PodmanContainer):
         self._engine = engine
         self._report = report
         self._asked: set[str] = set()
-        self._refusals: dict[str, tuple[float, str, str]] = {}  # by name: when to report it; kind and message
-        self._dead: tuple[str, str] | None = None  # kind and message
+        self._refusals: dict[str, tuple[float, FailureKind, str]] = {}
+        """By name: when to report it, kind and message."""
+        self._dead: tuple[FailureKind, str] | None = None  # kind and message
         self._starved = False
         self._killed_at: dict[str, float] = {}
-        self._stop: tuple[str, str] | None = None  # kind and message, once it is known who stopped it
+        self._stop: tuple[FailureKind, str] | None = None  # kind and message, once it is known who stopped it
         self._stop_asked = False
         self._leave_by: float | None = None
         self._network = wanted["network"]
@@ -59,7 +63,7 @@ class DockerContainer(PodmanContainer):
         """See `Box.missing`."""
         return None
 
-    def begin(self, ready: Callable[[str | None, dict[str, Any]], object]) -> None:
+    def begin(self, ready: Ready) -> None:
         """Have it started; `ready` gets why there is none, or None and where it is."""
         atomic_json.write(os.path.join(self._folder, OWNER_RECORD), process_identity.identity())
         os.mkfifo(self._fifo, 0o600)
@@ -76,20 +80,20 @@ class DockerContainer(PodmanContainer):
 
         def hear(answer: dict[str, Any]) -> None:
             if "error" in answer:
-                ready("%s: %s" % (self._wanted["hostname"], answer["error"]), {})
+                ready("%s: %s" % (self._wanted["hostname"], answer["error"]), None)
                 return
             self._first = answer["ok"]["pid"]
             try:
                 self._space = os.readlink("/proc/%d/ns/pid" % self._first)
             except OSError as error:
                 # Of an engine in a container, or of one whose box has ended meanwhile.
-                ready("the processes of its container are not seen here: %s" % error, {})
+                ready("the processes of its container are not seen here: %s" % error, None)
                 return
             ready(None, answer["ok"])
 
         self._engine.ask(wanted, hear)
 
-    def run(self, process: dict[str, Any], env: dict[str, str]) -> None:
+    def run(self, process: Process, env: dict[str, str]) -> None:
         """Have a process started in it, and report on it."""
         name = process["name"]
         os.close(os.open(process["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
@@ -110,9 +114,9 @@ class DockerContainer(PodmanContainer):
             if lost and (begun or self._told(name) is not None):
                 answer = {}  # where nobody tells the end of what has begun, it is seen
             if "error" in answer:
-                kind, message = "start", "%s: %s" % (process["argv"][0], answer["error"])
+                kind, message = FailureKind.START, "%s: %s" % (process["argv"][0], answer["error"])
                 if lost:
-                    kind, message = "engine_lost", "lost the container engine: %s" % answer["error"]
+                    kind, message = FailureKind.ENGINE_LOST, "lost the container engine: %s" % answer["error"]
                 self._refusals[name] = time.monotonic() + HOLD_S, kind, message
                 self._tell()
                 return
@@ -173,7 +177,7 @@ class DockerContainer(PodmanContainer):
         except OSError:
             return False
 
-    def _stopper(self) -> tuple[str, str] | None:
+    def _stopper(self) -> tuple[FailureKind, str] | None:
         """Return who stopped it, as kind and message; None until the engine has been asked."""
         if not self._stop_asked:
             self._stop_asked = True
@@ -185,8 +189,9 @@ class DockerContainer(PodmanContainer):
             away = self._engine.was_away(os.stat(self._fifo + ".stopped").st_mtime)
         except OSError:
             away = False
-        by_engine = away or "ok" not in answer
-        self._stop = ("engine_lost", _ENGINE_STOPPED) if by_engine else ("container_lost", _STOPPED)
+        self._stop = FailureKind.CONTAINER_LOST, _STOPPED
+        if away or "ok" not in answer:
+            self._stop = FailureKind.ENGINE_LOST, _ENGINE_STOPPED
         if self._dead is not None:
             self._break()
         self._tell()
@@ -201,7 +206,7 @@ class DockerContainer(PodmanContainer):
         """See `Box.waits`."""
         return bool(self._left or self._asked)
 
-    def reason(self, name: str, number: int | None) -> tuple[str, str] | None:
+    def reason(self, name: str, number: int | None) -> tuple[FailureKind, str] | None:
         """See `Box.reason`."""
         if self._ended_before_stop(name):
             return None
@@ -256,25 +261,28 @@ class DockerContainer(PodmanContainer):
             told = "it was killed by signal %d" % (event["code"] - 128)
         elif event["code"] < 0:
             told = "the engine was started again"
-        kind = "out_of_memory" if self._starved else "engine_lost" if event["code"] < 0 else "container_lost"
+        kind = FailureKind.ENGINE_LOST if event["code"] < 0 else FailureKind.CONTAINER_LOST
+        if self._starved:
+            kind = FailureKind.OUT_OF_MEMORY
         self._dead = kind, "the container of %s ended: %s" % (self._wanted["hostname"], told)
         if not self._is_stopped() or self._stopper() is not None:
             self._break()
         self._tell()
 
     def _break(self) -> None:
-        kind, message = self._why() or ("", "")
-        self._report({"event": "broken", "kind": kind, "message": message})
+        why = self._why()
+        if why is not None:
+            self._report({"event": "broken", "kind": why[0], "message": why[1]})
 
-    def _why(self) -> tuple[str, str] | None:
+    def _why(self) -> tuple[FailureKind, str] | None:
         if self._is_stopped() and not self._starved:
             stopped = self._stopper()
             return stopped and (stopped[0], stopped[1] % self._wanted["hostname"])
         if self._dead is not None:
             return self._dead
         if self._engine.lost is not None and not os.path.exists("/proc/%d" % self._first):
-            return "engine_lost", "lost the container engine: %s" % self._engine.lost
+            return FailureKind.ENGINE_LOST, "lost the container engine: %s" % self._engine.lost
         return None
 
     def _tell(self) -> None:
-        self._report({"event": "look"})
+        self._report(None)

@@ -18,6 +18,8 @@ from ..base.secret_env import without_carriers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..messages import EngineConfig
+
     Hear = Callable[[dict[str, Any]], object]
 
 CLEAN_S = 90
@@ -27,31 +29,31 @@ CLEAN_S = 90
 class Engine:
     """Asks, and passes the answers on as they come; all in the supervisor's loop."""
 
-    def __init__(self, orders: dict[str, Any], selector: selectors.BaseSelector) -> None:
+    def __init__(self, config: EngineConfig, selector: selectors.BaseSelector) -> None:
         """Take over the process that the launcher started, or start one.
 
         Args:
-            orders: `python`, `code` (where the launcher is imported from), `token` (of the supervisor),
+            config: `python`, `code` (where the launcher is imported from), `token` (of the supervisor),
                 `user`, `groups` and `login` (in containers), `remapped` (whether the engine maps user
                 ids to others) and `pipes` (of a helper that already runs).
             selector: of the loop.
         """
-        self.token: str = orders["token"]
-        self.user: str = orders["user"]
-        self.groups: list[int] = orders["groups"]
-        self.login: str = orders["login"]
-        self.remapped: bool = orders["remapped"]
+        self.token: str = config["token"]
+        self.user: str = config["user"]
+        self.groups: list[int] = config["groups"]
+        self.login: str = config["login"]
+        self.remapped: bool = config["remapped"]
         self.lost: str | None = None
         """Why the engine cannot be reached just now."""
         self._away: tuple[float, float] | None = None  # since when, and until when, as far as that is known
-        self._orders = orders
+        self._config = config
         self._selector = selector
         self._count = 0
         self._asked: dict[int, Hear] = {}
         self._boxes: dict[str, Hear] = {}
         self._rest = b""
         self._pipes: tuple[BinaryIO, BinaryIO] | None = None
-        given: list[int] = orders["pipes"]
+        given: list[int] = config["pipes"]
         self._use(os.fdopen(given[0], "wb"), os.fdopen(given[1], "rb")) if given else self._start()
 
     def ask(self, request: dict[str, Any], hear: Hear) -> None:
@@ -86,7 +88,7 @@ class Engine:
             self._pipes = None
 
     def _start(self) -> None:
-        process = _helper(self._orders, [self.token], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = _helper(self._config, [self.token], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
         self._use(cast("BinaryIO", process.stdin), cast("BinaryIO", process.stdout))
         process.returncode = 0  # reaped with all others
@@ -144,18 +146,18 @@ class Engine:
                 pipe.close()
 
 
-def clean(orders: dict[str, Any]) -> None:
+def clean(config: EngineConfig) -> None:
     """Remove all that was made under a supervisor's token; the last act of its guard."""
     try:
-        _helper(orders, ["clean", orders["token"]]).wait(CLEAN_S)
+        _helper(config, ["clean", config["token"]]).wait(CLEAN_S)
     except (OSError, subprocess.TimeoutExpired):
         return  # the next launch, or `launcher compute clean`, finds it by its labels
 
 
 def _helper(
-    orders: dict[str, Any], words: list[str], stdin: int = subprocess.DEVNULL, stdout: int | None = None
+    config: EngineConfig, words: list[str], stdin: int = subprocess.DEVNULL, stdout: int | None = None
 ) -> subprocess.Popen[bytes]:
     """Start the process; in a session of its own, for it outlives a supervisor that is killed."""
-    env = dict(without_carriers(os.environ), PYTHONPATH=orders["code"], PYTHONDONTWRITEBYTECODE="1")
-    argv = [orders["python"], "-m", "launcher.engine.serve", *words]
+    env = dict(without_carriers(os.environ), PYTHONPATH=config["code"], PYTHONDONTWRITEBYTECODE="1")
+    argv = [config["python"], "-m", "launcher.engine.serve", *words]
     return subprocess.Popen(argv, env=env, cwd="/", start_new_session=True, stdin=stdin, stdout=stdout)

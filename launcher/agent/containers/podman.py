@@ -13,7 +13,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..base import atomic_json, container_argv, memory, process_identity
 from ..base.network import listens
@@ -28,6 +28,10 @@ from ..base.processes import command_line, members_of, parents, send, send_group
 from ..base.secret_env import without_carriers
 from ..base.tail import tail_lines
 from ..base.tmp import own_folder
+
+if TYPE_CHECKING:
+    from ..base.failure_kinds import FailureKind
+    from ..messages import Process
 
 BOX = "box"
 """The process that starts one."""
@@ -134,7 +138,7 @@ class PodmanContainer:
         self._space = space
         return None
 
-    def enter(self, process: dict[str, Any], env: dict[str, str]) -> tuple[list[str], dict[str, str], int]:
+    def enter(self, process: Process, env: dict[str, str]) -> tuple[list[str], dict[str, str], int]:
         """Return the line that starts a process in it, its own environment, and its standard input.
 
         Args:
@@ -230,7 +234,7 @@ class PodmanContainer:
         """Tell whether the kernel has killed processes of it for their memory."""
         return bool(self._first) and memory.oom_kills(own="/proc/%d/cgroup" % self._first) > 0
 
-    def reason(self, name: str, number: int | None) -> tuple[str, str] | None:
+    def reason(self, name: str, number: int | None) -> tuple[FailureKind, str] | None:
         """Return kind and message of what ended a process by a signal, if it was not that alone."""
         del name, number
         return None

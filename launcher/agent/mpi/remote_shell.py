@@ -6,12 +6,14 @@ import contextlib
 import os
 import selectors
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..base import atomic_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ..messages import ProcessRecord
 
     Request = Callable[[str, str, str], None]
 
@@ -23,32 +25,39 @@ class Daemons:
     """The daemons of one mpirun, by the names of their requests."""
 
     def __init__(self, folder: str, selector: selectors.BaseSelector, on_request: Request) -> None:
-        self._shim = RemoteShell(folder, selector, on_request)
+        self._remote_shell = RemoteShell(folder, selector, on_request)
         self._count = 0
-        self._failed: tuple[float, dict[str, Any]] | None = None
+        self._failed: tuple[float, ProcessRecord] | None = None
 
-    def add(self, host: str, log: str, request: str) -> tuple[str, dict[str, Any]]:
-        """Return name and record of one more."""
+    def add(self, who: ProcessRecord, request: str) -> str:
+        """Return the name of one more.
+
+        Args:
+            who: its record.
+            request: the name of what asked for it.
+        """
         self._count += 1
-        who = {"role": "mpirun's daemon", "rank": -1, "node": host, "log": log, "request": request}
-        return "daemon-%d" % self._count, who
+        who["request"] = request
+        return "daemon-%d" % self._count
 
-    def exited(self, who: dict[str, Any]) -> None:
-        """Take note of the end of one, and tell it to the shim that waits for it."""
+    def exited(self, who: ProcessRecord) -> None:
+        """Take note of the end of one, and answer the remote shell that waits for it."""
         if who["exit_code"] is not None and who["exit_code"] > 128:  # noqa: PLR2004  # as the shell around it tells
             who.update(exit_code=None, signal=who["exit_code"] - 128)
         code = who["exit_code"]
-        self._shim.answer(who["request"], code if code is not None else 128 + who["signal"])
+        self._remote_shell.answer(
+            who.get("request", ""), code if code is not None else 128 + (who["signal"] or 0)
+        )
         if code != 0 and self._failed is None:
             self._failed = time.monotonic() + PATIENCE_S, who
 
-    def failure(self) -> dict[str, Any] | None:
+    def failure(self) -> ProcessRecord | None:
         """Return the daemon whose failure mpirun did not end by."""
         return self._failed[1] if self._failed and time.monotonic() >= self._failed[0] else None
 
     def close(self) -> None:
         """Take no more requests."""
-        self._shim.close()
+        self._remote_shell.close()
 
 
 class RemoteShell:
@@ -73,7 +82,7 @@ class RemoteShell:
         atomic_json.remove(self._bell)
 
     def answer(self, name: str, code: int) -> None:
-        """Tell a shim that waits how the daemon ended that it asked for."""
+        """Tell a remote shell that waits how the daemon ended that it asked for."""
         with contextlib.suppress(OSError):  # it does not wait, or no longer
             fd = os.open(os.path.join(self._folder, name + ".end"), os.O_WRONLY | os.O_NONBLOCK)
             os.write(fd, b"%d\n" % code)
@@ -87,7 +96,7 @@ class RemoteShell:
         *names, self._rest = self._rest.split(b"\n")
         for name in names:
             if not name.startswith(b"request-") or b"/" in name:
-                continue  # not the shim's
+                continue  # not a remote shell's
             path = os.path.join(self._folder, os.fsdecode(name))
             try:
                 with open(path, encoding="utf-8", errors="surrogateescape") as file:

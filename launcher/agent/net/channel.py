@@ -14,9 +14,12 @@ import os
 import selectors
 import socket
 import time
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..base.network import interface_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LIMIT = 16 * 1024 * 1024  # bytes of one message; a plan of 1,000 processes has 2
 _HELLO_LIMIT = 4096
@@ -92,7 +95,7 @@ class Channel:
             self._beaten = now
             self.send(_BEAT)
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: Mapping[str, object]) -> None:
         """Send a message, later what does not fit now."""
         self._out += json.dumps(message).encode() + b"\n"
         self.flush()
@@ -156,7 +159,7 @@ class Doorkeeper:
         return message
 
 
-def connect(addresses: list[str], token: str, hello: dict[str, Any], timeout_s: float) -> Channel:
+def connect(addresses: list[str], token: str, hello: Mapping[str, object], timeout_s: float) -> Channel:
     """Connect to agent 0 at the first address that answers and knows the token.
 
     All addresses are tried at once: a dead network answers nothing, not even a refusal.
@@ -188,7 +191,7 @@ def connect(addresses: list[str], token: str, hello: dict[str, Any], timeout_s: 
 def _first(
     selector: selectors.BaseSelector,
     token: str,
-    hello: dict[str, Any],
+    hello: Mapping[str, object],
     until: float,
     problems: dict[str, str],
 ) -> Channel | None:
@@ -234,7 +237,7 @@ def _knock(address: str, selector: selectors.BaseSelector, problems: dict[str, s
         selector.register(sock, selectors.EVENT_WRITE, (sock, address))
 
 
-def _enter(sock: socket.socket, token: str, hello: dict[str, Any], until: float) -> Channel:
+def _enter(sock: socket.socket, token: str, hello: Mapping[str, object], until: float) -> Channel:
     """Prove both sides on a connection that is being made."""
     error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if error:

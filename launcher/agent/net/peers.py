@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from ..base.processes import end_tree, send
 from .channel import HANDSHAKE_S, SILENT_S, Channel, ChannelClosed, Doorkeeper
@@ -18,7 +18,9 @@ from .channel import HANDSHAKE_S, SILENT_S, Channel, ChannelClosed, Doorkeeper
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Event = Callable[[int, dict[str, Any]], object]
+    from ..messages import Event, Message
+
+    OnEvent = Callable[[int, Event], object]
 
 STRANGERS = 128
 """Connections that have not proved yet that they know the token. More of them wait in the kernel: anybody who
@@ -37,7 +39,7 @@ class Peers:
     def __init__(
         self,
         selector: selectors.BaseSelector,
-        on_event: Event,
+        on_event: OnEvent,
         listener: socket.socket,
         end_within_s: float = END_WITHIN_S,
     ) -> None:
@@ -87,7 +89,7 @@ class Peers:
             )
         self._agents[popen.pid] = (nodes, popen)
 
-    def send(self, node: int, message: dict[str, Any]) -> None:
+    def send(self, node: int, message: Message) -> None:
         """Send a message to a node; one that is lost has been reported."""
         channel = self._channels.get(node)
         if channel is not None:
@@ -194,13 +196,13 @@ class Peers:
         del self._strangers[channel]
         self._channels[node] = channel
         self._selector.modify(channel, selectors.EVENT_READ, lambda: self._serve(node, channel))
-        self._on_event(node, dict(hello, event="hello"))
+        self._on_event(node, cast("Event", dict(hello, event="hello")))
 
     def _serve(self, node: int, channel: Channel) -> None:
         try:
             channel.flush()
             for message in channel.receive():
-                self._on_event(node, message)
+                self._on_event(node, cast("Event", message))
         except ChannelClosed as error:
             if self._channels.get(node) is channel:
                 self._lose(node, str(error))

@@ -15,13 +15,16 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..base import atomic_json
 from ..base.node_leftovers import ENVIRONMENT_PREFIX, PATHS_RECORD, locked, sweep_environments
 from ..base.processes import die_with_parent
 from ..base.shared_fs import PathWaiter, display_path
 from ..base.tmp import local_disk, own_folder
+
+if TYPE_CHECKING:
+    from ..messages import Environment, Staging, StagingRequest
 
 _UNPACKERS = {".zst": "zstd", ".gz": "gzip"}
 
@@ -43,31 +46,33 @@ def place(prefix: str, secret: str) -> str:
     )
 
 
-def moved(environment: dict[str, Any], into: str) -> dict[str, Any]:
+def moved(environment: Environment, into: str) -> Environment:
     """Return an environment's record with another prefix."""
     prefix = environment["prefix"]
-    env = {name: value.replace(prefix, into) for name, value in environment["env"].items()}
-    return dict(environment, prefix=into, python=environment["python"].replace(prefix, into), env=env)
+    found = environment.copy()
+    found["prefix"], found["python"] = into, environment["python"].replace(prefix, into)
+    found["env"] = {name: value.replace(prefix, into) for name, value in environment["env"].items()}
+    return found
 
 
-def acquire(order: dict[str, Any]) -> int:
+def acquire(staging: StagingRequest) -> int:
     """Have an environment here for an attempt; return the exit code of this process.
 
     Args:
-        order: `archive` and `prefix` where it comes from, `into` where it goes, `python` in it, `user`
+        staging: `archive` and `prefix` where it comes from, `into` where it goes, `python` in it, `user`
             the attempt, and `owner`, its agent.
     """
-    root = os.path.dirname(order["into"])
+    root = os.path.dirname(staging["into"])
     sweep_environments()
     try:
         with locked(root):
             os.makedirs(os.path.join(own_folder(root), "users"), exist_ok=True)
-            atomic_json.write(os.path.join(root, "users", order["user"] + ".json"), order["owner"])
-            if not os.path.isdir(order["into"]):
-                _bring(order, root)
-        if not os.path.exists(order["python"]):  # it leads to where Python was installed
+            atomic_json.write(os.path.join(root, "users", staging["user"] + ".json"), staging["owner"])
+            if not os.path.isdir(staging["into"]):
+                _bring(staging, root)
+        if not os.path.exists(staging["python"]):  # it leads to where Python was installed
             print(
-                "%s does not see %s" % (os.uname().nodename, display_path(order["python"])), file=sys.stderr
+                "%s does not see %s" % (os.uname().nodename, display_path(staging["python"])), file=sys.stderr
             )
             return 1
     except OSError as error:
@@ -76,26 +81,26 @@ def acquire(order: dict[str, Any]) -> int:
     return 0
 
 
-def _bring(order: dict[str, Any], root: str) -> None:
+def _bring(staging: Staging, root: str) -> None:
     import tempfile  # noqa: PLC0415  # 2 ms that only staging needs
 
     for name in os.listdir(root):
         if name.startswith("draft"):  # of one that was killed
             shutil.rmtree(os.path.join(root, name), ignore_errors=True)
     draft = tempfile.mkdtemp(prefix="draft", dir=root)
-    archive = order["archive"]
+    archive = staging["archive"]
     sight = PathWaiter([archive])
-    while not (seen := sight.complete()) and sight.problem() is None and not os.path.isdir(order["prefix"]):
+    while not (seen := sight.complete()) and sight.problem() is None and not os.path.isdir(staging["prefix"]):
         time.sleep(0.25)
     unpacker = shutil.which(_UNPACKERS[os.path.splitext(archive)[1]])
     if seen and unpacker:
         _run(["tar", "-x", "--no-same-owner", "-I", unpacker, "-f", archive, "-C", draft])
-    elif os.path.isdir(order["prefix"]):
-        _run(["cp", "-R", "-P", "-p", order["prefix"] + "/.", draft])
+    elif os.path.isdir(staging["prefix"]):
+        _run(["cp", "-R", "-P", "-p", staging["prefix"] + "/.", draft])
     else:
         raise OSError(sight.problem() or "%s has no program to unpack %s" % (os.uname().nodename, archive))
-    _relocate(draft, order["prefix"], order["into"])
-    os.rename(draft, order["into"])
+    _relocate(draft, staging["prefix"], staging["into"])
+    os.rename(draft, staging["into"])
 
 
 def _run(argv: list[str]) -> None:

@@ -1,19 +1,7 @@
 """The processes of one attempt on this node: started, watched and ended by messages.
 
-The same messages pass in memory on agent 0's own node and over the channel from any other:
-
-    {"do": "ports", "names", "range", "paths"}   → {"event": "ports", "ports": {name: number}}, or "refused"
-                                                   where a port or a path is not there; with "stage" the
-                                                   environment is brought to this node's disk before that, and
-                                                   with "box" the container started that the rest runs in
-    {"do": "start", "processes": [{"name", "argv", "env", "path_prefix", "cwd", "log", "stdin"?}]}
-                                                 → {"event": "started", "name", "pid"} each, or
-                                                   {"event": "refused", "name", "message"}
-    {"do": "daemon", "name", "command", "env", …}  mpirun's remote daemon; events as for `start`
-    {"do": "await", "port"}                      → {"event": "listening", "port"} once it accepts
-    {"do": "warn", "signal"}                       the signal to every process that handles it
-    {"do": "end", "grace": seconds}                SIGTERM now, SIGKILL after the grace
-                                                 → {"event": "exited", "name", "exit_code", "signal"}
+The same messages pass in memory on agent 0's own node and over the channel from any other; messages.py has
+all of them, and the events that answer them.
 """
 
 from __future__ import annotations
@@ -23,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..base import memory, node_leftovers, process_logs
 from ..base.network import listens
@@ -50,8 +38,9 @@ if TYPE_CHECKING:
 
     from ..containers import podman
     from ..containers.engine_client import Engine
+    from ..messages import Event, Message, Process, StartDaemon
 
-    Report = Callable[[dict[str, Any]], object]
+    Report = Callable[[Event], object]
 
 MPI_PROGRAMS = (
     "mpirun",
@@ -74,9 +63,8 @@ LOOK_AGAIN_S = 0.25
 def remove_tmp(mark: str) -> None:
     """Remove what an attempt has on this node's disk, and its container."""
     folder = tmp_folder(mark)
-    if is_own(folder) and node_leftovers.remove_container(
-        folder
-    ):  # else who looks for leftovers needs its record
+    # If the container stays, its record does too: the next search for leftovers needs it.
+    if is_own(folder) and node_leftovers.remove_container(folder):
         shutil.rmtree(folder, ignore_errors=True)
     node_leftovers.release_environments(tmp_name(mark))
 
@@ -99,27 +87,31 @@ class Node:
     def _box(self) -> podman.PodmanContainer | None:
         return self._setup.box
 
-    def handle(self, message: dict[str, Any]) -> None:
+    def handle(self, message: Message) -> None:
         """Act on one message."""
-        what = message["do"]
-        if what == "ports":
-            self._step = message.get("step", False)
+        if message["do"] == "prepare":
+            self._step = message["step"]
             self._setup.begin(message)
-        elif what == "start":
+        elif message["do"] == "start":
             for process in message["processes"]:
                 self.start(process)
-        elif what == "daemon":
-            # In the foreground it stays this agent's child, and what it complains of is in the log.
-            command = message["command"].replace(" --daemonize", "", 1)
-            # Two daemons of one job would race for one session folder (Open MPI 4, one machine acts several).
-            env = dict(message["env"], TMPDIR=OWN_TMP)
-            self.start(dict(message, argv=["sh", "-c", command], env=env, tmp="daemon"))
-        elif what == "await":
+        elif message["do"] == "daemon":
+            self._start_daemon(message)
+        elif message["do"] == "await":
             self._awaited.add(message["port"])
-        elif what == "warn":
+        elif message["do"] == "warn":
             self._warn(message["signal"])
-        elif what == "end":
+        elif message["do"] == "end":
             self._end(message["grace"])
+
+    def _start_daemon(self, message: StartDaemon) -> None:
+        # In the foreground it stays this agent's child, and its messages are in the log.
+        command = message["command"].replace(" --daemonize", "", 1)
+        process = message["process"].copy()
+        # Two daemons of one job would race for one session folder (Open MPI 4, one machine acts several).
+        process["env"] = dict(process["env"], TMPDIR=OWN_TMP)
+        process["argv"], process["tmp"] = ["sh", "-c", command], "daemon"
+        self.start(process)
 
     @property
     def idle(self) -> bool:
@@ -172,11 +164,18 @@ class Node:
 
     def _tell_ends(self, ends: Iterable[tuple[str, int | None, int | None]]) -> None:
         for name, code, number in ends:
-            how: dict[str, Any] = {"exit_code": code, "signal": number}
-            how["out_of_memory"] = self.starved()
-            how["reason"] = None if self._box is None else self._box.reason(name, number)
-            how["grace_s"] = None if self._box is None else self._box.grace_s
-            self.report({"event": "exited", "name": name, **how})
+            reason = None if self._box is None else self._box.reason(name, number)
+            self.report(
+                {
+                    "event": "exited",
+                    "name": name,
+                    "exit_code": code,
+                    "signal": number,
+                    "out_of_memory": self.starved(),
+                    "reason": None if reason is None else list(reason),
+                    "grace_s": None if self._box is None else self._box.grace_s,
+                }
+            )
 
     def starved(self) -> bool:
         """Return whether the kernel has killed processes on this node because of their memory."""
@@ -218,7 +217,7 @@ class Node:
         """Own a process that was started for this node."""
         self._processes[popen.pid] = (name, popen)
 
-    def start(self, process: dict[str, Any], tell: bool = True) -> None:
+    def start(self, process: Process, tell: bool = True) -> None:
         """Start a process, in the container where there is one; `tell`: report that it was."""
         if isinstance(self._box, DockerContainer):
             try:
@@ -233,7 +232,7 @@ class Node:
             argv, env = process["argv"], self._environment(process)
             if self._box is not None:
                 argv, env, stdin = self._box.enter(process, env)
-            elif process.get("stdin"):
+            elif "stdin" in process:
                 stdin = os.open(process["stdin"], os.O_RDONLY | os.O_CLOEXEC)
             # In a container the snapshot is mounted read-only already.
             frozen = process.get("frozen") if self._box is None and os.geteuid() == 0 else None
@@ -258,7 +257,7 @@ class Node:
         if tell:
             self.report({"event": "started", "name": process["name"], "pid": popen.pid})
 
-    def _environment(self, process: dict[str, Any]) -> dict[str, str]:
+    def _environment(self, process: Process) -> dict[str, str]:
         env = base_environment(process["path_prefix"], process.get("slurm", True))
         env.update(fill_secrets(process["env"], os.environ))
         if env.get("TMPDIR") == OWN_TMP:
@@ -296,7 +295,7 @@ def _before_exec(frozen: str | None) -> None:
         protect(frozen)
 
 
-def _why(error: Exception, process: dict[str, Any]) -> str:
+def _why(error: Exception, process: Process) -> str:
     if isinstance(error, FileNotFoundError) and error.filename == process["argv"][0]:
         return "%s: no such program" % process["argv"][0]
     return "%s: %s" % (process["argv"][0], error)

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..base import process_identity
 from ..base.ports import bind, spread
@@ -17,6 +17,7 @@ from ..containers import podman
 from ..containers.docker import DockerContainer
 
 if TYPE_CHECKING:
+    from ..messages import Event, Place, PrepareNode, Staging
     from .node import Node
 
 STAGE = "stage"
@@ -24,40 +25,41 @@ STAGE = "stage"
 
 
 class NodeSetup:
-    """Acts on a `ports` message (node.py), step by step; the last word is `ports` or `refused`."""
+    """Acts on a `prepare` message, step by step; it is answered by `ports` or `refused`."""
 
     def __init__(self, node: Node) -> None:
         self.box: podman.PodmanContainer | None = None
         """The container that the processes of this node are started in, once there is one."""
         self._node = node
-        self._wanted: dict[str, Any] = {}
-        self._sight: PathWaiter | None = None
+        self._message: PrepareNode
+        self._stage_log = ""
+        self._waiter: PathWaiter | None = None
         self._held: list[socket.socket] = []
         self._stopped = False
 
-    def begin(self, wanted: dict[str, Any]) -> None:
+    def begin(self, message: PrepareNode) -> None:
         """Start with the paths."""
-        self._wanted = wanted
-        self._sight = PathWaiter(wanted["paths"])
+        self._message = message
+        self._waiter = PathWaiter(message["paths"])
         self.look()
 
     @property
     def looks(self) -> bool:
         """Whether there are paths to `look` at again."""
-        return self._sight is not None
+        return self._waiter is not None
 
     def look(self) -> None:
         """Go on once everything is seen that the run needs here; say so where it will not be."""
-        if self._sight is None:
+        if self._waiter is None:
             return
-        if self._sight.complete():
-            self._sight = None
-            if self._wanted.get("stage"):
-                self._stage(self._wanted["stage"])
+        if self._waiter.complete():
+            self._waiter = None
+            if self._message["stage"]:
+                self._stage(self._message["stage"])
             else:
                 self._start_box()
         else:
-            problem = self._sight.problem()
+            problem = self._waiter.problem()
             if problem is not None:
                 self._refuse(problem)
 
@@ -74,7 +76,7 @@ class NodeSetup:
     def stop(self) -> None:
         """Go no further, and say no more: the processes of this node are to end."""
         self._stopped = True
-        self._sight = None
+        self._waiter = None
 
     def free_ports(self) -> None:
         """Let go of the ports, which nothing listens on any more."""
@@ -83,17 +85,17 @@ class NodeSetup:
         self._held = []
 
     def _refuse(self, problem: str) -> None:
-        self._sight = None
+        self._waiter = None
         self._node.report({"event": "refused", "name": "", "message": problem})
 
-    def _stage(self, wanted: dict[str, Any]) -> None:
-        order = dict(wanted, user=tmp_name(self._node.mark), owner=process_identity.identity())
-        argv = [sys.executable, "-I", "-S", sys.argv[0], "stage", json.dumps(order)]
+    def _stage(self, staging: Staging) -> None:
+        request = dict(staging, user=tmp_name(self._node.mark), owner=process_identity.identity())
+        argv = [sys.executable, "-I", "-S", sys.argv[0], "stage", json.dumps(request)]
         env = {"LAUNCHER_MARK": self._node.mark}
-        log = "%s-%s.log" % (wanted["log"], self._node.mark.rpartition("#")[2])
-        self._wanted["log"] = log
-        process = {"name": STAGE, "argv": argv, "env": env, "path_prefix": None, "cwd": "/", "log": log}
-        self._node.start(process, tell=False)
+        log = self._stage_log = "%s-%s.log" % (staging["log"], self._node.mark.rpartition("#")[2])
+        self._node.start(
+            {"name": STAGE, "argv": argv, "env": env, "path_prefix": None, "cwd": "/", "log": log}, tell=False
+        )
 
     def _staged(self, code: int | None) -> None:
         if self._stopped:
@@ -101,12 +103,12 @@ class NodeSetup:
         if code == 0:
             self._start_box()
         else:
-            told = tail_lines(self._wanted["log"])
-            self._refuse(told[-1] if told else "%s: staging ended with %s" % (os.uname().nodename, code))
+            lines = tail_lines(self._stage_log)
+            self._refuse(lines[-1] if lines else "%s: staging ended with %s" % (os.uname().nodename, code))
 
     def _start_box(self) -> None:
         """Start the container of this node, where processes are to run in one."""
-        wanted, folder = self._wanted.get("box"), tmp_folder(self._node.mark)
+        wanted, folder = self._message["box"], tmp_folder(self._node.mark)
         try:
             if wanted and self._node.engine is not None:
                 self.box = made = DockerContainer(wanted, folder, self._node.engine, self._hear)
@@ -135,24 +137,24 @@ class NodeSetup:
         else:
             self._refuse(problem)
 
-    def _engine_boxed(self, problem: str | None, place: dict[str, Any]) -> None:
-        if problem is not None:
-            self._refuse(problem)
+    def _engine_boxed(self, problem: str | None, place: Place | None) -> None:
+        if problem is not None or place is None:
+            self._refuse(problem or "")
             return
         # The network is its own and empty: numbers that differ are free.
-        names = self._wanted["names"]
-        ports = dict(zip(names, spread(self._wanted["range"], len(names))))  # noqa: B905  # Python 3.8
+        names = self._message["names"]
+        ports = dict(zip(names, spread((self._message["range"][0], self._message["range"][1]), len(names))))  # noqa: B905  # Python 3.8
         self._node.report({"event": "ports", "ports": ports, "place": place})
 
-    def _hear(self, event: dict[str, Any]) -> None:
-        """Take what the engine tells of the box."""
-        if event["event"] == "look":
+    def _hear(self, event: Event | None) -> None:
+        """Take what the engine says of the container; None: look into it."""
+        if event is None:
             self._node.look_into_box()
         elif event["event"] != "broken" or not self._stopped:
             self._node.report(event)
 
     def _hold_ports(self) -> None:
-        names, among = self._wanted["names"], self._wanted["range"]
+        names, among = self._message["names"], self._message["range"]
         try:
             ports = {name: self._hold_port((among[0], among[1])) for name in names}
         except OSError as error:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..base import atomic_json, disk_reserve, process_logs
+from ..base.failure_kinds import FailureKind
 from ..base.network import interface_of
 from ..base.node_leftovers import PODMAN_S
 from ..base.ports import few_ports
@@ -19,13 +20,32 @@ from . import environment_build, failure, links, start_folder, workdir
 from .commands import Commands
 from .deadlines import Deadlines
 from .frozen_source import FrozenSource
-from .process_records import Processes
+from .process_records import Processes, new_record
 from .state import State
 
 if TYPE_CHECKING:
     import selectors
+    from collections.abc import Callable
 
     from ..base.network import Interface
+    from ..messages import (
+        Beat,
+        Broken,
+        Cause,
+        Event,
+        Exited,
+        Hello,
+        Listening,
+        Lost,
+        Message,
+        Ports,
+        Process,
+        ProcessRecord,
+        Refused,
+        Spec,
+        Started,
+        Submit,
+    )
     from ..targets.local import LocalTarget
 
 HELLO_TIMEOUT_S = 60.0
@@ -53,45 +73,56 @@ class Attempt:
         self,
         run: str,
         number: int,
-        spec: dict[str, Any],
-        submit: dict[str, Any],
+        spec: Spec,
+        submit: Submit,
         gpus: list[list[str]],
         selector: selectors.BaseSelector,
-        site: LocalTarget,
+        target: LocalTarget,
     ) -> None:
         self.outcome: str | None = None
-        self.cause: dict[str, Any] | None = None
+        self.cause: Cause | None = None
         self._run = run
         self.number = number
         self._spec = spec
         self._selector = selector
-        self._site = site
+        self._target = target
         self._commands = Commands(run, number, spec, submit, gpus)
-        self._commands.values["few_ports"] = few_ports(site.ports)
+        self._commands.values["few_ports"] = few_ports(target.ports)
         self._folder = os.path.join(run, "attempts", str(number))
         self._size: int = spec["plan"]["nodes"]
-        self._names = site.names(self._size)
-        self._preparation = environment_build.EnvironmentBuild(run, number, submit)
+        self._names = target.names(self._size)
+        self._preparation = environment_build.Builder(run, number, submit)
         self._processes = Processes(run, self._folder, self._commands.records(self._names))
         self._state = State(self._folder, number, self._names, self._processes.records)
         self._met: set[int] = set()
         self._ready: set[int] = set()
-        self._queue: list[tuple[int, dict[str, Any], str | None]] = []
+        self._queue: list[tuple[int, Process, str | None]] = []
         self._awaited: str | None = None  # the process that the rest waits for
         self._verdict: str | None = None  # decided, while processes are still ending
         self._stuck_at = 0.0  # when to wait no longer for what other agents tell
         self._source = FrozenSource(run, "%s#%d" % (run, number))
-        self._due = Deadlines(run, number, spec["resources"]["time_limit_min"], site)
-        self._nodes = {node: self._node(node) for node in range(self._size if site.together else 1)}
+        self._deadlines = Deadlines(run, number, spec["resources"]["time_limit_min"], target)
+        self._nodes = {node: self._node(node) for node in range(self._size if target.together else 1)}
         self._peers: Peers | None = None
         self._daemons: Daemons | None = None
+        self._handlers: dict[str, Callable[[int, Any], None]] = {
+            "hello": self._on_hello,
+            "ports": self._on_ports,
+            "beat": self._on_beat,
+            "listening": self._on_listening,
+            "started": self._on_started,
+            "refused": self._on_refused,
+            "broken": self._on_broken,
+            "exited": self._on_exited,
+            "lost": self._on_lost,
+        }
         self._hello_by: float | None = None
         self._next_record = time.monotonic() + RECORD_EVERY_S
 
     def _node(self, node: int) -> Node:
         """Return a node that this process looks after itself."""
         mark = self._commands.node_mark(node)
-        return Node(mark, lambda event: self._on_event(node, event), self._site.engine)
+        return Node(mark, lambda event: self._on_event(node, event), self._target.engine)
 
     # --- what the supervisor calls -----------------------------------------------------------------
 
@@ -104,10 +135,11 @@ class Attempt:
             mode = "copy" if self._commands.project_links else self._spec["work"]
             work = workdir.make(self._run, self.number, mode, app=self._spec.get("app") is not None)
             links.make(work, self._commands.links())
-            if self._spec.get("cwd"):
-                start_folder.open_folder(work, self._spec["cwd"])
+            cwd = self._spec.get("cwd")
+            if cwd:
+                start_folder.open_folder(work, cwd)
             # Not those of other nodes: a file system that caches would go on to show them empty here.
-            local = None if not self._site.remote_nodes else self._names[0]
+            local = None if not self._target.remote_nodes else self._names[0]
             logs = [
                 os.path.basename(who["log"])
                 for who in self._processes.records
@@ -115,13 +147,13 @@ class Attempt:
             ]
             logs += [environment_build.LOG] if self._preparation.needed else []
             process_logs.publish(self._run, self.number, logs)
-            self._due.start()
+            self._deadlines.start()
         except OSError as error:
-            self._fail("start", "the run could not be started: %s" % error)
+            self._fail(FailureKind.START, "the run could not be started: %s" % error)
             return
         error = self._source.start_error()
         if error is not None:
-            self._fail("source", error)
+            self._fail(FailureKind.SOURCE, error)
         elif self._preparation.needed:
             self._prepare()
         else:
@@ -132,7 +164,9 @@ class Attempt:
         unseen = [display_path(path) for path in self._preparation.paths() if not os.path.exists(path)]
         if unseen:
             words = (self._names[0], ", ".join(unseen))
-            self._fail("environment", "%s does not see %s, which environment.build_on=job needs" % words)
+            self._fail(
+                FailureKind.ENVIRONMENT, "%s does not see %s, which environment.build_on=job needs" % words
+            )
             return
         builder = self._preparation.record(self._names[0])
         self._processes.add(environment_build.NAME, builder)
@@ -140,15 +174,15 @@ class Attempt:
         process = self._preparation.process(self._commands.logs, self._commands.node_mark(0))
         self._send(0, {"do": "start", "processes": [process]})
 
-    def _prepared(self, who: dict[str, Any]) -> None:
-        result = self._preparation.result()
-        if who["exit_code"] == 0 and "error" not in result:
-            self._commands.use(result)
+    def _prepared(self, who: ProcessRecord) -> None:
+        environment, error = self._preparation.result()
+        if who["exit_code"] == 0 and environment is not None:
+            self._commands.use(environment)
             self._state.enter("Starting")
             self._begin()
         else:
-            words = (who["node"], result.get("error") or "exit code %s" % who["exit_code"])
-            self._fail("environment", "the environment could not be built on %s: %s" % words, who)
+            words = (who["node"], error or "exit code %s" % who["exit_code"])
+            self._fail(FailureKind.ENVIRONMENT, "the environment could not be built on %s: %s" % words, who)
 
     def _begin(self) -> None:
         """Start the other nodes' agents, and meet this one's."""
@@ -158,17 +192,17 @@ class Attempt:
             if self._size > len(self._nodes):
                 # An agent that is killed while it removes its container leaves it to the next launch there.
                 within_s = END_WITHIN_S + (PODMAN_S if self._commands.box(0) else 0)
-                self._peers = Peers(self._selector, self._on_event, self._site.listen(), within_s)
+                self._peers = Peers(self._selector, self._on_event, self._target.listen(), within_s)
                 self._hello_by = time.monotonic() + HELLO_TIMEOUT_S
-                self._site.start_agents(self._peers, self._size, self._commands.mark, self._folder)
-            lead = self._site.lead(self._size)
+                self._target.start_agents(self._peers, self._size, self._commands.mark, self._folder)
+            lead = self._target.lead(self._size)
             if lead is not None:
                 self._meet_lead(lead)
-            elif self._site.together:
+            elif self._target.together:
                 for node in self._nodes:
-                    self._on_hello(node, {})
+                    self._on_hello(node, {"event": "hello"})
         except OSError as error:
-            self._fail("start", "the run could not be started: %s" % error)
+            self._fail(FailureKind.START, "the run could not be started: %s" % error)
 
     def reaped(self, pid: int, status: int) -> bool:
         """Take note of a dead child; tell whether it belongs to this attempt."""
@@ -195,11 +229,11 @@ class Attempt:
         self._finish_if_over()
         if self._queue and self._awaited is None:
             return now
-        times = [self._due.deadline, now + 0.5, *(node.deadline for node in self._nodes.values())]
+        times = [self._deadlines.deadline, now + 0.5, *(node.deadline for node in self._nodes.values())]
         return min(when for when in times if when is not None)
 
     def _look_for_ends(self, now: float) -> None:
-        reason = self._due.reason(now)
+        reason = self._deadlines.reason(now)
         if reason is not None:
             self._fail(*reason)
         if self._peers and len(self._met) < self._size:
@@ -211,73 +245,66 @@ class Attempt:
     def _record_processes(self) -> None:
         """Keep the record of processes true while they run."""
         if self._spec["plan"]["mpi"] is not None:
-            self._processes.read_ranks(self._names[0] if self._site.remote_nodes else None)
+            self._processes.read_ranks(self._names[0] if self._target.remote_nodes else None)
         self._state.refresh()
 
     def _await_agents(self, now: float) -> None:
-        complaint = self._site.complaint(self._folder)
+        complaint = self._target.complaint(self._folder)
         if complaint is not None:
-            self._fail("start", complaint)
+            self._fail(FailureKind.START, complaint)
         elif now >= (self._hello_by or now):
             missing = ", ".join(name for node, name in enumerate(self._names) if node not in self._met)
-            self._fail("agent_lost", "no agent on %s within %d s" % (missing, HELLO_TIMEOUT_S))
+            self._fail(FailureKind.AGENT_LOST, "no agent on %s within %d s" % (missing, HELLO_TIMEOUT_S))
 
     def cancel(self) -> None:
         """End the processes because somebody asked for it."""
         if self._verdict is None:
-            self._end("Canceled", {"kind": "cancel", "message": "canceled"})
+            self._end("Canceled", {"kind": FailureKind.CANCEL, "message": "canceled"})
 
-    def warn(self, kind: str, message: str, signum: int, grace_s: float) -> None:
+    def warn(self, kind: FailureKind, message: str, signum: int, grace_s: float) -> None:
         """Tell the processes that they will be ended, and end them after the grace."""
-        if self._verdict is None and self._due.warn(kind, message, grace_s):
+        if self._verdict is None and self._deadlines.warn(kind, message, grace_s):
             for node in range(self._size):
                 self._send(node, {"do": "warn", "signal": signum})
 
-    def restate(self, outcome: str, kind: str, message: str) -> None:
+    def restate(self, outcome: str, kind: FailureKind, message: str) -> None:
         """Give an attempt that is over another outcome or cause, once more is known."""
         self.outcome = outcome
-        self.cause = dict(self.cause or {}, kind=kind, message=message)
+        self.cause = cast("Cause", dict(self.cause or {}, kind=kind, message=message))
         self._state.write(outcome, self.cause)
 
     def queue(self) -> None:
         """Record that the run waits for its next attempt."""
         self._state.enter("Queued", self.outcome, self.cause)
 
-    def give_up(self, kind: str, message: str) -> None:
+    def give_up(self, kind: FailureKind, message: str) -> None:
         """End the processes because this agent has to end."""
-        self._fail(kind, message, grace_s=self._site.grace_s)
+        self._fail(kind, message, grace_s=self._target.grace_s)
 
     # --- events of nodes ---------------------------------------------------------------------------
 
-    def _on_event(self, node: int, event: dict[str, Any]) -> None:
-        getattr(self, "_on_" + event["event"])(node, event)
+    def _on_event(self, node: int, event: Event) -> None:
+        self._handlers[event["event"]](node, event)
 
     def _meet_lead(self, interface: Interface) -> None:
-        gpus = self._site.gpus()
+        gpus = self._target.gpus()
         known = [interface.name, interface.subnet]
-        self._on_hello(0, {"address": interface.address, "interface": known, "gpus": gpus})
+        self._on_hello(0, {"event": "hello", "address": interface.address, "interface": known, "gpus": gpus})
 
-    def _on_hello(self, node: int, event: dict[str, Any]) -> None:
+    def _on_hello(self, node: int, event: Hello) -> None:
         if "lead" in event and "host.0" not in self._commands.values:
             self._meet_lead(interface_of(event["lead"]))
         self._met.add(node)
         self._commands.locate(node, self._names[node], event.get("gpus"))
-        if "address" in event:
+        if "address" in event and "interface" in event:
             self._find(node, event["address"], event["interface"])
-        wanted = {"names": self._commands.wanted_ports(node), "range": self._site.ports}
-        more = {
-            "paths": self._commands.paths(),
-            "step": self._commands.srun,
-            "stage": self._commands.stage,
-            "box": self._commands.box(node),
-        }
-        self._send(node, {"do": "ports", **wanted, **more})
+        self._send(node, self._commands.prepare(node, self._target.ports))
 
     def _find(self, node: int, address: str, interface: list[str]) -> None:
         self._commands.reach(node, address, interface)
         self._state.locate(node, address)
 
-    def _on_ports(self, node: int, event: dict[str, Any]) -> None:
+    def _on_ports(self, node: int, event: Ports) -> None:
         place = event.get("place")
         if place is not None:
             self._find(node, place["address"], [place["interface"], place["subnet"]])
@@ -285,30 +312,31 @@ class Attempt:
             self._commands.values["port." + name] = str(port)
         self._ready.add(node)
         if len(self._ready) == self._size and self._verdict is None:
-            self._queue = self._commands.messages()
+            self._queue = self._commands.processes()
             self._start_next()
 
-    def _on_beat(self, node: int, event: dict[str, Any]) -> None:
+    def _on_beat(self, node: int, event: Beat) -> None:
         """Nothing to do: the channel has taken note that the node lives."""
 
-    def _on_listening(self, node: int, event: dict[str, Any]) -> None:
+    def _on_listening(self, node: int, event: Listening) -> None:
         del node, event
         self._awaited = None
         self._start_next()
 
-    def _on_started(self, node: int, event: dict[str, Any]) -> None:
+    def _on_started(self, node: int, event: Started) -> None:
         del node
         self._processes.started(event["name"], event["pid"])
 
-    def _on_refused(self, node: int, event: dict[str, Any]) -> None:
+    def _on_refused(self, node: int, event: Refused) -> None:
         self._processes.refused(event["name"])
-        who = self._processes.get(event["name"]) or {"node": self._names[node]}
-        self._fail(event.get("kind", "start"), event["message"], who)
+        who = self._processes.get(event["name"])
+        kind = FailureKind(event.get("kind", FailureKind.START))
+        self._fail(kind, event["message"], who, node=self._names[node])
 
-    def _on_broken(self, node: int, event: dict[str, Any]) -> None:
-        self._fail(event["kind"], event["message"], {"node": self._names[node]})
+    def _on_broken(self, node: int, event: Broken) -> None:
+        self._fail(FailureKind(event["kind"]), event["message"], node=self._names[node])
 
-    def _on_exited(self, node: int, event: dict[str, Any]) -> None:
+    def _on_exited(self, node: int, event: Exited) -> None:
         del node
         name, who = event["name"], self._processes.exited(event)
         if name.startswith("daemon-") and self._daemons is not None:
@@ -317,35 +345,39 @@ class Attempt:
             return
         elif name == environment_build.NAME:
             self._prepared(who)
-        elif event["exit_code"] != 0 or name == self._awaited or event.get("reason"):
-            self._fail_process(who, event.get("grace_s") or GRACE_S)
+        elif event["exit_code"] != 0 or name == self._awaited or event["reason"]:
+            self._fail_process(who, event["grace_s"] or GRACE_S)
         elif self._over():
             # Slurm's SIGTERM reaches processes and agent at once: who handles it may end before this knows.
             if os.path.exists(os.path.join(self._run, "cancel.json")):
                 self.cancel()
             self._end("Completed", None)
 
-    def _on_lost(self, node: int, event: dict[str, Any]) -> None:
+    def _on_lost(self, node: int, event: Lost) -> None:
         name = self._names[node]
         self._processes.lost(name)  # its guard ends what ran there
-        complaint = self._site.complaint(self._folder) if node not in self._met else None
+        complaint = self._target.complaint(self._folder) if node not in self._met else None
         if complaint is not None:
-            self._fail("start", complaint)
-        self._fail("agent_lost", "lost the agent of %s: %s" % (name, event["message"]), {"node": name})
+            self._fail(FailureKind.START, complaint)
+        self._fail(FailureKind.AGENT_LOST, "lost the agent of %s: %s" % (name, event["message"]), node=name)
 
     def _start_daemon(self, host: str, command: str, request: str) -> None:
         if host not in self._names:
-            self._fail("start", "mpirun asked for %r, which is none of %s" % (host, ", ".join(self._names)))
+            self._fail(
+                FailureKind.START, "mpirun asked for %r, which is none of %s" % (host, ", ".join(self._names))
+            )
         else:
             node = self._names.index(host)
             assert self._daemons is not None  # noqa: S101  # it asked
-            name, who = self._daemons.add(host, self._processes["mpirun-0"]["log"], request)
+            who = new_record("mpirun's daemon", host, self._processes["mpirun-0"]["log"])
+            name = self._daemons.add(who, request)
             self._processes.add(name, who)
-            self._send(node, dict(self._commands.daemon(node, command), name=name))
+            process = self._commands.daemon(node, name)
+            self._send(node, {"do": "daemon", "process": process, "command": command})
 
     # --- start and end -----------------------------------------------------------------------------
 
-    def _send(self, node: int, message: dict[str, Any]) -> None:
+    def _send(self, node: int, message: Message) -> None:
         if node in self._nodes:
             self._nodes[node].handle(message)
         elif self._peers is not None:
@@ -374,9 +406,9 @@ class Attempt:
         """Tell whether the roles that the run ends with have all ended well."""
         return not self._queue and self._processes.over(self._spec["plan"]["ends_with"])
 
-    def _fail_process(self, who: dict[str, Any], grace_s: float = GRACE_S) -> None:
-        if self._due.warned is not None:  # it was told to end
-            self._fail(*self._due.warned, who)
+    def _fail_process(self, who: ProcessRecord, grace_s: float = GRACE_S) -> None:
+        if self._deadlines.warned is not None:  # it was told to end
+            self._fail(*self._deadlines.warned, who)
             return
         for number, node in self._nodes.items():  # whatever that process was, the kernel may have begun it
             if node.starved():
@@ -384,22 +416,36 @@ class Attempt:
         self._fail(*self._processes.blame(who), grace_s=grace_s)
 
     def _fail(
-        self, kind: str, message: str, who: dict[str, Any] | None = None, grace_s: float = GRACE_S
+        self,
+        kind: FailureKind,
+        message: str,
+        who: ProcessRecord | None = None,
+        grace_s: float = GRACE_S,
+        node: str | None = None,
     ) -> None:
-        who = who or {}
-        cause = {key: who.get(key) for key in ("node", "role", "index", "rank", "exit_code", "signal")}
+        """End the attempt as Failed.
+
+        Args:
+            kind: of the failure.
+            message: in words.
+            who: the process that failed, if one did.
+            grace_s: for the others.
+            node: where it failed, if that is no process's fault.
+        """
         lines = failure.last_lines(self._run, self._folder, who)
         full = disk_reserve.complaint(self._run, lines)
-        cause.update(kind=kind, message="%s; %s" % (message, full) if full else message, last_lines=lines)
-        self._end("Failed", cause, grace_s)
+        message = "%s; %s" % (message, full) if full else message
+        self._end("Failed", failure.cause(kind, message, lines, who, node), grace_s)
 
-    def _end(self, verdict: str, cause: dict[str, Any] | None, grace_s: float = GRACE_S) -> None:
+    def _end(self, verdict: str, cause: Cause | None, grace_s: float = GRACE_S) -> None:
         """Decide the outcome and end what still runs."""
         if self._verdict is not None:
             return
         self._verdict = verdict
         self._stuck_at = time.monotonic() + grace_s + END_WITHIN_S
-        self.cause = None if cause is None else dict(cause, phase=self._state.phase)
+        self.cause = cause
+        if cause is not None:
+            cause["phase"] = self._state.phase
         self._queue = []
         for node in range(self._size):
             self._send(node, {"do": "end", "grace": grace_s})
@@ -430,9 +476,9 @@ class Attempt:
         if self._daemons is not None:
             self._daemons.close()
         kind = (self.cause or {}).get("kind")
-        if kind != "source" and self._processes.records:
+        if kind != FailureKind.SOURCE and self._processes.records:
             self._source.warn(self._log(0))
-        if kind != "out_of_memory" and self._processes.records:
+        if kind != FailureKind.OUT_OF_MEMORY and self._processes.records:
             for number, node in self._nodes.items():
                 if node.survived():
                     process_logs.add(self._log(number), _SURVIVED % self._names[number])
@@ -456,8 +502,9 @@ class Attempt:
                     atomic_json.remove(path)
         with contextlib.suppress(OSError):  # the work folder may be what failed
             work = os.path.join(self._run, "work", str(self.number))
-            if self._spec.get("cwd"):
-                start_folder.close_folder(work, self._spec["cwd"])
+            cwd = self._spec.get("cwd")
+            if cwd:
+                start_folder.close_folder(work, cwd)
             links.remove(work, self._commands.links())
             workdir.tidy(work, keep_paths=self._verdict != "Completed")
         process_logs.settle(self._run, self.number)

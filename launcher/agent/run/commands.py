@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..base import container_argv, process_logs
 from ..base.network import fabric
 from ..base.placeholders import expand
 from ..base.tmp import OWN_TMP, attempt_mark, store_id, tmp_name
 from ..node import local_env
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..messages import (
+        Environment,
+        PlannedProcess,
+        PrepareNode,
+        Process,
+        ProcessRecord,
+        Spec,
+        Staging,
+        Submit,
+    )
 
 # mpirun refuses root without being told twice (Open MPI 4 and 5).
 _ROOT = {
@@ -19,56 +33,69 @@ _ROOT = {
     for end in ("", "_CONFIRM")
 }
 
+
+def _rank(rank: int, local_rank: int, node: int) -> PlannedProcess:
+    return {"role": "worker", "index": rank, "rank": rank, "local_rank": local_rank, "node": node}
+
+
 # Under mpirun the rank stub says which rank a process is.
-_ANY_RANK: dict[str, Any] = {"role": "worker", "index": 0, "rank": 0, "local_rank": 0}
+_ANY_RANK = _rank(0, 0, 0)
 
 
 class Commands:
     """Turns the plan of one attempt into `start` messages, once names, addresses and ports are known."""
 
-    def __init__(
-        self, run: str, attempt: int, spec: dict[str, Any], submit: dict[str, Any], gpus: list[list[str]]
-    ) -> None:
-        self.plan: dict[str, Any] = spec["plan"]
+    def __init__(self, run: str, attempt: int, spec: Spec, submit: Submit, gpus: list[list[str]]) -> None:
+        self.plan = spec["plan"]
         self.logs = process_logs.folder_of(run, attempt)
         self.values: dict[str, str] = {}
         self._run = run
         self._attempt = attempt
         self.mark = attempt_mark(run, attempt)
         self._spec = spec
-        self._environment: dict[str, Any] = {}
-        self.stage: dict[str, Any] | None = None
+        self._environment: Environment | None = None
+        self.stage: Staging | None = None
         """What a node's agent needs to bring the environment to its own disk, where that is wanted."""
         linked: list[str] = spec.get("links") or []
         self.project_links = {path: os.path.realpath(os.path.join(spec["source"], path)) for path in linked}
         """Paths in the work folder that lead to the source itself, and where it is."""
         self._data: dict[str, str] = submit.get("data") or {}
         self._gpus = gpus or [[] for _ in range(self.plan["nodes"])]
-        self._shim = os.path.join(run, "attempts", str(attempt))
+        self._folder = os.path.join(run, "attempts", str(attempt))
         self._work = os.path.join(run, "work", str(attempt))
         self.srun = self.plan["mpi"] is not None and self.plan["mpi"]["argv"][0] == "srun"
         """Whether ranks are a step of the Slurm job, and so no children of any agent."""
         self._container = container_argv.of(spec.get("compute") or {}, {})
         self._devices: dict[int, list[str]] = {}
-        self.use(submit.get("environment") or {})
+        self.use(submit.get("environment") or None)
         self.values["run"] = run
         self.values["agent"] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         self.values.update(("data.%s" % name, path) for name, path in self._data.items())
 
-    def use(self, environment: dict[str, Any]) -> None:
+    def use(self, environment: Environment | None) -> None:
         """Take note of the environment; one that goes to the nodes' own disks has another path there."""
-        self._container = container_argv.of(self._spec.get("compute") or {}, environment)
-        if self._container.get("image") and environment.get("key") == "current":
-            environment = {}  # in a container that is what the image has
-        archive, prefix = environment.get("archive"), environment.get("prefix")
-        if archive and prefix:
-            into = local_env.place(prefix, store_id(self._run))
+        self._container = container_argv.of(self._spec.get("compute") or {}, environment or {})
+        if environment is not None and self._container.get("image") and environment.get("key") == "current":
+            environment = None  # in a container that is what the image has
+        archive = environment.get("archive") if environment is not None else None
+        if environment is not None and archive and environment["prefix"]:
+            prefix, into = environment["prefix"], local_env.place(environment["prefix"], store_id(self._run))
             environment = local_env.moved(environment, into)
-            self.stage = {"archive": archive, "prefix": prefix, "into": into, "python": environment["python"]}
-            self.stage["log"] = os.path.join(self._shim, "node-stage")
+            self.stage = {
+                "archive": archive,
+                "prefix": prefix,
+                "into": into,
+                "python": environment["python"],
+                "log": os.path.join(self._folder, "node-stage"),
+            }
         self._environment = environment
-        self.values["python"] = environment.get("python") or "python3"
-        self.values["prefix"] = environment.get("prefix") or ""
+        self.values["python"] = (environment and environment["python"]) or "python3"
+        self.values["prefix"] = self._prefix = environment["prefix"] if environment is not None else ""
+
+    @property
+    def _in_image(self) -> bool:
+        """Whether the environment is an image."""
+        return self._environment is not None and bool(self._environment.get("image"))
 
     def node_mark(self, node: int) -> str:
         """Return what the processes of this attempt on one node carry as LAUNCHER_MARK."""
@@ -91,9 +118,9 @@ class Commands:
     def box(self, node: int) -> dict[str, Any] | None:
         """Return what a node is told of its container, None where there is none."""
         name = self._spec["id"]
-        environment = {} if self._environment.get("image") else self._environment
+        environment = None if self._in_image else self._environment
         data, links = [*self._data.values()], [*self.project_links.values()]
-        found = container_argv.wanted(self._container, self._run, name, environment, data, links)
+        found = container_argv.wanted(self._container, self._run, name, environment or {}, data, links)
         if found is None:
             return None
         found["gpus"] = self._devices.get(node, [])
@@ -110,89 +137,77 @@ class Commands:
 
     def paths(self) -> list[str]:
         """Return what every node has to see before anything is started."""
-        elsewhere = self.stage or self._environment.get("image")
-        places = [] if elsewhere else [self._environment.get(name) for name in ("prefix", "python")]
+        environment = None if self.stage or self._in_image else self._environment
+        own_paths = [] if environment is None else [environment["prefix"], environment["python"]]
         own = [source for source, _, _ in container_argv.own_mounts(self._container)]
         stdin = [path for path in [self._spec.get("stdin")] if path and os.path.isabs(path)]
         linked = self.project_links.values()
-        return [self._run, *(place for place in places if place), *self._data.values(), *linked, *own, *stdin]
+        return [self._run, *filter(None, own_paths), *self._data.values(), *linked, *own, *stdin]
 
-    def wanted_ports(self, node: int) -> list[str]:
-        """Return the names of the ports that must be free on a node."""
-        return [name for name, where in self.plan["ports"].items() if where == node]
+    def prepare(self, node: int, ports: tuple[int, int]) -> PrepareNode:
+        """Return the message that gets a node ready.
 
-    def records(self, names: list[str]) -> list[dict[str, Any]]:
+        Args:
+            node: its number.
+            ports: the range of its ports.
+        """
+        return {
+            "do": "prepare",
+            "paths": self.paths(),
+            "stage": self.stage,
+            "box": self.box(node),
+            "names": [name for name, where in self.plan["ports"].items() if where == node],
+            "range": list(ports),
+            "step": self.srun,
+        }
+
+    def records(self, names: list[str]) -> list[ProcessRecord]:
         """Return the record of every process and rank, before its start."""
-        members: list[dict[str, Any]] = self.plan["processes"]
+        members = self.plan["processes"]
         if self.plan["mpi"] is not None:
             slots = self.plan["processes_per_node"]
-            members = [
-                {
-                    "role": "worker",
-                    "index": rank,
-                    "rank": rank,
-                    "local_rank": rank % slots,
-                    "node": rank // slots,
-                }
-                for rank in range(self.plan["nodes"] * slots)
-            ]
+            members = [_rank(rank, rank % slots, rank // slots) for rank in range(self.plan["nodes"] * slots)]
             members.append({"role": "mpirun", "index": 0, "rank": -1, "local_rank": 0, "node": 0})
-        keep = ("role", "index", "rank", "local_rank")
         public = process_logs.public_folder(self._run, self._attempt)
-        empty: dict[str, Any] = {
-            "pid": None,
-            "started": None,
-            "ended": None,
-            "exit_code": None,
-            "signal": None,
-        }
         return [
             {
-                **{key: member[key] for key in keep},
+                "role": member["role"],
+                "index": member["index"],
+                "rank": member["rank"],
+                "local_rank": member["local_rank"],
                 "node": names[member["node"]],
-                "log": os.path.relpath(os.path.join(public, _log_name(member)), self._run),
-                **empty,
+                "log": os.path.relpath(os.path.join(public, "%s.log" % process_name(member)), self._run),
+                "pid": None,
+                "started": None,
+                "ended": None,
+                "exit_code": None,
+                "signal": None,
             }
             for member in members
         ]
 
-    def messages(self) -> list[tuple[int, dict[str, Any], str | None]]:
+    def processes(self) -> list[tuple[int, Process, str | None]]:
         """Return node, process to start, and the port to await after it, in order of start."""
-        if self.plan["mpi"] is not None:
-            return [(0, self._mpirun(), None)]
-        return [
-            (process["node"], self._process(process), process["ready_port"])
-            for process in self.plan["processes"]
-        ]
-
-    def daemon(self, node: int, command: str) -> dict[str, Any]:
-        """Return the message that starts mpirun's daemon on a node."""
-        rest = self._common(node, _ANY_RANK, "node")
-        rest["env"].update({key: self._fill(value, node) for key, value in self.plan["mpi"]["env"].items()})
-        return dict(rest, do="daemon", command=command, log=os.path.join(self.logs, "mpirun-0.log"))
-
-    def _process(self, process: dict[str, Any]) -> dict[str, Any]:
-        message = self._common(process["node"], process, process["gpus"])
-        node = process["node"]
-        message["env"].update({key: self._fill(value, node) for key, value in process["env"].items()})
-        if process["rank"] == 0 and self._stdin:
-            message["stdin"] = self._stdin
-            if self._container.get("image"):
-                message["env"]["LAUNCHER_STDIN"] = self._stdin  # for enter.sh
-        argv = [self._fill(part, node) for part in process["argv"]]
-        return dict(
-            message,
-            name="%s-%d" % (process["role"], process["index"]),
-            argv=argv,
-            log=os.path.join(self.logs, _log_name(process)),
-        )
-
-    def _mpirun(self) -> dict[str, Any]:
         line = self.plan["mpi"]
-        message = self._common(0, _ANY_RANK, "node")
-        message["env"].update({key: self._fill(value) for key, value in line["env"].items()})
-        argv = [self._fill(part) for part in [*line["argv"], *line["program"]]]
-        return dict(message, name="mpirun-0", argv=argv, log=os.path.join(self.logs, "mpirun-0.log"))
+        if line is not None:
+            mpirun = self._process(0, _ANY_RANK, "node", line["env"], [*line["argv"], *line["program"]])
+            return [(0, mpirun, None)]
+        return [self._planned(member) for member in self.plan["processes"]]
+
+    def daemon(self, node: int, name: str) -> Process:
+        """Return mpirun's daemon on a node, without its command."""
+        assert self.plan["mpi"] is not None  # noqa: S101  # it asked
+        return self._process(node, _ANY_RANK, "node", self.plan["mpi"]["env"], [], name)
+
+    def _planned(self, member: PlannedProcess) -> tuple[int, Process, str | None]:
+        node = member["node"]
+        argv, env, gpus = member.get("argv", []), member.get("env", {}), member.get("gpus", "node")
+        process = self._process(node, member, gpus, env, argv, process_name(member))
+        if member["rank"] == 0 and self._stdin:
+            process["stdin"] = self._stdin
+            if self._container.get("image"):
+                process["env"]["LAUNCHER_STDIN"] = self._stdin  # for enter.sh
+        return node, process, member.get("ready_port")
 
     @property
     def _stdin(self) -> str | None:
@@ -200,8 +215,32 @@ class Commands:
         stdin = self._spec.get("stdin")
         return os.path.join(self._work, stdin) if stdin else None
 
-    def _common(self, node: int, member: dict[str, Any], gpus: str) -> dict[str, Any]:
-        """Return where and in what environment a process runs."""
+    def _process(  # noqa: PLR0913, PLR0917  # what differs between ranks, mpirun and its daemons
+        self,
+        node: int,
+        member: PlannedProcess,
+        gpus: str,
+        env: Mapping[str, str],
+        argv: Sequence[str],
+        name: str = "mpirun-0",
+    ) -> Process:
+        """Return a process of a node, ready to be started."""
+        cwd = self._spec.get("cwd")
+        filled = {key: self._fill(value, node) for key, value in env.items()}
+        log = "mpirun-0" if name.startswith("daemon-") else name
+        return {
+            "name": name,
+            "argv": [self._fill(part, node) for part in argv],
+            "env": {**self._variables(node, member, gpus), **filled},
+            "path_prefix": os.path.join(self._prefix, "bin") if self._prefix else None,
+            "cwd": os.path.join(self._work, cwd) if cwd else self._work,
+            "log": os.path.join(self.logs, "%s.log" % log),
+            "frozen": os.path.realpath(os.path.join(self._run, "source")),
+            "slurm": self.plan["mpi"] is None or self.srun,
+        }
+
+    def _variables(self, node: int, member: PlannedProcess, gpus: str) -> dict[str, str]:
+        """Return the launcher's variables of a process, and the run's own."""
         metrics = os.path.join(self._run, "metrics")
         env = {
             "PYTHONUNBUFFERED": "1",
@@ -222,33 +261,27 @@ class Commands:
         if self.plan["mpi"] is not None:
             env.update(_ROOT)
             env["TMPDIR"] = OWN_TMP
-            env["LAUNCHER_SHIM"] = self._shim
+            env["LAUNCHER_SHIM"] = self._folder
             env["LAUNCHER_METRICS_FOLDER"] = metrics
             env["LAUNCHER_PROCESS_LOGS"] = self.logs
-            env["LAUNCHER_RANK_ENDS"] = self._shim
+            env["LAUNCHER_RANK_ENDS"] = self._folder
             if self._stdin:
                 env["LAUNCHER_RANK_STDIN"] = self._stdin  # for rank.sh
-        cwd, cpus = self._spec.get("cwd"), self._spec["resources"]["cpus_per_process"]
+        cpus = self._spec["resources"]["cpus_per_process"]
         if cpus:
             env["OMP_NUM_THREADS"] = str(cpus)
         for name, path in self._data.items():
             env["LAUNCHER_DATA_" + re.sub(r"\W", "_", name).upper()] = path
-        prefix = self._environment.get("prefix")
-        env.update(self._environment.get("env") or {})
+        if self._environment is not None:
+            env.update(self._environment["env"])
         env.update({key: self._fill(value, node) for key, value in self._spec["env"].items()})
         if self.srun:
             tmps = [tmp_name(self.node_mark(each)) for each in range(self.plan["nodes"])]
             env["LAUNCHER_STEP_TMP"] = " ".join(tmps) if env.get("TMPDIR") == OWN_TMP else ""
             env = {name: value for name, value in env.items() if value != OWN_TMP}
-        return {
-            "env": env,
-            "path_prefix": os.path.join(prefix, "bin") if prefix else None,
-            "cwd": os.path.join(self._work, cwd) if cwd else self._work,
-            "frozen": os.path.realpath(os.path.join(self._run, "source")),
-            "slurm": self.plan["mpi"] is None or self.srun,
-        }
+        return env
 
-    def _visible(self, node: int, member: dict[str, Any], visibility: str) -> list[str]:
+    def _visible(self, node: int, member: PlannedProcess, visibility: str) -> list[str]:
         """Return the GPUs that a process sees; TensorFlow roles on one node share them out."""
         gpus = self._gpus[node]
         if visibility == "none" or not gpus:
@@ -258,7 +291,7 @@ class Commands:
         mates = [
             (mate["role"], mate["index"])
             for mate in self.plan["processes"]
-            if mate["node"] == node and mate["gpus"] == "process"
+            if mate["node"] == node and mate.get("gpus") == "process"
         ]
         place = mates.index((member["role"], member["index"]))
         share = len(gpus) // len(mates)
@@ -271,5 +304,6 @@ class Commands:
         )
 
 
-def _log_name(member: dict[str, Any]) -> str:
-    return "%s-%d.log" % (member["role"], member["index"])
+def process_name(member: PlannedProcess) -> str:
+    """Return the name of a process of a plan."""
+    return "%s-%d" % (member["role"], member["index"])

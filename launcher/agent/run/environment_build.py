@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from ..base import atomic_json
 from ..base.process_logs import public_folder
 from ..base.secret_env import CARRIER
 from ..base.tmp import OWN_TMP
+from .process_records import new_record
+
+if TYPE_CHECKING:
+    from ..messages import Environment, Process, ProcessRecord, Submit
 
 NAME = "environment-0"
 """Of the process that builds."""
@@ -16,14 +20,13 @@ NAME = "environment-0"
 LOG = "environment.log"
 
 
-class EnvironmentBuild:
+class Builder:
     """What is left to be done about the environment of a run before its processes start."""
 
-    def __init__(self, run: str, number: int, submit: dict[str, Any]) -> None:
+    def __init__(self, run: str, number: int, submit: Submit) -> None:
         self._run = run
         self._number = number
-        environment: dict[str, Any] = submit.get("environment") or {}
-        self._build: dict[str, Any] | None = environment.get("build")
+        self._build = (submit.get("environment") or {}).get("build")
 
     @property
     def needed(self) -> bool:
@@ -36,7 +39,7 @@ class EnvironmentBuild:
             return []
         return [self._build["python"], self._build["code"], *self._build.get("local", ())]
 
-    def process(self, logs: str, mark: str) -> dict[str, Any]:
+    def process(self, logs: str, mark: str) -> Process:
         """Return the process that builds, as a `start` message has it."""
         assert self._build is not None  # noqa: S101
         env = {
@@ -57,12 +60,13 @@ class EnvironmentBuild:
             "log": os.path.join(logs, LOG),
         }
 
-    def record(self, node: str) -> dict[str, Any]:
+    def record(self, node: str) -> ProcessRecord:
         """Return what the attempt knows of that process."""
         log = os.path.relpath(os.path.join(public_folder(self._run, self._number), LOG), self._run)
-        return {"role": "environment", "index": 0, "rank": -1, "node": node, "log": log}
+        return new_record("environment", node, log)
 
-    def result(self) -> dict[str, Any]:
-        """Return the environment as submit.json would have it, or `{"error": why}`."""
+    def result(self) -> tuple[Environment | None, str]:
+        """Return the environment as submit.json would have it, None where there is none; and why."""
         path = os.path.join(self._run, "attempts", str(self._number), "environment.json")
-        return atomic_json.read(path) or {"error": "it ended without a word"}
+        found = atomic_json.read(path) or {"error": "it ended without a word"}
+        return (None, str(found["error"])) if "error" in found else (cast("Environment", found), "")

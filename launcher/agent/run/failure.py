@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Optional, TypedDict
 
 from ..base import atomic_json, process_logs
+from ..base.failure_kinds import FailureKind
 from ..base.tail import tail, tail_lines
 from ..mpi import mpirun_output
+
+if TYPE_CHECKING:
+    from ..messages import Cause, ProcessRecord
 
 _MPIRUN_TAIL = 1 << 20
 
@@ -24,27 +28,63 @@ _SIGNALS = (
 """What ends a program that nobody else ends, and a shell then prints."""
 
 
-def describe(who: dict[str, Any], several: bool) -> tuple[str, str]:
+class End(TypedDict):
+    """How a process ended."""
+
+    exit_code: Optional[int]
+    signal: Optional[int]
+
+
+def cause(
+    kind: FailureKind, message: str, lines: list[str], who: ProcessRecord | None, node: str | None
+) -> Cause:
+    """Return the cause of a failure.
+
+    Args:
+        kind: of the failure.
+        message: in words.
+        lines: the last ones of a log.
+        who: the process that failed, if one did.
+        node: where it failed, if that is no process's fault.
+    """
+    return {
+        "node": node if who is None else who["node"],
+        "role": None if who is None else who["role"],
+        "index": None if who is None else who["index"],
+        "rank": None if who is None else who["rank"],
+        "exit_code": None if who is None else who["exit_code"],
+        "signal": None if who is None else who["signal"],
+        "kind": kind,
+        "message": message,
+        "last_lines": lines,
+    }
+
+
+def describe(who: ProcessRecord, several: bool) -> tuple[FailureKind, str]:
     """Return kind and message for a process that ended badly; `several`: name it by its rank."""
-    kind = "exit" if who["signal"] is None else "signal"
-    end = "exited with %s" % who["exit_code"] if kind == "exit" else "was killed by signal %s" % who["signal"]
+    kind = FailureKind.EXIT if who["signal"] is None else FailureKind.SIGNAL
+    end = (
+        "exited with %s" % who["exit_code"]
+        if kind is FailureKind.EXIT
+        else "was killed by signal %s" % who["signal"]
+    )
     name = "rank %d" % who["rank"] if who["role"] == "worker" and several else who["role"]
     return kind, "%s on %s %s" % (name, who["node"], end)
 
 
-def last_lines(run: str, folder: str, who: dict[str, Any]) -> list[str]:
+def last_lines(run: str, folder: str, who: ProcessRecord | None) -> list[str]:
     """Return the end of a process's log, whatever bytes it holds; of mpirun's the part that says why."""
-    log = who.get("log")
-    if not log:
+    if who is None:
         return []
+    log = who["log"]
     if is_mpirun(who):
         return mpirun_output.lines(mpirun_text(run, folder, log))
     return tail_lines(process_logs.find(run, folder, log))
 
 
-def is_mpirun(who: dict[str, Any]) -> bool:
+def is_mpirun(who: ProcessRecord) -> bool:
     """Tell whether a process is mpirun or one of its daemons."""
-    return str(who.get("role")).startswith("mpirun")
+    return who["role"].startswith("mpirun")
 
 
 def mpirun_text(run: str, folder: str, log: str) -> str:
@@ -52,7 +92,7 @@ def mpirun_text(run: str, folder: str, log: str) -> str:
     return tail(process_logs.find(run, folder, log), _MPIRUN_TAIL)
 
 
-def mpirun_words(who: dict[str, Any], text: str) -> str:
+def mpirun_words(who: ProcessRecord, text: str) -> str:
     """Return what mpirun prints about a failure, to follow the message about a process; may be empty."""
     if is_mpirun(who):
         words = mpirun_output.reason(text)
@@ -61,7 +101,7 @@ def mpirun_words(who: dict[str, Any], text: str) -> str:
     return "; mpirun: %s" % words if words else ""
 
 
-def read_rank(folder: str, who: dict[str, Any]) -> int | None:
+def read_rank(folder: str, who: ProcessRecord) -> int | None:
     """Complete the record of one of mpirun's ranks from its file (rank.sh): empty while the rank runs.
 
     Returns:
@@ -80,7 +120,7 @@ def read_rank(folder: str, who: dict[str, Any]) -> int | None:
     return when
 
 
-def failed_rank(run: str, folder: str, records: list[dict[str, Any]], text: str) -> dict[str, Any] | None:
+def failed_rank(run: str, folder: str, records: list[ProcessRecord], text: str) -> ProcessRecord | None:
     """Complete the records of mpirun's ranks (rank.sh) and return the rank that failed first.
 
     Return None if no rank failed by itself: mpirun ends all ranks when it cannot start a process that
@@ -92,8 +132,8 @@ def failed_rank(run: str, folder: str, records: list[dict[str, Any]], text: str)
         records: of the processes.
         text: what mpirun printed.
     """
-    failed: list[tuple[int, dict[str, Any]]] = []
-    cut: list[dict[str, Any]] = []  # killed before rank.sh could write the exit code
+    failed: list[tuple[int, ProcessRecord]] = []
+    cut: list[ProcessRecord] = []  # killed before rank.sh could write the exit code
     for who in records:
         when = read_rank(folder, who)
         if when is None:
@@ -112,7 +152,7 @@ def failed_rank(run: str, folder: str, records: list[dict[str, Any]], text: str)
         printed = [(who, end) for who, end in ends if end is not None]
         if len(printed) == 1:
             who, end = printed[0]
-            who.update(end)
+            who.update(exit_code=end["exit_code"], signal=end["signal"])
             return who
     named = mpirun_output.first_ranks(text)
     if not named and not by_itself:
@@ -125,7 +165,7 @@ def failed_rank(run: str, folder: str, records: list[dict[str, Any]], text: str)
     return next((who for who in ended if who["rank"] in named), first)
 
 
-def _printed_end(run: str, folder: str, who: dict[str, Any]) -> dict[str, Any] | None:
+def _printed_end(run: str, folder: str, who: ProcessRecord) -> End | None:
     """Return how a rank ended by the last line of its log: from rank.sh, or from MPICH's MPI_Abort."""
     last = (last_lines(run, folder, who) or [""])[-1]
     aborted = re.match(r"Abort\((\d+)\) on node", last)
@@ -137,7 +177,7 @@ def _printed_end(run: str, folder: str, who: dict[str, Any]) -> dict[str, Any] |
     return None
 
 
-def _end(code: int) -> dict[str, Any]:
+def _end(code: int) -> End:
     """Return how a process ended by the exit code that its shell saw."""
     killed = code > 128  # noqa: PLR2004  # a shell's exit code for a signal
     return {"exit_code": None if killed else code, "signal": code - 128 if killed else None}

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..base import atomic_json
+from ..base.failure_kinds import FailureKind
 from . import failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..messages import Exited, ProcessRecord
+
 _KILLED = 128 + signal.SIGKILL
 """Exit code of a shell whose program was killed."""
+
+
+def new_record(role: str, node: str, log: str) -> ProcessRecord:
+    """Return the record of a process of the launcher's own, before its start."""
+    return {
+        "role": role, "index": 0, "rank": -1, "node": node, "log": log,
+        "pid": None, "started": None, "ended": None, "exit_code": None, "signal": None,
+    }  # fmt: skip
 
 
 class Processes:
@@ -22,25 +33,25 @@ class Processes:
     `add`.
     """
 
-    def __init__(self, run: str, folder: str, records: list[dict[str, Any]]) -> None:
+    def __init__(self, run: str, folder: str, records: list[ProcessRecord]) -> None:
         self.records = records
         self._run = run
         self._folder = folder
         self._by_name = {"%s-%d" % (item["role"], item["index"]): item for item in records}
         self._alive: set[str] = set()
         self._started: set[str] = set()
-        self._reasons: dict[str, tuple[str, str]] = {}  # by name: kind, and what is behind an end
+        self._reasons: dict[str, tuple[FailureKind, str]] = {}  # by name: kind, and what is behind an end
         self._starved: set[str] = set()  # nodes
 
-    def __getitem__(self, name: str) -> dict[str, Any]:
+    def __getitem__(self, name: str) -> ProcessRecord:
         """Return what is known of a process."""
         return self._by_name[name]
 
-    def get(self, name: str) -> dict[str, Any] | None:
+    def get(self, name: str) -> ProcessRecord | None:
         """Return what is known of a process, if there is one of that name."""
         return self._by_name.get(name)
 
-    def add(self, name: str, who: dict[str, Any]) -> None:
+    def add(self, name: str, who: ProcessRecord) -> None:
         """Take note of a process that is not in the plan."""
         self._by_name[name] = who
 
@@ -53,7 +64,7 @@ class Processes:
         """Take note that the attempt has to wait for the end of a process."""
         self._alive.add(name)
 
-    def started(self, name: str, pid: int) -> None:
+    def started(self, name: str, pid: int | None) -> None:
         """Take note of a process's start."""
         self._by_name[name].update(pid=pid, started=atomic_json.now())
 
@@ -61,15 +72,16 @@ class Processes:
         """Take note that a process could not be started."""
         self._alive.discard(name)
 
-    def exited(self, event: dict[str, Any]) -> dict[str, Any]:
+    def exited(self, event: Exited) -> ProcessRecord:
         """Take note of a process's end (node.py, `exited`); return what is known of it."""
         name = event["name"]
         who = self._by_name[name]
         who.update(ended=atomic_json.now(), exit_code=event["exit_code"], signal=event["signal"])
-        if event.get("out_of_memory"):
+        if event["out_of_memory"]:
             self.starved(who["node"])
-        if event.get("reason"):
-            self._reasons[name] = event["reason"]
+        if event["reason"]:
+            kind, message = event["reason"]
+            self._reasons[name] = FailureKind(kind), message
         self._alive.discard(name)
         return who
 
@@ -96,7 +108,7 @@ class Processes:
         watched = [name for name in self._started if not roles or self._by_name[name]["role"] in roles]
         return not any(name in self._alive for name in watched)
 
-    def blame(self, who: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    def blame(self, who: ProcessRecord) -> tuple[FailureKind, str, ProcessRecord]:
         """Return kind, message and process of the failure that shows as the end of a process.
 
         Where mpirun ended by itself, that is one of its ranks.
@@ -110,7 +122,7 @@ class Processes:
             message += failure.mpirun_words(who, self._mpirun_text())
         killed = who["signal"] == signal.SIGKILL or who["exit_code"] == _KILLED
         if who["node"] in self._starved and killed:
-            return "out_of_memory", "%s: the job used more memory than it was given" % message, who
+            return FailureKind.OUT_OF_MEMORY, "%s: the job used more memory than it was given" % message, who
         names = [name for name, one in self._by_name.items() if one is first]
         reason = next((self._reasons[name] for name in names if name in self._reasons), None)
         if reason is not None:
@@ -119,7 +131,7 @@ class Processes:
             message += "; before, the kernel killed a process on %s for its memory" % who["node"]
         return kind, message, who
 
-    def _passes_on(self, mpirun: dict[str, Any]) -> bool:
+    def _passes_on(self, mpirun: ProcessRecord) -> bool:
         """Tell whether the signal that a container's shell saw is a rank's, whose exit code mpirun has."""
         ranks = [who for who in self.records if who["role"] == "worker"]
         for who in ranks:
@@ -127,7 +139,7 @@ class Processes:
                 failure.read_rank(self._folder, who)
         return any(who["ended"] is not None and who["signal"] == mpirun["signal"] for who in ranks)
 
-    def failed_rank(self) -> dict[str, Any] | None:
+    def failed_rank(self) -> ProcessRecord | None:
         """Take note of how mpirun's ranks ended; return the one that failed first."""
         first = failure.failed_rank(self._run, self._folder, self.records, self._mpirun_text())
         self._complete_starts()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..base import atomic_json, disk_reserve, process_identity
+
+if TYPE_CHECKING:
+    from ..messages import Cause, ProcessRecord
 
 
 class State:
     """Writes `state.json` of one attempt, whole each time."""
 
-    def __init__(self, folder: str, number: int, names: list[str], processes: list[dict[str, Any]]) -> None:
+    def __init__(self, folder: str, number: int, names: list[str], processes: list[ProcessRecord]) -> None:
         self._folder = folder
         self._path = os.path.join(folder, "state.json")
         self._number = number
-        self._nodes: list[dict[str, Any]] = [{"name": name, "address": None} for name in names]
+        self._nodes: list[dict[str, str | None]] = [{"name": name, "address": None} for name in names]
         self._processes = processes
-        self._phases: list[list[Any]] = []
+        self._phases: list[tuple[str, float]] = []
         self._written = 0  # how many starts and ends the record holds
 
     @property
@@ -29,9 +32,9 @@ class State:
         """Take note of a node's address, written with the next phase."""
         self._nodes[node]["address"] = address
 
-    def enter(self, phase: str, outcome: str | None = None, cause: dict[str, Any] | None = None) -> None:
+    def enter(self, phase: str, outcome: str | None = None, cause: Cause | None = None) -> None:
         """Write that a phase began."""
-        self._phases.append([phase, atomic_json.now()])
+        self._phases.append((phase, atomic_json.now()))
         self.write(outcome, cause)
 
     def refresh(self) -> None:
@@ -42,7 +45,7 @@ class State:
     def _changes(self) -> int:
         return sum((item["started"] is not None) + (item["ended"] is not None) for item in self._processes)
 
-    def write(self, outcome: str | None, cause: dict[str, Any] | None) -> None:
+    def write(self, outcome: str | None, cause: Cause | None) -> None:
         """Write the record; a disk that is full or a run that was deleted must not end other runs."""
         self._written = self._changes()
         state = {

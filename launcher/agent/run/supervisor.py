@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
 from ..base import atomic_json, disk_reserve, process_logs
+from ..base.failure_kinds import FailureKind
 from ..base.guard import unguarded
 from ..base.loop import Loop
 from ..base.tmp import attempt_mark
@@ -19,6 +20,7 @@ from . import manifest, workdir
 from .attempt import Attempt
 
 if TYPE_CHECKING:
+    from ..messages import Cause, Spec, Submit, SupervisorConfig
     from ..targets.local import LocalTarget
 
 HASH_FOR_S = 0.2
@@ -31,8 +33,8 @@ class _Run:
     def __init__(self, folder: str, gpus: list[list[str]], number: int) -> None:
         self.folder = folder
         self.gpus = gpus
-        self.spec = atomic_json.read(os.path.join(folder, "spec.json")) or {}
-        self.submit = atomic_json.read(os.path.join(folder, "submit.json")) or {}
+        self.spec = cast("Spec", atomic_json.read(os.path.join(folder, "spec.json")) or {})
+        self.submit = cast("Submit", atomic_json.read(os.path.join(folder, "submit.json")) or {})
         self.spec["id"] = self.submit.get("id", "")
         self.number = number
         self.attempt: Attempt | None = None
@@ -40,7 +42,7 @@ class _Run:
         self.warnings = 0  # that its attempt has had
 
 
-def finish(folder: str, state: str, cause: dict[str, Any] | None, attempt: int | None) -> None:
+def finish(folder: str, state: str, cause: Cause | None, attempt: int | None) -> None:
     """Write the last word on a run unless somebody else has, or it was deleted."""
     end = {
         "schema": atomic_json.SCHEMA,
@@ -57,6 +59,11 @@ def finish(folder: str, state: str, cause: dict[str, Any] | None, attempt: int |
         disk_reserve.release(own)
     except OSError as error:  # who reads the run later finds this process gone and ends it
         atomic_json.complain("end of %s: %s" % (folder, error))
+
+
+def _queued(kind: FailureKind, message: str) -> Cause:
+    """Return the cause of the end of a run that has not begun."""
+    return {"kind": kind, "message": message, "phase": "Queued"}
 
 
 def _gone(folder: str, name: str) -> bool:
@@ -80,17 +87,17 @@ def _unwanted(folder: str) -> bool:
 class Supervisor:
     """Keeps up to `max_parallel` runs going until none is left."""
 
-    def __init__(self, orders: dict[str, Any], site: LocalTarget) -> None:
-        self._site = site
-        self._waiting: deque[str] = deque(orders["runs"])
-        self._parallel: int = orders["max_parallel"]
-        self._free: list[str] | None = orders["gpus"]
-        self._log: str = orders["log"]
+    def __init__(self, config: SupervisorConfig, target: LocalTarget) -> None:
+        self._target = target
+        self._waiting: deque[str] = deque(config["runs"])
+        self._parallel: int = config["max_parallel"]
+        self._free: list[str] | None = config["gpus"]
+        self._log: str = config["log"]
         self._running: list[_Run] = []
         self._failed = 0
         self._next_look = 0.0
         self._loop = Loop()
-        site.open(self._loop.selector)
+        target.open(self._loop.selector)
 
     def work(self) -> int:
         """Run everything; return the exit code, which only a scheduler looks at."""
@@ -105,12 +112,12 @@ class Supervisor:
             if self._running:
                 self._loop.wait(until)
                 self._loop.reap(self._reaped)
-        self._site.close()
+        self._target.close()
         with contextlib.suppress(OSError):  # deleted with its run
             if self._log and os.path.getsize(self._log) == 0:
                 atomic_json.remove(self._log)
         self._loop.close()
-        return self._site.exit_code(self._failed)
+        return self._target.exit_code(self._failed)
 
     def _drop_canceled(self) -> None:
         """End the waiting runs that were canceled, twice a second, wherever in the queue they are."""
@@ -118,15 +125,14 @@ class Supervisor:
             return
         self._next_look = time.monotonic() + 0.5
         for folder in [run for run in self._waiting if os.path.exists(os.path.join(run, "cancel.json"))]:
-            cause = {"kind": "cancel", "message": "canceled while queued", "phase": "Queued"}
-            finish(folder, "Canceled", cause, None)
+            finish(folder, "Canceled", _queued(FailureKind.CANCEL, "canceled while queued"), None)
             self._waiting.remove(folder)
 
     def _fill(self) -> None:
         """Start what there is room for, in order."""
         while self._waiting and len(self._running) < self._parallel:
             folder = self._waiting[0]
-            spec = atomic_json.read(os.path.join(folder, "spec.json"))
+            spec = cast("Spec | None", atomic_json.read(os.path.join(folder, "spec.json")))
             if spec is None or os.path.exists(os.path.join(folder, "end.json")):  # deleted or ended meanwhile
                 self._waiting.popleft()
                 continue
@@ -134,20 +140,16 @@ class Supervisor:
             if gpus is None and self._running:
                 return
             if gpus is None:
-                cause = {
-                    "kind": "start",
-                    "message": "fewer GPUs are there than it asks for",
-                    "phase": "Queued",
-                }
-                finish(folder, "Failed", cause, None)
+                message = "this machine has fewer GPUs than it asks for"
+                finish(folder, "Failed", _queued(FailureKind.START, message), None)
                 self._waiting.popleft()
                 continue
             self._waiting.popleft()
-            run = _Run(folder, gpus, self._site.claim(folder))
+            run = _Run(folder, gpus, self._target.claim(folder))
             self._running.append(run)
             self._begin(run)
 
-    def _take_gpus(self, spec: dict[str, Any]) -> list[list[str]] | None:
+    def _take_gpus(self, spec: Spec) -> list[list[str]] | None:
         """Return the GPUs of each node, or None while too few are free."""
         nodes, each = spec["plan"]["nodes"], spec["resources"]["gpus_per_node"]
         if self._free is None:  # not ours to share out
@@ -160,11 +162,13 @@ class Supervisor:
     def _begin(self, run: _Run) -> None:
         spent, run.warnings = run.number - run.spec["retries"], 0
         run.attempt = Attempt(
-            run.folder, run.number, run.spec, run.submit, run.gpus, self._loop.selector, self._site
+            run.folder, run.number, run.spec, run.submit, run.gpus, self._loop.selector, self._target
         )
         run.attempt.start()
         if spent > 0:
-            run.attempt.give_up("retries", "it was started again after retries=%d" % run.spec["retries"])
+            run.attempt.give_up(
+                FailureKind.RETRIES, "it was started again after retries=%d" % run.spec["retries"]
+            )
 
     def _look_after(self, run: _Run) -> float:
         """Move a run on; return when to look again at the latest."""
@@ -176,16 +180,16 @@ class Supervisor:
                 run.attempt.cancel()
         if self._loop.warnings > run.warnings:
             run.warnings = self._loop.warnings
-            run.attempt.warn(*self._site.warning())
+            run.attempt.warn(*self._target.warning())
         until = run.attempt.tick()
         if run.attempt.outcome is None:
             return min(until, run.next_look)
-        follows = self._site.after(
+        follows = self._target.after(
             run.attempt, run.spec["retries"] - run.number, lambda: self._loop.asked_to_end
         )
         if follows in {"retry", "leave"}:
             disk_reserve.release(os.path.join(run.folder, "attempts", str(run.number)))
-        if follows == "retry" and not self._site.begins(run.folder, run.number + 1):
+        if follows == "retry" and not self._target.begins(run.folder, run.number + 1):
             follows = "leave"  # Slurm has started it on other nodes
         if follows == "retry":
             run.number += 1
@@ -196,7 +200,7 @@ class Supervisor:
             self._conclude(run, run.attempt.outcome, run.attempt.cause)
         return now
 
-    def _conclude(self, run: _Run, state: str, cause: dict[str, Any] | None) -> None:
+    def _conclude(self, run: _Run, state: str, cause: Cause | None) -> None:
         try:
             if not _gone(run.folder, "submit.json"):
                 manifest.write_manifest(run.folder, HASH_FOR_S)
@@ -218,51 +222,47 @@ class Supervisor:
         message = "the supervisor was asked to end"
         if unguarded():
             message = "the process that guards the supervisor was killed"
-        cause = {"kind": "supervisor_lost", "message": message, "phase": "Queued"}
         for folder in self._waiting:
-            finish(folder, "Failed", cause, None)
+            finish(folder, "Failed", _queued(FailureKind.SUPERVISOR_LOST, message), None)
         self._waiting.clear()
         for run in self._running:
             if run.attempt is not None:
-                run.attempt.give_up("supervisor_lost", message)
+                run.attempt.give_up(FailureKind.SUPERVISOR_LOST, message)
 
 
-def read_orders() -> dict[str, Any] | None:
-    """Return the orders from standard input; None where the launcher died before it gave them."""
+def read_config() -> SupervisorConfig | None:
+    """Return the configuration from standard input; None where the launcher died before it gave it."""
     try:
-        orders = json.loads(sys.stdin.read())
+        config = json.loads(sys.stdin.read())
     except ValueError:
         return None
-    return cast("dict[str, Any]", orders) if isinstance(orders, dict) else None
+    return cast("SupervisorConfig", config) if isinstance(config, dict) else None
 
 
-def lost(orders: dict[str, Any], site: LocalTarget) -> None:
+def lost(runs: list[str], target: LocalTarget) -> None:
     """Record that the supervisor was killed, or broke down; the guard's last act."""
-    site.lost()
-    for folder in orders["runs"]:
+    target.lost()
+    for folder in runs:
         attempts = _attempts(folder)
-        spec = atomic_json.read(os.path.join(folder, "spec.json"))
-        plan: dict[str, Any] = (spec or {}).get("plan", {})
+        spec = atomic_json.read(os.path.join(folder, "spec.json")) or {}
+        plan: dict[str, Any] = spec.get("plan") or {}
         for attempt in attempts:
             for node in range(plan.get("nodes", 1)):
                 remove_tmp("%s#%d" % (attempt_mark(folder, attempt), node))
         number = attempts[-1] if attempts else None
         state = atomic_json.read(os.path.join(folder, "attempts", "%s" % number, "state.json")) or {}
-        left = (spec or {}).get("retries", 0) - (number or 0)
+        left = spec.get("retries", 0) - (number or 0)
         phase = state["phases"][-1][0] if state.get("phases") else None
         # Else it was over, and only that was left to be told.
         again = not state.get("outcome") or (state["outcome"] == "Failed" and phase == "Queued")
-        if again and left > 0 and not _unwanted(folder) and site.rescue(number or 0):
+        if again and left > 0 and not _unwanted(folder) and target.rescue(number or 0):
             continue
         _bring_home(folder, attempts)
         if state.get("outcome"):
             finish(folder, state["outcome"], state.get("cause"), number)
             continue
-        cause = {
-            "kind": "supervisor_lost",
-            "message": "the supervisor was killed",
-            "phase": phase or "Queued",
-        }
+        cause = _queued(FailureKind.SUPERVISOR_LOST, "the supervisor was killed")
+        cause["phase"] = phase or "Queued"
         canceled = os.path.exists(os.path.join(folder, "cancel.json"))
         finish(folder, "Canceled" if canceled else "Failed", cause, number)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..containers import engine_client
 from .local import LocalTarget
@@ -11,34 +11,35 @@ if TYPE_CHECKING:
     import selectors
 
     from ..base.network import Interface
+    from ..messages import EngineConfig
 
 
 class DockerTarget(LocalTarget):
-    """See `Here`; where a node is, its container tells once it runs."""
+    """See `LocalTarget`; where a node is, its container tells once it runs."""
 
     together = True
 
-    def __init__(self, orders: dict[str, Any]) -> None:
-        self._orders = orders
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
 
     def open(self, selector: selectors.BaseSelector) -> None:
-        """See `Here.open`."""
-        self.engine = engine_client.Engine(self._orders, selector)
+        """See `LocalTarget.open`."""
+        self.engine = engine_client.Engine(self._config, selector)
 
     def close(self) -> None:
-        """See `Here.close`."""
+        """See `LocalTarget.close`."""
         if self.engine is not None:
             self.engine.close()
 
     def names(self, size: int) -> list[str]:
-        """See `Here.names`."""
+        """See `LocalTarget.names`."""
         return ["node%d" % node for node in range(size)]
 
     def lead(self, size: int) -> Interface | None:
-        """See `Here.lead`."""
+        """See `LocalTarget.lead`."""
         del size
         return None
 
     def lost(self) -> None:
-        """See `Here.lost`."""
-        engine_client.clean(self._orders)
+        """See `LocalTarget.lost`."""
+        engine_client.clean(self._config)

@@ -8,6 +8,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+from ..base.failure_kinds import FailureKind
 from ..base.network import LOOPBACK, Interface
 from ..base.ports import PORTS, bind
 
@@ -89,9 +90,9 @@ class LocalTarget:
         del run, number
         return False
 
-    def warning(self) -> tuple[str, str, int, float]:
+    def warning(self) -> tuple[FailureKind, str, int, float]:
         """Return what SIGUSR2 means: kind and message of the cause, signal to pass on, seconds left."""
-        return "ended", "the supervisor was told to end", int(signal.SIGTERM), 0.0
+        return FailureKind.ENDED, "the supervisor was told to end", int(signal.SIGTERM), 0.0
 
     def more_s(self, limit_min: float) -> float:
         """Return how long an attempt may go on at its time limit; infinite where this process ends it not."""

@@ -8,9 +8,10 @@ import re
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..base import atomic_json
+from ..base.failure_kinds import FailureKind
 from ..base.guard import unguarded
 from ..base.network import Interface, candidates
 from ..base.ports import bind, read_ports
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from ..messages import Spec
     from ..net.peers import Peers
     from ..run.attempt import Attempt
 
@@ -82,7 +84,7 @@ class SlurmTarget(LocalTarget):
     remote_nodes = True
     grace_s = 20.0  # of the 30 s that Slurm gives by default (KillWait)
 
-    def __init__(self, spec: dict[str, Any], folder: str) -> None:
+    def __init__(self, spec: Spec, folder: str) -> None:
         """Read the job from the environment.
 
         Args:
@@ -90,7 +92,7 @@ class SlurmTarget(LocalTarget):
             folder: where the job was submitted from, with its script.
         """
         self.ports = read_ports(spec)
-        self._options: dict[str, Any] = spec["compute"]
+        self._options = spec["compute"]
         self._folder = folder
         self._began = time.monotonic()
         self._limit: float | None = spec["resources"]["time_limit_min"]
@@ -102,7 +104,7 @@ class SlurmTarget(LocalTarget):
         self.job = "%s_%s" % (array, self._index) if array else os.environ["SLURM_JOB_ID"]
 
     def names(self, size: int) -> list[str]:
-        """See `Here.names`. The script of a job runs on the first of them."""
+        """See `LocalTarget.names`. The script of a job runs on the first of them."""
         if size == 1:
             return [os.environ.get("SLURMD_NODENAME") or os.uname().nodename]
         names = output(["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]).split()
@@ -111,32 +113,32 @@ class SlurmTarget(LocalTarget):
         return names[:size]
 
     def lead(self, size: int) -> Interface | None:
-        """See `Here.lead`. Of several addresses the one is right that another node came by."""
+        """See `LocalTarget.lead`. Of several addresses the one is right that another node came by."""
         return super().lead(size) if size == 1 else None
 
     def listen(self) -> socket.socket:
-        """See `Here.listen`; on all interfaces unless one is named, for any may be the way to the others."""
+        """See `LocalTarget.listen`; on all interfaces unless one is named: any may lead to the others."""
         named = self._options.get("interface")
         return bind(candidates(named)[0] if named else "", self.ports)
 
     def gpus(self) -> list[str] | None:
-        """See `Here.gpus`. Slurm has numbered them as the processes of this node see them."""
+        """See `LocalTarget.gpus`. Slurm has numbered them as the processes of this node see them."""
         return node_gpus()
 
     def start_agents(self, peers: Peers, size: int, mark: str, folder: str) -> None:
-        """See `Here.start_agents`. One srun starts them all, beside this script."""
+        """See `LocalTarget.start_agents`. One srun starts them all, beside this script."""
         addresses = candidates(self._options.get("interface"))
         argv = [*agents_argv(self._options, size - 1), "sh", "-c", _SEES, "sh", sys.executable, sys.argv[0]]
         argv += ["node", "slurm"]
         peers.start(list(range(1, size)), argv, addresses, mark, os.path.join(folder, "node-1.log"))
 
     def complaint(self, folder: str) -> str | None:
-        """See `Here.complaint`: srun passes on what a node says in place of its agent."""
+        """See `LocalTarget.complaint`: srun passes on what a node says in place of its agent."""
         lines = tail_lines(os.path.join(folder, "node-1.log"))
         return next((line[len(_WORD) :] for line in lines if line.startswith(_WORD)), None)
 
     def claim(self, run: str) -> int:
-        """See `Here.claim`. Making its folder takes a number, also where a listing of them is stale."""
+        """See `LocalTarget.claim`. Making its folder takes a number, even if their listing is stale."""
         number = 0
         while True:
             try:
@@ -147,7 +149,7 @@ class SlurmTarget(LocalTarget):
                 return number
 
     def begins(self, run: str, number: int) -> bool:
-        """See `Here.begins`: whoever makes its folder."""
+        """See `LocalTarget.begins`: whoever makes its folder."""
         try:
             os.mkdir(os.path.join(run, "attempts", str(number)))
         except FileExistsError:
@@ -157,11 +159,11 @@ class SlurmTarget(LocalTarget):
         return True
 
     def superseded(self, run: str, number: int) -> bool:
-        """See `Here.superseded`: Slurm took this node for lost and started the job again."""
+        """See `LocalTarget.superseded`: Slurm took this node for lost and started the job again."""
         return os.path.isdir(os.path.join(run, "attempts", str(number + 1)))
 
     def more_s(self, limit_min: float) -> float:
-        """See `Here.more_s`. A limit that was changed is Slurm's to keep; suspension does not count."""
+        """See `LocalTarget.more_s`. Slurm keeps a limit that was changed; suspension does not count."""
         time_ = job_time(self.job)
         if time_ is None:
             return 0.0
@@ -175,13 +177,13 @@ class SlurmTarget(LocalTarget):
         return more_s
 
     def left_s(self) -> float:
-        """See `Here.left_s`."""
+        """See `LocalTarget.left_s`."""
         time_ = job_time(self.job)
         left_s = 0.0 if time_ is None else time_.limit_s - time_.ran_s - _MARGIN_S
         return math.inf if left_s > self._announced_s else max(0.0, left_s)
 
-    def warning(self) -> tuple[str, str, int, float]:
-        """See `Here.warning`. Slurm tells by the same signal of its time limit and of a preemption."""
+    def warning(self) -> tuple[FailureKind, str, int, float]:
+        """See `LocalTarget.warning`. Slurm tells by the same signal of its time limit and of a preemption."""
         number = int(getattr(signal, "SIG" + str(self._options["signal"])))
         grace_s = float(self._options["grace_s"])
         limit_s = 60.0 * math.ceil(self._limit) if self._limit else math.inf
@@ -190,15 +192,15 @@ class SlurmTarget(LocalTarget):
             words = "Slurm's time limit of %g min" % (time_.limit_s / 60)
             if self._limit and time_.limit_s == limit_s:
                 words = "time_limit_min=%g" % self._limit
-            return "time_limit", "%s was about to be reached" % words, number, grace_s
-        return "preempted", "Slurm announced the end of the job (SIGUSR2)", number, grace_s
+            return FailureKind.TIME_LIMIT, "%s was about to be reached" % words, number, grace_s
+        return FailureKind.PREEMPTED, "Slurm announced the end of the job (SIGUSR2)", number, grace_s
 
     def exit_code(self, failed: int) -> int:
-        """See `Here.exit_code`: `sacct` and `--dependency=afterok` go by it."""
+        """See `LocalTarget.exit_code`: `sacct` and `--dependency=afterok` go by it."""
         return int(failed > 0)
 
     def rescue(self, number: int) -> bool:
-        """See `Here.rescue`. Who was killed may have seen to it."""
+        """See `LocalTarget.rescue`. Who was killed may have seen to it."""
         began = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
         if int(job_fields(self.job).get("Restarts") or 0) > began or os.path.exists(self._id_file(number)):
             return True
@@ -210,20 +212,21 @@ class SlurmTarget(LocalTarget):
             signal.signal(signal.SIGTERM, before)
 
     def after(self, attempt: Attempt, left: int, asked: Callable[[], bool]) -> str:
-        """See `Here.after`."""
+        """See `LocalTarget.after`."""
         if attempt.outcome != "Failed" or attempt.cause is None:
             return "conclude"
         kind = attempt.cause["kind"]
-        if kind == "superseded":
+        if kind == FailureKind.SUPERSEDED:
             return "leave"
-        until = time.monotonic() + (PATIENCE_S if kind in {"signal", "agent_lost", "ended"} else 0)
+        unclear = kind in {FailureKind.SIGNAL, FailureKind.AGENT_LOST, FailureKind.ENDED}
+        until = time.monotonic() + (PATIENCE_S if unclear else 0)
         while not asked() and time.monotonic() < until:
             time.sleep(0.05)
         if asked():
             return self._asked(attempt, left, asked)
-        if left <= 0 or kind in {"start", "environment"}:
+        if left <= 0 or kind in {FailureKind.START, FailureKind.ENVIRONMENT}:
             return "conclude"
-        if kind in {"agent_lost", "time_limit", "preempted"}:
+        if kind in {FailureKind.AGENT_LOST, FailureKind.TIME_LIMIT, FailureKind.PREEMPTED}:
             return self._again(attempt, asked)
         return "retry"
 
@@ -238,11 +241,10 @@ class SlurmTarget(LocalTarget):
         elif (
             not unguarded()
             and attempt.cause is not None
-            and attempt.cause["kind"] not in {"time_limit", "preempted"}
+            and attempt.cause["kind"] not in {FailureKind.TIME_LIMIT, FailureKind.PREEMPTED}
         ):
-            attempt.restate(
-                "Failed", "ended", "the job was asked to end (SIGTERM), Slurm says %s" % (state or "nothing")
-            )
+            message = "the job was asked to end (SIGTERM), Slurm says %s" % (state or "nothing")
+            attempt.restate("Failed", FailureKind.ENDED, message)
         if left <= 0:
             return "conclude"
         if state in _BY_ITSELF:

@@ -86,8 +86,8 @@ class Bench:
 
     def attempt(self, run: str, number: int = 0, of: str = "") -> Attempt:
         """Return an attempt that was started; `of`: the run whose records it has, if not its own."""
-        spec = atomic_json.read(f"{of or run}/spec.json") or {}
-        submit = atomic_json.read(f"{of or run}/submit.json") or {}
+        spec: Any = atomic_json.read(f"{of or run}/spec.json") or {}
+        submit: Any = atomic_json.read(f"{of or run}/submit.json") or {}
         spec["id"] = submit["id"]
         attempt = Attempt(run, number, spec, submit, [], self.loop.selector, self.site)
         attempt.start()

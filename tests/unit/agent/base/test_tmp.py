@@ -97,7 +97,8 @@ def test_names_cannot_be_guessed_and_are_found_again_from_the_runs_folder(tmp_pa
     assert mark.startswith(f"{run}#0#")
     assert tmp_name(f"{mark}#1") != tmp_name(f"{run}#0#1")
     plan: dict[str, Any] = {"nodes": 1, "processes_per_node": 1, "processes": [], "mpi": None}
-    assert Commands(run, 0, {"plan": plan}, {}, []).node_mark(1) == f"{mark}#1"
+    spec: Any = {"plan": plan}
+    assert Commands(run, 0, spec, {}, []).node_mark(1) == f"{mark}#1"
     (tmp_path / "store" / "store.json").write_text(json.dumps({"schema": 1, "id": "1" * 32}))
     other = attempt_mark(run, 0)
     assert other != mark
@@ -152,8 +153,20 @@ def test_another_users_lock_is_not_waited_for(capsys: pytest.CaptureFixture[str]
     as_stranger("import sys; open(sys.argv[1], 'w')", lock)
     with open(lock) as held:  # noqa: PTH123  # its descriptor holds the lock
         fcntl.flock(held, fcntl.LOCK_EX)
-        order = {"archive": "/a", "prefix": "/env", "into": into, "python": "/p", "user": "u"}
-        assert local_env.acquire({**order, "owner": process_identity.identity()}) == 1
+        assert (
+            local_env.acquire(
+                {
+                    "archive": "/a",
+                    "prefix": "/env",
+                    "into": into,
+                    "python": "/p",
+                    "log": "",
+                    "user": "u",
+                    "owner": process_identity.identity(),
+                }
+            )
+            == 1
+        )
     assert f"{lock} belongs to another user" in capsys.readouterr().err
     assert not Path(into).exists()
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.agent.containers.engine_client import Engine, Hear
+    from launcher.agent.messages import Event
 
 WANTED: dict[str, Any] = {
     "container": {"runtime": "docker", "image": "a"}, "run": "mnist/1", "mounts": [], "gpus": [],
@@ -45,12 +46,16 @@ class Started:
 
     def __init__(self, folder: Path) -> None:
         self.engine = StandInEngine()
-        self.events: list[dict[str, Any]] = []
-        report = self.events.append
+        self.events: list[Any] = []
+
+        def report(event: Event | None) -> None:
+            if event is not None:
+                self.events.append(event)
+
         self.box = DockerContainer(WANTED, str(folder / "box"), cast("Engine", self.engine), report)
         self.box.begin(lambda problem, _: self.events.append({"event": "ready", "problem": problem}))
         self.engine.answer("up", {"ok": {"pid": os.getpid()}})
-        process: dict[str, Any] = {
+        process: Any = {
             "name": "worker-0", "argv": ["python"], "env": {}, "path_prefix": None, "cwd": "/",
             "log": str(folder / "log"),
         }  # fmt: skip

@@ -154,7 +154,7 @@ def test_the_end_of_a_process(
     made = box(tmp_path, monkeypatch)
     monkeypatch.setenv("SLURM_LAUNCHER_SECRET_A", "hidden")  # what enters a container may pass all on
     text = "a'b\n$c"
-    process: dict[str, Any] = {
+    process: Any = {
         "name": "worker-0",
         "argv": ["sh", "-c", f'echo "$TEXT|$PATH" >seen; {code}'],
         "log": str(tmp_path / "log"),

@@ -91,7 +91,7 @@ def test_an_agent_that_is_killed_is_a_cause_and_leaves_nothing(bench: Bench) -> 
         below = [pid for top in pids for pid in descendants(top)]
         os.kill(pids[depth], signal.SIGKILL)
         bench.drive(attempt)
-        cause = attempt.cause or {}
+        cause: Any = attempt.cause or {}
         assert (attempt.outcome, cause["kind"], cause["node"]) == ("Failed", "agent_lost", "node1")
         bench.until(
             lambda below=below: not any(Path(f"/proc/{pid}").exists() for pid in below) or reap(bench)
@@ -168,7 +168,7 @@ def test_strangers_at_the_door_are_turned_away(bench: Bench) -> None:
     strangers[4].close()
     for _ in range(20):
         bench.loop.wait(0.0)
-    peers.send(1, {"do": "end"})  # to nobody
+    peers.send(1, {"do": "end", "grace": 0.0})  # to nobody
     peers.close()
     peers.close()
     assert (events, peers.gone, peers.reaped(1, 0)) == ([], True, False)
@@ -310,7 +310,7 @@ def test_a_host_that_mpirun_made_up(bench: Bench) -> None:
     assert "'elsewhere'" in (attempt.cause or {})["message"]
 
 
-def mpirun(bench: Bench, script: str) -> tuple[str, dict[str, Any]]:
+def mpirun(bench: Bench, script: str) -> tuple[str, Any]:
     """Run a stand-in for mpirun on two nodes; return the run and its cause."""
     line: dict[str, Any] = {"argv": ["sh", "-c", script, SHIM.as_posix()], "program": [], "env": {}}
     run = bench.run(plan={"mpi": line, "nodes": 2})

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from launcher.agent.base.loop import Loop
+    from launcher.agent.messages import Ports
 
 
 class Acting:
     """A node whose events are kept."""
 
     def __init__(self, folder: Path, loop: Loop) -> None:
-        self.events: list[dict[str, Any]] = []
+        self.events: list[Any] = []
         self.mark = f"{folder}#0#0"
         self.node = Node(self.mark, self.events.append)
         self._folder = folder
         self._loop = loop
 
-    def message(self, *argv: str, name: str = "worker-0", **fields: Any) -> dict[str, Any]:
+    def message(self, *argv: str, name: str = "worker-0", **fields: Any) -> Any:
         log = str(self._folder / f"{name}.log")
         env = {"LAUNCHER_MARK": self.mark, **fields.pop("env", {})}
         return {
@@ -70,8 +71,9 @@ def acting(tmp_path: Path, loop: Loop) -> Iterator[Acting]:
     made.serve(lambda: made.node.idle)
 
 
-def ports(*names: str, among: tuple[int, int] = PORTS, paths: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"do": "ports", "names": names, "range": among, "paths": paths}
+def ports(*names: str, among: tuple[int, int] = PORTS, paths: tuple[str, ...] = ()) -> Any:
+    rest = {"stage": None, "box": None, "step": False}
+    return {"do": "prepare", "names": names, "range": among, "paths": paths, **rest}
 
 
 def python(code: str) -> tuple[str, ...]:
@@ -220,8 +222,9 @@ def test_a_folder_that_somebody_else_made_is_not_used(acting: Acting, tmp_path: 
 
 
 def test_a_daemon_of_mpirun_stays_in_the_foreground_with_a_folder_of_its_own(acting: Acting) -> None:
-    message = acting.message(name="daemon-1", env={"TMPDIR": OWN_TMP})
-    acting.node.handle({**message, "do": "daemon", "command": 'echo "$TMPDIR" --daemonize --daemonize'})
+    process = acting.message(name="daemon-1", env={"TMPDIR": OWN_TMP})
+    command = 'echo "$TMPDIR" --daemonize --daemonize'
+    acting.node.handle({"do": "daemon", "process": process, "command": command})
     acting.serve(lambda: acting.node.idle)
     assert acting.log("daemon-1").split() == [f"{tmp_folder(acting.mark)}/daemon", "--daemonize"]
 
@@ -229,7 +232,7 @@ def test_a_daemon_of_mpirun_stays_in_the_foreground_with_a_folder_of_its_own(act
 def test_ports_are_held_so_that_two_agents_never_pick_the_same(acting: Acting) -> None:
     among = (31000, 31020)
     taken: list[int] = []
-    other = Node("other#0#0", lambda event: taken.extend(event["ports"].values()))
+    other = Node("other#0#0", lambda event: taken.extend(cast("Ports", event)["ports"].values()))
     for _ in range(4):
         acting.node.handle(ports("a", "b", among=among))
         other.handle(ports("a", among=among))

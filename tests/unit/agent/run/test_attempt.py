@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from launcher.agent.base.failure_kinds import FailureKind
 from launcher.agent.run import attempt as module
 from launcher.distribution.mpirun import RANK_STUB
 
@@ -50,7 +51,7 @@ def test_the_first_failure_ends_the_rest_and_is_the_cause(bench: Bench) -> None:
     began = time.monotonic()
     attempt = bench.drive(bench.attempt(run))
     assert time.monotonic() - began < 20
-    cause = attempt.cause or {}
+    cause: Any = attempt.cause or {}
     assert attempt.outcome == "Failed"
     assert (cause["kind"], cause["phase"], cause["role"], cause["rank"]) == ("exit", "Running", "worker", 1)
     assert (cause["index"], cause["exit_code"], cause["signal"]) == (1, 7, None)
@@ -97,7 +98,7 @@ def test_the_record_follows_the_ranks_of_mpirun(bench: Bench, monkeypatch: pytes
 
 def test_a_signal_is_a_cause(bench: Bench) -> None:
     run = bench.run(bench.process("import os; os.kill(os.getpid(), 11)"))
-    cause = bench.drive(bench.attempt(run)).cause or {}
+    cause: Any = bench.drive(bench.attempt(run)).cause or {}
     assert (cause["kind"], cause["signal"], cause["message"].endswith("was killed by signal 11")) == (
         "signal",
         11,
@@ -119,7 +120,7 @@ def test_canceling_kills_what_will_not_end(bench: Bench, monkeypatch: pytest.Mon
     attempt = bench.drive(bench.attempt(run), until=lambda: up(run))
     attempt.cancel()
     attempt.cancel()
-    attempt.give_up("supervisor_lost", "too late to be the cause")
+    attempt.give_up(FailureKind.SUPERVISOR_LOST, "too late to be the cause")
     bench.drive(attempt)
     assert (attempt.outcome, (attempt.cause or {})["kind"]) == ("Canceled", "cancel")
     assert bench.state(run)["processes"][0]["signal"] == signal.SIGKILL
@@ -128,7 +129,7 @@ def test_canceling_kills_what_will_not_end(bench: Bench, monkeypatch: pytest.Mon
 def test_giving_up(bench: Bench) -> None:
     run = bench.run(bench.process(_SLEEP))
     attempt = bench.drive(bench.attempt(run), until=lambda: up(run))
-    attempt.give_up("supervisor_lost", "asked to end")
+    attempt.give_up(FailureKind.SUPERVISOR_LOST, "asked to end")
     bench.drive(attempt)
     assert (attempt.outcome, (attempt.cause or {})["kind"]) == ("Failed", "supervisor_lost")
 
@@ -177,8 +178,8 @@ def test_what_the_rest_waits_for_ends_too_early(bench: Bench, code: int) -> None
     run = bench.run(server, bench.process("pass"), plan={"ports": {"door": 0}, "ends_with": ["worker"]})
     attempt = bench.drive(bench.attempt(run))
     assert attempt.outcome == "Failed"
-    assert (attempt.cause or {})["role"] == "rendezvous"
-    assert (attempt.cause or {})["phase"] == "Starting"
+    cause: Any = attempt.cause
+    assert (cause["role"], cause["phase"]) == ("rendezvous", "Starting")
 
 
 def test_a_program_that_is_not_there(bench: Bench) -> None:
@@ -186,7 +187,7 @@ def test_a_program_that_is_not_there(bench: Bench) -> None:
     spec = Path(run, "spec.json")
     spec.write_text(spec.read_text().replace('"pass"', '"pass\\u0000"'))
     attempt = bench.drive(bench.attempt(run))
-    cause = attempt.cause or {}
+    cause: Any = attempt.cause or {}
     assert (attempt.outcome, cause["kind"], cause["rank"]) == ("Failed", "start", 1)
     assert "null byte" in cause["message"]
 

@@ -22,7 +22,7 @@ PROCESS: dict[str, Any] = {
 def commands(
     *processes: dict[str, Any],
     gpus: list[list[str]] | None = None,
-    submit: dict[str, Any] | None = None,
+    submit: Any = None,
     **spec: Any,
 ) -> Commands:
     plan: dict[str, Any] = {
@@ -30,12 +30,12 @@ def commands(
         "processes": [{**PROCESS, **process} for process in processes],
     } | spec.pop("plan", {})  # fmt: skip
     resources = {"cpus_per_process": None, **spec.pop("resources", {})}
-    whole = {"id": "mnist/1", "plan": plan, "resources": resources, "env": {}, **spec}
+    whole: Any = {"id": "mnist/1", "plan": plan, "resources": resources, "env": {}, **spec}
     return Commands(RUN, spec.pop("attempt", 0), whole, submit or {}, gpus or [])
 
 
 def envs(made: Commands) -> list[dict[str, str]]:
-    return [message["env"] for _, message, _ in made.messages()]
+    return [message["env"] for _, message, _ in made.processes()]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_whose_word_counts_in_the_environment() -> None:
         env={"B": "user", "C": "user", "OMP_NUM_THREADS": "9"},
         resources={"cpus_per_process": 4},
     )
-    [(_, message, _)] = made.messages()
+    [(_, message, _)] = made.processes()
     assert [message["env"][name] for name in "ABC"] == ["environment", "user", "plan"]
     assert message["env"]["OMP_NUM_THREADS"] == "9"
     assert message["argv"] == ["/env/bin/python", "train.py"]
@@ -97,7 +97,7 @@ def test_whose_word_counts_in_the_environment() -> None:
 def test_addresses_and_ports_are_filled_in_tf_config() -> None:
     config = {"cluster": {"worker": ["@{host.0}:@{port.worker.0}"]}, "task": {"type": "worker", "index": 0}}
     made = commands({"env": {"TF_CONFIG": json.dumps(config)}}, plan={"ports": {"worker.0": 0, "ps.0": 1}})
-    assert (made.wanted_ports(0), made.wanted_ports(1)) == (["worker.0"], ["ps.0"])
+    assert [made.prepare(node, (1, 2))["names"] for node in (0, 1)] == [["worker.0"], ["ps.0"]]
     made.values.update({"host.0": "10.0.0.1", "port.worker.0": "20123"})
     assert json.loads(envs(made)[0]["TF_CONFIG"])["cluster"] == {"worker": ["10.0.0.1:20123"]}
 
@@ -131,7 +131,8 @@ def test_a_server_beside_workers_takes_no_share() -> None:
 
 
 def test_later_attempts_have_logs_of_their_own() -> None:
-    made = Commands(RUN, 2, {"plan": {"nodes": 1, "mpi": None, "processes": [PROCESS]}}, {}, [])
+    spec: Any = {"plan": {"nodes": 1, "mpi": None, "processes": [PROCESS]}}
+    made = Commands(RUN, 2, spec, {}, [])
     assert made.logs == f"{RUN}/attempts/2/logs"
     assert made.records(["here"])[0]["log"] == "logs/attempt-2/worker-0.log"
     assert (made.mark, made.node_mark(1)) == (f"{RUN}#2", f"{RUN}#2#1")
@@ -146,28 +147,33 @@ def test_under_mpirun_every_rank_has_a_record() -> None:
     made = commands(plan={"mpi": line, "nodes": 2, "processes_per_node": 2})
     made.values["node.0"] = "node0"
     records = made.records(["node0", "node1"])
-    ranks = [(item["role"], item["rank"], item["local_rank"], item["node"]) for item in records]
+    ranks = [(item["role"], item["rank"], item.get("local_rank"), item["node"]) for item in records]
     assert ranks == [
         ("worker", 0, 0, "node0"), ("worker", 1, 1, "node0"),
         ("worker", 2, 0, "node1"), ("worker", 3, 1, "node1"), ("mpirun", -1, 0, "node0"),
     ]  # fmt: skip
-    [(node, message, port)] = made.messages()
+    [(node, message, port)] = made.processes()
     assert (node, port, message["name"]) == (0, None, "mpirun-0")
     assert message["argv"] == ["mpirun", "-H", "node0:2", "sh", f"{made.values['agent']}/mpi/rank.sh", "x"]
     env = message["env"]
     assert (env["A"], env["TMPDIR"], env["LAUNCHER_SHIM"]) == (RUN, OWN_TMP, f"{RUN}/attempts/0")
     assert env["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] == env["PRTE_ALLOW_RUN_AS_ROOT"] == "1"
-    daemon = made.daemon(1, "orted")
-    assert (daemon["do"], daemon["command"], daemon["env"]["LAUNCHER_NODE"]) == ("daemon", "orted", "1")
+    daemon = made.daemon(1, "daemon-3")
+    assert (daemon["name"], daemon["env"]["LAUNCHER_NODE"]) == ("daemon-3", "1")
     assert daemon["log"] == f"{RUN}/attempts/0/logs/mpirun-0.log"
 
 
 def test_what_rank_0_reads_and_where_it_starts() -> None:
     made = commands({}, {"index": 1, "rank": 1}, cwd="sub", stdin="in.txt")
-    messages = [message for _, message, _ in made.messages()]
+    messages = [message for _, message, _ in made.processes()]
     assert [message.get("stdin") for message in messages] == [f"{RUN}/work/0/in.txt", None]
     assert {message["cwd"] for message in messages} == {f"{RUN}/work/0/sub"}
     assert "/data/in" in commands({}, stdin="/data/in").paths()
     assert not any("STDIN" in name for message in messages for name in message["env"])
-    boxed = commands({}, compute={"kind": "docker"}, submit={"environment": {"image": "i"}}, stdin="in.txt")
+    boxed = commands(
+        {},
+        compute={"kind": "docker"},
+        submit={"environment": {"key": "k", "image": "i", "python": "", "prefix": "", "env": {}}},
+        stdin="in.txt",
+    )
     assert envs(boxed)[0]["LAUNCHER_STDIN"] == f"{RUN}/work/0/in.txt"

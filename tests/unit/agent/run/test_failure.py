@@ -11,12 +11,12 @@ import pytest
 from launcher.agent.run import failure
 
 
-def ranks(folder: Path, *ends: str | None) -> list[dict[str, Any]]:
+def ranks(folder: Path, *ends: str | None) -> list[Any]:
     """Make what rank.sh leaves, in this order of time; None: it never started."""
-    records: list[dict[str, Any]] = []
+    records: list[Any] = []
     for rank, end in enumerate(ends):
         empty = dict.fromkeys(("started", "ended", "exit_code", "signal"))
-        records.append({"role": "worker", "rank": rank, "node": "n", **empty})
+        records.append({"role": "worker", "rank": rank, "node": "n", "log": f"worker-{rank}.log", **empty})
         if end is not None:
             text, _, when = end.partition("@")
             (folder / f"rank-{rank}").write_text(text)
@@ -117,7 +117,7 @@ def test_a_rank_that_failed_before_all_were_killed(
     assert (found["exit_code"], found["signal"]) == end
 
 
-MPIRUN = {"role": "mpirun", "log": "log"}
+MPIRUN: Any = {"role": "mpirun", "log": "log"}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ MPIRUN = {"role": "mpirun", "log": "log"}
         ({"role": "worker"}, RULE + "x" * 400 + "\n" + RULE, "; mpirun: " + "x" * 299 + "…"),
     ],
 )
-def test_what_mpirun_says(who: dict[str, Any], said: str, words: str) -> None:
+def test_what_mpirun_says(who: Any, said: str, words: str) -> None:
     assert failure.mpirun_words(who, said) == words
 
 
@@ -174,10 +174,10 @@ def test_how_ranks_ended_is_noted(tmp_path: Path) -> None:
 
 
 def test_words_for_an_end() -> None:
-    who = {"role": "worker", "rank": 3, "node": "node1", "exit_code": 7, "signal": None}
+    who: Any = {"role": "worker", "rank": 3, "node": "node1", "exit_code": 7, "signal": None}
     assert failure.describe(who, several=True) == ("exit", "rank 3 on node1 exited with 7")
     assert failure.describe(who, several=False) == ("exit", "worker on node1 exited with 7")
-    killed = {**who, "role": "ps", "exit_code": None, "signal": 9}
+    killed: Any = {**who, "role": "ps", "exit_code": None, "signal": 9}
     assert failure.describe(killed, several=True) == ("signal", "ps on node1 was killed by signal 9")
 
 
@@ -185,8 +185,10 @@ def test_the_last_lines_of_any_log(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(
         b"x" * 100_000 + b"\n" + b"\n".join(b"line %d \xff" % i for i in range(50))
     )
-    lines = failure.last_lines(str(tmp_path), str(tmp_path), {"role": "worker", "log": "log"})
+    who: Any = {"role": "worker", "log": "log"}
+    lines = failure.last_lines(str(tmp_path), str(tmp_path), who)
     assert lines[0] == "line 30 \\xff"
     assert len(lines) == 20
-    assert failure.last_lines(str(tmp_path), str(tmp_path), {"role": "worker", "log": "none"}) == []
-    assert failure.last_lines(str(tmp_path), str(tmp_path), {}) == []
+    who["log"] = "none"
+    assert failure.last_lines(str(tmp_path), str(tmp_path), who) == []
+    assert failure.last_lines(str(tmp_path), str(tmp_path), None) == []

@@ -17,9 +17,10 @@ STOPPED = ("container_lost", "the container of node1 was stopped from outside")
 
 def processes(folder: Path, *roles: str) -> Processes:
     """Return a worker on each node, and mpirun on the first where it is named."""
-    empty: dict[str, Any] = dict.fromkeys(("log", "pid", "started", "ended", "exit_code", "signal"))
-    records = [
-        {"role": "worker", "index": index, "rank": index, "node": f"node{index}", **empty} for index in (0, 1)
+    empty: dict[str, Any] = dict.fromkeys(("pid", "started", "ended", "exit_code", "signal"))
+    records: list[Any] = [
+        {"role": "worker", "index": index, "rank": index, "node": f"node{index}", "log": "none", **empty}
+        for index in (0, 1)
     ]
     records += [
         {"role": role, "index": 0, "rank": -1, "node": "node0", **empty, "log": "none"} for role in roles
@@ -27,8 +28,9 @@ def processes(folder: Path, *roles: str) -> Processes:
     return Processes(str(folder), str(folder), records)
 
 
-def exited(name: str, code: int | None, number: int | None = None, **more: Any) -> dict[str, Any]:
-    return {"event": "exited", "name": name, "exit_code": code, "signal": number, **more}
+def exited(name: str, code: int | None, number: int | None = None, **more: Any) -> Any:
+    rest = {"out_of_memory": False, "reason": None, "grace_s": None, **more}
+    return {"event": "exited", "name": name, "exit_code": code, "signal": number, **rest}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def exited(name: str, code: int | None, number: int | None = None, **more: Any) 
         (exited("worker-1", 1), "exit", "rank 1 on node1 exited with 1"),
     ],
 )
-def test_what_is_behind_an_end(tmp_path: Path, event: dict[str, Any], kind: str, message: str) -> None:
+def test_what_is_behind_an_end(tmp_path: Path, event: Any, kind: str, message: str) -> None:
     known = processes(tmp_path)
     found, said, who = known.blame(known.exited(event))
     assert (found, who["rank"]) == (kind, 1)

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.agent.base import atomic_json
+from launcher.agent.base.failure_kinds import FailureKind
 from launcher.agent.run.supervisor import finish, lost
 from launcher.agent.targets.local import LocalTarget
 
 if TYPE_CHECKING:
+    from launcher.agent.messages import Cause
     from tests.unit.agent.conftest import Bench
 
 _SLEEP = "import time; print('up', flush=True); time.sleep(300)"
@@ -133,11 +135,16 @@ def test_a_run_that_is_taken_away_while_it_runs(supervisors: Bench, how: str) ->
     elif how == "emptied":
         Path(first, "submit.json").unlink()
     else:
-        finish(first, "Canceled", {"message": "by a launcher"}, None)
+        cause: Cause = {"kind": FailureKind.CANCEL, "message": "by a launcher"}
+        finish(first, "Canceled", cause, None)
     assert process.wait(60) == 0
     assert end(second)["state"] == "Completed"
     assert supervisors.marked(first) == []
-    assert end(first) == {} if how != "ended" else end(first)["cause"] == {"message": "by a launcher"}
+    assert (
+        end(first) == {}
+        if how != "ended"
+        else end(first)["cause"] == {"kind": "cancel", "message": "by a launcher"}
+    )
 
 
 @pytest.mark.parametrize("whom", ["guard", "worker"])
@@ -190,7 +197,7 @@ def test_an_attempt_that_was_over_keeps_its_outcome(supervisors: Bench, tmp_path
     Path(run, "attempts", "0").mkdir(parents=True)
     atomic_json.write(f"{run}/attempts/0/state.json", {"outcome": "Completed", "cause": None, "phases": []})
     gone = str(tmp_path / "mnist" / "2")
-    lost({"runs": [run, gone]}, LocalTarget())
+    lost([run, gone], LocalTarget())
     assert (end(run)["state"], end(run)["attempt"]) == ("Completed", 0)
     assert not Path(gone).exists()
 
@@ -227,7 +234,7 @@ def test_a_retry_that_waits_is_seen_to_by_the_guard(  # noqa: PLR0913, PLR0917  
     state = {"outcome": outcome, "cause": {"message": "lost node2"}, "phases": [[phase, 1.0]]}
     atomic_json.write(f"{run}/attempts/0/state.json", state)
     site = Rescuer(able=able)
-    lost({"runs": [run]}, site)
+    lost([run], site)
     assert site.asked == asked
     if asked and able:
         assert end(run) == {}

@@ -71,9 +71,8 @@ class Job:
             self._monkeypatch.setenv(name, value)
 
     def site(self) -> SlurmTarget:
-        return SlurmTarget(
-            {"compute": self.options, "resources": {"time_limit_min": self.limit}}, str(self.folder)
-        )
+        spec: Any = {"compute": self.options, "resources": {"time_limit_min": self.limit}}
+        return SlurmTarget(spec, str(self.folder))
 
     def log(self, *lines: str) -> None:
         (self.folder / "slurm.log").write_text("".join(f"{line}\n" for line in lines))
