@@ -103,7 +103,7 @@ def check_unchanged(path: Path) -> None:
     Raises:
         StoreError: with what changed.
     """
-    changes = integrity.find_changes(str(path))
+    changes = _seal_old(path) or integrity.find_changes(str(path))
     if changes:
         what = integrity.describe(changes)
         raise StoreError(
@@ -137,8 +137,22 @@ def clean_drafts(store: StoreFolder) -> None:
 
 def _changes(path: Path) -> list[str]:
     """Return what changed in a snapshot; nothing is compared before a run has found a change in the store."""
+    changes = _seal_old(path)
     alarm = os.path.lexists(integrity.alarm_path(str(path)))
-    return integrity.find_changes(str(path)) if alarm else []
+    return changes or (integrity.find_changes(str(path)) if alarm else [])
+
+
+def _seal_old(path: Path) -> list[str]:
+    """Record what a snapshot of version 0.1.0 holds, which kept no record; return a change of it."""
+    if os.path.lexists(integrity.record_path(str(path))) or not path.is_dir():
+        return []
+    held = integrity.read_content(str(path))
+    if integrity.tree_digest(held) == path.name:
+        integrity.seal(str(path), str(path), held.digests, held.folders, held.links)
+        return []
+    changes = ["its content does not have the hash that names it"]
+    integrity.raise_alarm(str(path), "", changes)
+    return changes
 
 
 def _may_be_needed(source: Path, name: str) -> bool:
