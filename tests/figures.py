@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,9 @@ class Tree:
     def definitions(self) -> list[Definition]:
         """Every class and function."""
         return [
-            Definition(module.name, node.name, (node.end_lineno or 0) - node.lineno + 1, isinstance(node, Function))
+            Definition(
+                module.name, node.name, (node.end_lineno or 0) - node.lineno + 1, isinstance(node, Function)
+            )
             for module in self.modules.values()
             for node in ast.walk(module.tree)
             if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
@@ -118,7 +120,9 @@ class Tree:
     def circles(self) -> list[frozenset[str]]:
         """Return the sets of modules that import one another, directly or through others; largest first."""
         found = components({name: set(self._imports(module)) for name, module in self.modules.items()})
-        return sorted((circle for circle in found if len(circle) > 1), key=lambda circle: (-len(circle), *circle))
+        return sorted(
+            (circle for circle in found if len(circle) > 1), key=lambda circle: (-len(circle), *circle)
+        )
 
     def _imports(self, module: Module) -> Iterator[str]:
         package = module.name if module.path.stem == "__init__" else module.name.rpartition(".")[0]
@@ -147,14 +151,12 @@ class Tree:
 
     def class_questions(self) -> list[str]:
         """Return where `isinstance` names a choice's class outside the package of the class."""
-        owners = {each.name: self.modules[each.module].group for each in self.definitions if not each.function}
-        choices = {name: group for name, group in owners.items() if name.lower() in _KINDS or name in _CONTAINERS}
         return [
             f"{module.name}:{node.lineno}"
             for module in self.modules.values()
             for node in ast.walk(module.tree)
             if _calls(node, "isinstance")
-            and any(choices.get(name, module.group) != module.group for name in _names(node.args[1]))
+            and any(module.group not in _owners(name, module.group) for name in _names(node.args[1]))
         ]
 
     def attribute_questions(self) -> list[str]:
@@ -163,7 +165,9 @@ class Tree:
             f"{module.name}:{node.lineno}"
             for module in self.modules.values()
             for node in ast.walk(module.tree)
-            if _calls(node, "getattr") and _last_name(node.args[0]) in AXES and module.group != _last_name(node.args[0])
+            if _calls(node, "getattr")
+            and _last_name(node.args[0]) in AXES
+            and module.group != _last_name(node.args[0])
         ]
 
     def untyped_dicts(self) -> int:
@@ -173,6 +177,7 @@ class Tree:
 
 
 _KINDS = {kind.replace("_", ""): axis for axis, kinds in AXES.items() for kind in kinds}
+"""The package of each choice, by the name of its class in lower case."""
 _CONTAINERS = {"Podman", "Apptainer", "Enroot", "PodmanContainer", "DockerContainer", "EngineBox", "Box"}
 
 
@@ -203,7 +208,14 @@ def components(graph: dict[str, set[str]]) -> list[frozenset[str]]:
     return found
 
 
-def _calls(node: ast.AST, name: str) -> bool:
+def _owners(name: str, default: str) -> set[str]:
+    """Return the packages that may ask for a class: the choice's own, and the agent's side of it."""
+    if name in _CONTAINERS:
+        return {"agent"}
+    return {_KINDS.get(name.lower(), default), "agent"}
+
+
+def _calls(node: ast.AST, name: str) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
 
@@ -265,7 +277,8 @@ def main(roots: list[Path]) -> None:
     """Print the figures of source trees side by side."""
     columns = [figures(root) for root in roots]
     for name in columns[0]:
-        print(f"{name:48}", *(f"{column[name]:>8,}" for column in columns))
+        numbers = "".join(f"{column[name]:>9,}" for column in columns)
+        sys.stdout.write(f"{name:48}{numbers}\n")
 
 
 if __name__ == "__main__":
