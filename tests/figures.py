@@ -6,6 +6,7 @@ Imports count wherever they stand: at the top, inside functions, and for type ch
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import sys
 from collections import Counter
@@ -77,7 +78,7 @@ class Tree:
             parts = path.relative_to(root).with_suffix("").parts
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             text = path.read_text(encoding="utf-8")
-            modules[name] = Module(path, name, text.count("\n"), ast.parse(text))
+            modules[name] = Module(path, name, text.count("\n"), _parse(text))
         return cls(root, modules)
 
     @cached_property
@@ -179,6 +180,21 @@ class Tree:
 _KINDS = {kind.replace("_", ""): axis for axis, kinds in AXES.items() for kind in kinds}
 """The package of each choice, by the name of its class in lower case."""
 _CONTAINERS = {"Podman", "Apptainer", "Enroot", "PodmanContainer", "DockerContainer", "EngineBox", "Box"}
+
+
+def _parse(text: str) -> ast.Module:
+    """Parse a file with the garbage collector off.
+
+    Before Python 3.11.8, `ast.parse` fails if a finalizer that runs meanwhile parses too, as one does that
+    prints a traceback (CPython, gh-106905).
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(text)
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def components(graph: dict[str, set[str]]) -> list[frozenset[str]]:
