@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 LONG = {
     "attempt": "what to do after an attempt is decided here too, and not yet by a function of its own",
-    "box": "the argument vectors of podman and what runs them are not yet apart",
-    "commands": "variables of a process and its base environment are not yet apart",
+    "node": "two lines more than allowed",
     "slurm": "running Slurm's programs and the life of a job's agent are not yet apart",
     "dryrun": "a target and a container do not yet describe themselves",
     "image_build": "two lines more than allowed, of which the move of options takes some",
@@ -35,27 +34,30 @@ LONG = {
 
 SAME_NAME = {
     "compute": "the targets; in cli/ the commands of that noun",
+    "containers": "containers of a run: their options, and in agent/ what runs in them",
     "completion": "completion of words; in cli/ its command",
     "docker": "the target; in agent/ its side beside the processes",
     "frozen": "what a run froze, as JSON and back: a spec, and the configuration of a Hydra app",
     "horovod": "the distribution, and the environment that it needs",
     "launch": "launches: of this program, and of a Hydra app",
+    "local": "the target; in agent/ its side beside the processes",
+    "mpi": "the distribution; in agent/ mpirun's side beside the processes",
+    "node": "the agent of a node: its package, and the module that the others serve",
     "runs": "runs; in cli/ the commands of that noun",
     "slurm": "the target; in agent/ its side beside the processes",
     "sweeps": "sweeps; in cli/ the commands of that noun",
 }
 """File names that exist more than once with one meaning, with what it is."""
 
-OTHER_MEANING = {"commands", "engine", "files", "links", "sight"}
+OTHER_MEANING = {"commands", "failure", "files", "links", "tools"}
 """File names that exist more than once with different meanings."""
 
 WORST_WORDS = {
     "carried", "due", "handover", "here", "orders", "shelf", "sight", "surely", "told", "wanted", "workbench",
 }  # fmt: skip
 WORST_NAMES = {
-    "Due", "Here", "Sight", "Told", "Wanted", "Workbench", "_check_sight", "_due", "_here", "_told",
-    "_value_told", "carried", "check_sight", "due", "handover", "orders", "read_orders", "shelf", "sight",
-    "surely", "told", "wanted", "wanted_ports", "workbench",
+    "Told", "Wanted", "Workbench", "_check_sight", "_due", "_here", "_told", "_value_told", "check_sight",
+    "handover", "orders", "read_orders", "shelf", "sight", "told", "wanted", "wanted_ports", "workbench",
 }  # fmt: skip
 """Names of files, classes and functions that have such a word."""
 
@@ -64,7 +66,8 @@ CIRCLES = {
         "bench", "builder", "conda", "horovod_build", "image_build", "orders", "packages", "problems",
         "recipe",
     }),
-    frozenset({"attempt", "due", "node", "node_setup", "site"}),
+    frozenset({"attempt", "deadlines", "local"}),
+    frozenset({"node", "setup"}),
     frozenset({"slurm", "slurm_checks", "slurm_queue", "slurm_script"}),
     frozenset({"failure", "fetch", "inputs"}),
 }  # fmt: skip
