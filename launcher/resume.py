@@ -176,12 +176,13 @@ def _composed(sweep: Sweep, words: Sequence[str]) -> list[LaunchRequest]:
 
 
 def _drift(member: Member, request: LaunchRequest) -> list[Difference]:
-    from launcher.config.drift import differences  # noqa: PLC0415  # only where words are given
+    from launcher.config.changes import defaults  # noqa: PLC0415  # only where words are given
+    from launcher.config.drift import differences  # noqa: PLC0415
 
     if config_digest(request.config) == member.config or not member.run.recorded:
         return []
-    frozen = read_frozen(member.run).config
-    return differences(frozen_text(frozen), frozen_text(request.config))
+    _, spec, frozen = read_frozen(member.run)
+    return differences(frozen_text(frozen), frozen_text(request.config), defaults(spec))
 
 
 def _told(difference: Difference, places: Sequence[int], members: int) -> str:

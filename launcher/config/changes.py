@@ -29,7 +29,7 @@ def changed_lines(config: str, spec: Mapping[str, Any]) -> list[str]:
     if not isinstance(node, yaml.MappingNode):
         return lines
     values: dict[str, Any] = yaml.load(config, Loader=loader(config))  # noqa: S506  # a safe one
-    return [*head, *(lines[at] for at in _kept(node, values, _defaults(spec), len(lines)))]
+    return [*head, *(lines[at] for at in _kept(node, values, defaults(spec), len(lines)))]
 
 
 def _kept(
@@ -51,7 +51,8 @@ def _kept(
             yield from range(start, stop)
 
 
-def _defaults(spec: Mapping[str, Any]) -> dict[str, Any]:
+def defaults(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the installed defaults of the options that a frozen spec chose."""
     values: dict[str, Any] = yaml.load((installed_conf() / "launcher.yaml").read_bytes(), Loader=loader(""))  # noqa: S506  # a safe one
     for group, classes in (
         ("compute", launcher.compute.CHOICES),

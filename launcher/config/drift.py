@@ -31,9 +31,13 @@ class Difference(NamedTuple):
     given: str
 
 
-def differences(frozen: str, given: str) -> list[Difference]:
-    """Return what differs between two configurations as YAML, in the order of the first; then what is new."""
+def differences(frozen: str, given: str, defaults: Mapping[str, Any]) -> list[Difference]:
+    """Return what differs between two configurations as YAML, in the order of the first; then what is new.
+
+    An option that the version of the frozen configuration did not have counts as its default.
+    """
     old, new = _values(frozen), _values(given)
+    old |= {key: value for key, value in _leaves(defaults) if key in new and key not in old}
     return [
         Difference(key, _told(old.get(key, _ABSENT)), _told(new.get(key, _ABSENT)))
         for key in dict.fromkeys([*old, *new])

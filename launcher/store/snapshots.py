@@ -22,13 +22,12 @@ from launcher.store import records, statcache
 from launcher.store.folders import remove_tree, unusable
 from launcher.store.links import check_links
 from launcher.store.ownership import PRIVATE, check_store
-from launcher.store.tree import Tree, scan, unreadable
+from launcher.store.tree import Tree, check_size, scan, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-MIB = 1 << 20
-CHUNK = MIB
+CHUNK = 1 << 20
 STALE_S = 86_400
 """Age at which a draft whose maker cannot be seen from here counts as left behind."""
 TOOLS = frozenset(
@@ -69,7 +68,7 @@ def snapshot(source: Path, store: StoreFolder, limit_mib: float, links: Collecti
     places = (store.root, cache_root())
     excluded = {place for path in places for place in _spellings(path)}
     tree = scan(source, memory.tree, {*excluded, *(f"{source}/{link}" for link in links)})
-    problems = [*tree.problems, *check_links(source, tree), *_check_size(tree, limit_mib)]
+    problems = [*tree.problems, *check_links(source, tree), *check_size(tree, limit_mib)]
     problems += _unreadable(source, tree) if problems else _hash(source, tree)
     if problems:
         more = len(problems) - SHOWN
@@ -103,7 +102,7 @@ def check_unchanged(path: Path) -> None:
     Raises:
         StoreError: with what changed.
     """
-    changes = integrity.find_changes(str(path))
+    changes = _seal_old(path) or integrity.find_changes(str(path))
     if changes:
         what = integrity.describe(changes)
         raise StoreError(
@@ -137,8 +136,22 @@ def clean_drafts(store: StoreFolder) -> None:
 
 def _changes(path: Path) -> list[str]:
     """Return what changed in a snapshot; nothing is compared before a run has found a change in the store."""
+    changes = _seal_old(path)
     alarm = os.path.lexists(integrity.alarm_path(str(path)))
-    return integrity.find_changes(str(path)) if alarm else []
+    return changes or (integrity.find_changes(str(path)) if alarm else [])
+
+
+def _seal_old(path: Path) -> list[str]:
+    """Record what a snapshot of version 0.1.0 holds, which kept no record; return a change of it."""
+    if os.path.lexists(integrity.record_path(str(path))) or not path.is_dir():
+        return []
+    held = integrity.read_content(str(path))
+    if integrity.tree_digest(held) == path.name:
+        integrity.seal(str(path), str(path), held.digests, held.folders, held.links)
+        return []
+    changes = ["its content does not have the hash that names it"]
+    integrity.raise_alarm(str(path), "", changes)
+    return changes
 
 
 def _may_be_needed(source: Path, name: str) -> bool:
@@ -240,17 +253,12 @@ def _hash(source: Path, tree: Tree) -> Iterator[Problem]:
     """Fill in the digests that are not known, and yield the files that cannot be read."""
     root = f"{source}/"
     for path in tree.files.keys() - tree.digests.keys():
-        hasher = hashlib.blake2b(digest_size=20)
         try:
-            with open(root + path, "rb", buffering=0) as file:  # noqa: PTH123  # half the time of Path's
-                while chunk := file.read(CHUNK):
-                    hasher.update(chunk)
+            tree.digests[path] = integrity.file_digest(root + path)
         except FileNotFoundError:  # removed since the scan, as an editor does with its drafts
             del tree.files[path]
-            continue
         except OSError as error:
             yield unreadable(path, error)
-        tree.digests[path] = hasher.hexdigest()
 
 
 def _unreadable(source: Path, tree: Tree) -> Iterator[Problem]:
@@ -260,35 +268,6 @@ def _unreadable(source: Path, tree: Tree) -> Iterator[Problem]:
             (source / path).open("rb").close()
         except OSError as error:
             yield unreadable(path, error)
-
-
-def _check_size(tree: Tree, limit_mib: float) -> Iterator[Problem]:
-    size = sum(sign[0] for sign in tree.files.values())
-    if size <= limit_mib * MIB:
-        return
-    biggest = sorted(_entries(tree, size).items(), key=lambda item: -item[1])[:5]
-    named = ", ".join(f"{path} {part / MIB:.1f} MiB" for path, part in biggest)
-    yield Problem(
-        "source",
-        f"{size / MIB:.1f} MiB in {len(tree.files)} files, most of it in {named}",
-        f"at most {limit_mib:g} MiB (snapshot_limit_mib)",
-        "Name what the script does not need in .launcherignore, pass data as data.inputs, or raise the limit",
-    )
-
-
-def _entries(tree: Tree, total: int) -> dict[str, int]:
-    """Return the sizes of files and folders, each folder that holds nearly all opened up."""
-    prefix = ""
-    while True:
-        sizes: dict[str, int] = {}
-        for path, sign in tree.files.items():
-            head, slash, _ = path.removeprefix(prefix).partition("/")
-            name = prefix + head + slash if path.startswith(prefix) else path.partition("/")[0]
-            sizes[name] = sizes.get(name, 0) + sign[0]
-        top = max(sizes, key=lambda name: sizes[name])
-        if not top.endswith("/") or not top.startswith(prefix) or sizes[top] < total * 0.9:
-            return sizes
-        prefix = top
 
 
 def _spellings(path: Path) -> tuple[str, str]:

@@ -17,7 +17,9 @@ from launcher.errors import Problem
 from launcher.store.ignore import Chain, first_chain, read_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
+
+MIB = 1 << 20
 
 NEVER = frozenset({".git", "__pycache__"})
 """Names that belong to no snapshot, whatever ignore files say."""
@@ -168,3 +170,33 @@ def unreadable(path: str, error: OSError) -> Problem:
     """Return the problem of an entry that cannot be read."""
     hint = "Make it readable, or name it in .launcherignore"
     return Problem(f"source: {path!r}", error.strerror, "something that can be read", hint)
+
+
+def check_size(tree: Tree, limit_mib: float) -> Iterator[Problem]:
+    """Yield what is wrong with a tree that is too big, with its biggest parts."""
+    size = sum(sign[0] for sign in tree.files.values())
+    if size <= limit_mib * MIB:
+        return
+    biggest = sorted(_entries(tree, size).items(), key=lambda item: -item[1])[:5]
+    named = ", ".join(f"{path} {part / MIB:.1f} MiB" for path, part in biggest)
+    yield Problem(
+        "source",
+        f"{size / MIB:.1f} MiB in {len(tree.files)} files, most of it in {named}",
+        f"at most {limit_mib:g} MiB (snapshot_limit_mib)",
+        "Name what the script does not need in .launcherignore, pass data as data.inputs, or raise the limit",
+    )
+
+
+def _entries(tree: Tree, total: int) -> dict[str, int]:
+    """Return the sizes of files and folders, each folder that holds nearly all opened up."""
+    prefix = ""
+    while True:
+        sizes: dict[str, int] = {}
+        for path, sign in tree.files.items():
+            head, slash, _ = path.removeprefix(prefix).partition("/")
+            name = prefix + head + slash if path.startswith(prefix) else path.partition("/")[0]
+            sizes[name] = sizes.get(name, 0) + sign[0]
+        top = max(sizes, key=lambda name: sizes[name])
+        if not top.endswith("/") or not top.startswith(prefix) or sizes[top] < total * 0.9:
+            return sizes
+        prefix = top

@@ -99,6 +99,7 @@ def read_content(tree: str) -> Content:
     """Return what a tree holds; what is no file, folder or link is left out."""
     found = Content({}, set(), [""], {})
     for place, folders, names in os.walk(tree):
+        folders[:] = [name for name in folders if name not in _IGNORED]
         for name in [*folders, *names]:
             path = os.path.join(place, name)
             known = os.path.relpath(path, tree)

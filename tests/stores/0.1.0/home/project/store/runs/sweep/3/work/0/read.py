@@ -1,0 +1,1 @@
+../../source/read.py
