@@ -264,4 +264,4 @@ def test_every_build_of_pytorch_that_uv_knows_is_taken(monkeypatch: pytest.Monke
     for wrong in ("cu199", "CPU"):
         [problem] = said(Packages(torch_backend=wrong))
         assert "cu126" in problem
-    assert said(Packages(torch_backend="cu12"))[0].endswith("Did you mean cu129?")
+    assert said(Packages(torch_backend="CPU"))[0].endswith("Did you mean cpu?")
