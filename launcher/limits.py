@@ -14,12 +14,12 @@ MEMBERS: Final = 10_000
 takes 4 ms of a CPU, so that this many take 40 s."""
 
 NODES: Final = 4_096
-"""Of one run. One agent keeps a connection to every other node. Chosen so that a list of the nodes' names fits
-into one argument, for which Linux allows 128 KiB (execve(2)). Measured: 37 KB for names of eight letters."""
+"""Of one run. One agent keeps a connection to every other node. Chosen so that a list of the nodes' names
+fits into one argument, for which Linux allows 128 KiB (execve(2)). Measured: 37 KB for names of 8 letters."""
 
 PROCESSES: Final = 16_384
-"""Of one run, over all its nodes. Chosen so that a launch fits into 100 MB. Measured with torch: 1 KB a process
-for the plan, 5 KB at the peak, when its record is written: 86 MB."""
+"""Of one run, over all its nodes. Chosen so that a launch fits into 100 MB. Measured with torch: 1 KB a
+process for the plan, 5 KB at the peak, when its record is written: 86 MB."""
 
 PROCESSES_OF_SWEEP: Final = 100_000
 """Of all members of a sweep together. Chosen so that their plans fit into 100 MB, by the same measurement."""
@@ -33,8 +33,8 @@ PROCESSES_PER_CPU: Final = 64
 takes 10 to 15 ms of a CPU."""
 
 PROCESSES_AT_LEAST: Final = 256
-"""On this machine, however few its CPUs are. Chosen so that a run for eight nodes of 32 processes can be tried
-anywhere."""
+"""On this machine, however few its CPUs are. Chosen so that a run for eight nodes of 32 processes can be
+tried anywhere."""
 
 CONTAINERS_PER_CPU: Final = 16
 """Nodes of `compute=docker`, for each CPU. Chosen so that all are up after about five seconds, if an engine
@@ -56,8 +56,8 @@ INTERPOLATIONS: Final = 1_000
 takes about a second. Measured: 0.8 ms for each."""
 
 TEXT: Final = 4_194_304
-"""Characters that a configuration's `${…}` may grow to together, and bytes of one YAML file. Chosen: 4 MiB, as
-Slurm's default for a job's script (max_script_size in slurm.conf(5))."""
+"""Characters that a configuration's `${…}` may grow to together, and bytes of one YAML file. Chosen: 4 MiB,
+as Slurm's default for a job's script (max_script_size in slurm.conf(5))."""
 
 ITEMS: Final = 2_000
 """Commas of one word on the command line. Hydra's parser takes a time that grows with their square. Measured:
@@ -109,9 +109,9 @@ NUMBERS: Final = {
 }
 """Every number that a configuration has, by its key; of a mapping of numbers, that of its values.
 
-From sources: the 8,192 CPUs of x86-64 (NR_CPUS_RANGE_END in the kernel's arch/x86/Kconfig), and the 64 bits of a
-limit (getrlimit(2)). Chosen so that nobody meets them, beyond any machine or schedule of today: GPUs, GiB, MiB,
-minutes, seconds of grace and retries.
+From sources: the 8,192 CPUs of x86-64 (NR_CPUS_RANGE_END in the kernel's arch/x86/Kconfig), and the 64 bits
+of a limit (getrlimit(2)). Chosen, beyond any machine or schedule of today: GPUs, GiB, MiB, minutes, seconds of
+grace and retries.
 """
 
 _SECONDS = 366 * 24 * 60 * 60
