@@ -110,8 +110,8 @@ NUMBERS: Final = {
 """Every number that a configuration has, by its key; of a mapping of numbers, that of its values.
 
 From sources: the 8,192 CPUs of x86-64 (NR_CPUS_RANGE_END in the kernel's arch/x86/Kconfig), and the 64 bits
-of a limit (getrlimit(2)). Chosen, beyond any machine or schedule of today: GPUs, GiB, MiB, minutes, seconds of
-grace and retries.
+of a limit (getrlimit(2)). Chosen, beyond any machine or schedule of today: GPUs, GiB, MiB, minutes,
+seconds of grace and retries.
 """
 
 _SECONDS = 366 * 24 * 60 * 60

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LINE = r"[^\0-\x08\x0a-\x1f\x7f-\x9f]*"
-_PATH = re.compile(rb"(?!.{4096})[^/\0]{0,255}(/[^/\0]{0,255})*", re.DOTALL)
-"""What Linux takes: PATH_MAX and NAME_MAX of limits.h."""
+_PATH = re.compile(rb"(?!.{2048})[^/\0]{0,255}(/[^/\0]{0,255})*", re.DOTALL)
+"""NAME_MAX of Linux between slashes, and half of PATH_MAX: a relative path follows that of a folder."""
 
 
 class Kind(NamedTuple):
@@ -36,7 +36,7 @@ class Kind(NamedTuple):
         if not re.fullmatch(self.pattern, text, re.DOTALL):
             return self.expected
         if self.path is not None and re.match(self.path, text) and not _PATH.fullmatch(os.fsencode(text)):
-            return "a path without a zero byte, of at most 255 bytes between slashes and 4,095 in all"
+            return "a path without a zero byte, of at most 255 bytes between slashes and 2,047 in all"
         return ""
 
 
@@ -52,9 +52,9 @@ PLACE: Final = Kind(WORD.pattern, WORD.expected, any_bytes=True, path="(?!.*://)
 REQUIREMENT: Final = Kind(WORD.pattern, WORD.expected, path="(?!.*://).*/")
 PROGRAM: Final = Kind(f"(?!-){WORD.pattern}", "a text of one line that begins with no '-'", True, "(?!.*://)")
 IMAGE: Final = Kind("[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}", "registry/name:tag or name@sha256:…")
-_FILE = r"[^\s|/\0-\x1f]"
+_FILE = r"[^\s|\0-\x1f]"
 FILES: Final = Kind(
-    rf"(?:{_FILE}{{1,255}}(?!{_FILE})|[ \t|/])*", "names of files, of at most 255 bytes", path="(?!)"
+    rf"(?:{_FILE}{{1,255}}(?!{_FILE})|[ \t|])*", "names of files, of at most 255 bytes", path="(?!)"
 )
 ANYTHING: Final = Kind(".*", "", any_bytes=True)
 

@@ -100,7 +100,7 @@ SCRIPTS = {
     "": "script: got ''; expected a file in the source folder",
     "a\0b": (
         "script: got 'a\\x00b'; "
-        "expected a path without a zero byte, of at most 255 bytes between slashes and 4,095 in all"
+        "expected a path without a zero byte, of at most 255 bytes between slashes and 2,047 in all"
     ),
 }
 

@@ -43,13 +43,14 @@ BAD = {
     "dash": "-x",
     "long": "x" * 10_000,
     "long path": "/" + "x" * 10_000,
+    "deep": "x/" * 2_000,
     "above": "..",
     "absolute": "/etc",
     "bytes": "a\udce9",
     "half": "a\ud800",
 }
 
-PLAIN = {"dash", "long", "long path", "above", "absolute"}
+PLAIN = {"dash", "long", "long path", "deep", "above", "absolute"}
 """What arrives as any text of one line."""
 ARGUMENT = PLAIN | {"empty", "blank", "lines", "control", "bytes"}
 OPTION = ARGUMENT - {"empty", "blank", "bytes"}
@@ -242,7 +243,7 @@ def test_what_is_refused_writes_nothing(key: str, place: Path, capfd: pytest.Cap
 
 
 NAMES = {
-    "args": ((), {"lines", "control", "dash", "long", "long path", "above", "absolute"}),
+    "args": ((), PLAIN | {"lines", "control"}),
     "tags": ((), NOTHING),
     "env": ((), {"long"}),
     "compute.ulimits": (DOCKER, NOTHING),
