@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from launcher.__main__ import main
-from launcher.agent import record
+from launcher.agent.base import atomic_json
 from launcher.checks import check
 from launcher.config.load import load
 from launcher.config.overrides import quoted
@@ -195,7 +195,7 @@ def found(key: str, values: Mapping[str, Any]) -> object:
 
 def assert_arrives(key: str, text: str, request: LaunchRequest) -> None:
     expected: object = [text] if key.endswith("[]") else text
-    spec = json.loads(record.seal(plain(request.spec)))
+    spec = json.loads(atomic_json.seal(plain(request.spec)))
     if key == "args.aa":
         assert spec["args"] == (["--aa", text] if text else ["--aa"])
     elif key == "store":
