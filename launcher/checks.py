@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from launcher.amounts import check_amounts
 from launcher.errors import Problem, nearest
@@ -17,107 +17,83 @@ from launcher.programs import other_program
 from launcher.secrets import named, wanted
 from launcher.spec import plain
 from launcher.store.tree import Tree, scan
-from launcher.streams import is_utf8
+from launcher.texts import check_paths, check_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from launcher.spec import Facts, RunSpec
 
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED: Final = "LAUNCHER_"
 """Variables with this prefix are the launcher's own."""
-TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}")
 WORK: Final = ("link", "copy")
-BYTES: Final = frozenset({"source", "script", "command", "args", "cwd", "stdin", "env", "app"})
-"""Keys whose values reach processes or the file system as the bytes that were given."""
-PATHS: Final = frozenset({"requirements_file", "environment_file", "python", "uri", "mounts", "image"})
-"""Options that hold paths, which may have any bytes as well."""
 DATA: Final = re.compile(r"@\{data\.([^}]*)\}")
 
 RESERVED_NAMES: Final = (LATEST,)
 """What commands take for the newest run."""
 
-NAME_WORDS: Final = "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100 of them"
-
 
 def check(spec: RunSpec, facts: Facts) -> list[Problem]:
     """Return every problem of a spec on a machine with these facts."""
-    return [
-        *_names(spec),
-        *_texts(spec),
-        *_program(spec),
-        *_surroundings(spec),
-        *_links(spec),
-        *check_amounts(spec),
-        *_environment_variables(spec),
-        *_inputs(spec),
-        *unknown_secrets(spec, facts),
-        *_secrets_file(spec, facts),
-        *spec.distribution.check(spec, facts),
-        *spec.environment.check(spec, facts),
-        *spec.data.check(spec, facts),
-        *spec.compute.check(spec, facts),
-    ]
+    return _after_texts(spec, _checks(spec, facts))
 
 
 def check_environment(spec: RunSpec, facts: Facts) -> list[Problem]:
     """Return every problem that keeps the environment of a spec from being built."""
-    return [
-        *check_amounts(spec),
-        *unknown_secrets(spec, facts),
-        *spec.distribution.check(spec, facts),
-        *spec.environment.check(spec, facts),
-        *spec.compute.check(spec, facts),
-    ]
+    return _after_texts(spec, _environment_checks(spec, facts))
+
+
+def _after_texts(spec: RunSpec, others: Iterator[Problem]) -> list[Problem]:
+    """Return what is wrong with the texts, and the other problems, of which some are the same ones.
+
+    The other checks look for files, which fails if a path is none.
+    """
+    values = plain(spec)
+    texts = list(check_texts(values))
+    if texts and check_paths(values):
+        return texts
+    known = {_subject(problem) for problem in texts}
+    return [*texts, *(problem for problem in others if _subject(problem) not in known)]
+
+
+def _subject(problem: Problem) -> tuple[str, str]:
+    return re.sub(r"\[\d+\]$", "", problem.key), repr(problem.given)
+
+
+def _checks(spec: RunSpec, facts: Facts) -> Iterator[Problem]:
+    yield from _names(spec)
+    yield from _program(spec)
+    yield from _surroundings(spec)
+    yield from _links(spec)
+    yield from check_amounts(spec)
+    yield from _environment_variables(spec)
+    yield from _inputs(spec)
+    yield from unknown_secrets(spec, facts)
+    yield from _secrets_file(spec, facts)
+    yield from spec.distribution.check(spec, facts)
+    yield from spec.environment.check(spec, facts)
+    yield from spec.data.check(spec, facts)
+    yield from spec.compute.check(spec, facts)
+
+
+def _environment_checks(spec: RunSpec, facts: Facts) -> Iterator[Problem]:
+    yield from check_amounts(spec)
+    yield from unknown_secrets(spec, facts)
+    yield from spec.distribution.check(spec, facts)
+    yield from spec.environment.check(spec, facts)
+    yield from spec.compute.check(spec, facts)
 
 
 def _names(spec: RunSpec) -> Iterator[Problem]:
-    if not NAME.fullmatch(spec.name):
-        yield Problem("name", spec.name, NAME_WORDS)
     if spec.name in RESERVED_NAMES:
         hint = "Commands take this word for the newest run"
         yield Problem("name", spec.name, "another name", hint)
-    for key, value in spec.tags.items():
-        if not TAG.fullmatch(key):
-            yield Problem(f"tags.{key}", value, "a tag named with letters, digits, '_', '.', '/' and '-'")
-        if "\n" in value or "\0" in value:
-            yield Problem(f"tags.{key}", value, "a text of one line")
     if spec.work not in WORK:
         yield Problem("work", spec.work, "link or copy", nearest(spec.work, WORK))
 
 
-def _texts(spec: RunSpec) -> Iterator[Problem]:
-    """Check that every text can be kept: as UTF-8, or as bytes where a process or the file system gets it."""
-    for name, value in plain(spec).items():
-        for key, text in _texts_in(value, name):
-            option = re.sub(r"\[\d+\]$", "", key).rpartition(".")[2]
-            if name in BYTES or option in PATHS:
-                if not is_utf8(text, "surrogateescape"):
-                    yield Problem(key, text, "whole characters: half of a surrogate pair has no bytes")
-            elif name != "name" and not is_utf8(text):  # a name takes even less
-                yield Problem(key, text, "a text in UTF-8")
-
-
-def _texts_in(value: object, key: str) -> Iterator[tuple[str, str]]:
-    """Yield every text of JSON-ready data with its key, such as `env.A` or `command[0]`."""
-    if isinstance(value, str):
-        yield key, value
-    elif isinstance(value, dict):
-        for name, below in cast("dict[str, object]", value).items():
-            yield from _texts_in(below, f"{key}.{name}")
-    elif isinstance(value, list):
-        for index, below in enumerate(cast("list[object]", value)):
-            yield from _texts_in(below, f"{key}[{index}]")
-
-
 def _program(spec: RunSpec) -> Iterator[Problem]:
     """Check what runs: a script inside the source folder, or a command; not both, not neither."""
-    for index, element in enumerate((*spec.command, *spec.args)):
-        if "\0" in element:
-            key = f"command[{index}]" if index < len(spec.command) else "args"
-            yield Problem(key, element, "a text without a zero byte: no program can be given one")
     if not spec.source.is_dir():
         found = "a file" if spec.source.exists() else "nothing there"
         hint = "Run it inside a project, or make one: python -m launcher init DIR"
@@ -141,7 +117,7 @@ def _program(spec: RunSpec) -> Iterator[Problem]:
 
 
 def _script(spec: RunSpec, script: str) -> Iterator[Problem]:
-    if not script or "\0" in script:
+    if not script:
         yield Problem("script", script, "a file in the source folder")
         return
     path = spec.source / script
@@ -184,7 +160,7 @@ def _surroundings(spec: RunSpec) -> Iterator[Problem]:
 
 def _stdin(spec: RunSpec, stdin: str, tree: Tree) -> Iterator[Problem]:
     path = spec.source / stdin
-    if not stdin or "\0" in stdin:
+    if not stdin:
         yield Problem("stdin", stdin, "the path of a file")
     elif Path(stdin).is_absolute():
         container = getattr(spec.compute, "container", None)
@@ -208,7 +184,7 @@ def _links(spec: RunSpec) -> Iterator[Problem]:
     """Check the paths that are linked and not frozen."""
     for index, link in enumerate(spec.links):
         key, path = f"links[{index}]", PurePosixPath(link)
-        if "\0" in link or path.is_absolute() or path.parts[:1] in {(), ("..",), (".git",)}:
+        if path.is_absolute() or path.parts[:1] in {(), ("..",), (".git",)}:
             yield Problem(key, link, "a path in the source folder, relative to it")
         elif path.parts[0] in {"outputs", "logs"}:
             yield Problem(key, link, f"another path: every run has its own {path.parts[0]}")
@@ -221,15 +197,8 @@ def _links(spec: RunSpec) -> Iterator[Problem]:
 
 def _environment_variables(spec: RunSpec) -> Iterator[Problem]:
     for name, value in spec.env.items():
-        key = f"env.{name}"
-        if not VARIABLE.fullmatch(name):
-            yield Problem(
-                key, value, "a variable named with letters, digits and '_', not beginning with a digit"
-            )
-        elif name.startswith(RESERVED):
-            yield Problem(key, value, f"another name: {RESERVED}… are the launcher's own")
-        if "\0" in value:
-            yield Problem(key, value, "a text without a zero byte")
+        if name.startswith(RESERVED):
+            yield Problem(f"env.{name}", value, f"another name: {RESERVED}… are the launcher's own")
 
 
 def _inputs(spec: RunSpec) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from launcher.spec import Facts, RunSpec
 
-MOUNT = re.compile(r"/[^:,\n]*:/[^:,\n]*(:ro)?")
+MOUNT = re.compile(r"/[^:,]*:/[^:,]*(:ro)?")
 MPI = re.compile(r"(openmpi|mpich|intel) (\d+(\.\d+)*)")
 
 
@@ -56,8 +56,6 @@ def check_container(options: Container, spec: RunSpec) -> Iterator[Problem]:
                 yield Problem(f"{key}.image", options.image, f"an image, since {key}.{name} is given")
                 return
         return
-    if options.image.startswith("-") or "\n" in options.image:
-        yield Problem(f"{key}.image", options.image, "the name or path of an image")
     yield from check_mounts(f"{key}.mounts", options.mounts)
     kept = options.runtime is Runtime.podman
     if options.wrap is not None and kept:

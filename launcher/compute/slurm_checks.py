@@ -53,15 +53,6 @@ def _options(options: Slurm, spec: RunSpec) -> Iterator[Problem]:
             yield Problem(
                 f"compute.additional_parameters.{key}", given, "another option: this one is set here"
             )
-    texts = {
-        name: getattr(options, name)
-        for name in ("partition", "account", "qos", "constraint", "nodelist", "exclude", "reservation",
-                     "dependency", "comment", "gres", "gpu_type", "export", "mail_type", "mail_user")
-    }  # fmt: skip
-    texts |= {f"additional_parameters.{key}": value for key, value in options.additional_parameters.items()}
-    for name, value in texts.items():
-        if "\n" in f"{name}{value}":  # what follows would be a line of the script
-            yield Problem(f"compute.{name}", value, "a text of one line")
 
 
 def _limits(options: Slurm, spec: RunSpec, cluster: Cluster) -> Iterator[Problem]:

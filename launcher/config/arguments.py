@@ -51,6 +51,8 @@ def _elements(args: Mapping[Any, Any], problems: list[Problem], *, equals: bool)
         if name == POSITIONAL:
             yield from positional(value, problems)
             continue
+        if not name.strip():
+            problems.append(Problem("args", {name: value}, "a name for every argument"))
         flag = f"-{name}" if len(name) == 1 else f"--{name}"
         for group in _groups(value):
             texts = list(_texts(f"args.{name}", group, problems))

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from launcher.errors import Problem
+from launcher.streams import is_utf8
 from launcher.yaml_bounds import (
     CYCLE,
     DEEP,
@@ -164,24 +165,33 @@ def _structure_problems(text: ConfText, whole: str) -> Iterator[Problem | str]:
             yield f"{shown(text.path)}: {str(error).splitlines()[0]}"
 
 
+def _key_problems(line: str, key: Any, counts: Counter[str]) -> Iterator[Problem | str]:
+    if not isinstance(key, yaml.ScalarNode):
+        yield Problem(line, None, "a name before the colon")
+    elif not is_utf8(key.value):
+        yield _half(line, key.value)
+    elif counts[key.value] > 1:
+        counts[key.value] = 0  # one problem for all of them
+        yield f"{line}: the key {key.value} stands there more than once. Keep one of them"
+
+
+def _half(place: str, given: str) -> Problem:
+    return Problem(place, given, "text that UTF-8 can hold", "Remove the escape of half a character")
+
+
 def _node_problems(text: ConfText, node: Any) -> Iterator[Problem | str]:
     place = f"{shown(text.path)}:{node.start_mark.line + 1}"
     if isinstance(node, yaml.MappingNode):
         pairs: Sequence[Any] = node.value
         counts = Counter(key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode))
         for key, value in pairs:
-            line = f"{shown(text.path)}:{key.start_mark.line + 1}"
-            if not isinstance(key, yaml.ScalarNode):
-                yield Problem(line, None, "a name before the colon")
-            elif counts[key.value] > 1:
-                counts[key.value] = 0  # one problem for all of them
-                yield f"{line}: the key {key.value} stands there more than once. Keep one of them"
+            yield from _key_problems(f"{shown(text.path)}:{key.start_mark.line + 1}", key, counts)
             yield from _node_problems(text, value)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             yield from _node_problems(text, item)
-    elif any("\ud800" <= character <= "\udfff" for character in node.value):
-        yield Problem(place, node.value, "text that UTF-8 can hold", "Remove the escape of half a character")
+    elif not is_utf8(node.value):
+        yield _half(place, node.value)
     elif "${" in node.value:
         try:
             OmegaConf.create([node.value])

@@ -23,6 +23,7 @@ from launcher.paths import expand_home
 from launcher.project import Project, find_store
 from launcher.secrets import conceal_all, misplaced
 from launcher.spec import LaunchRequest, Resources, RunSpec
+from launcher.texts import check_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
     values = conceal_all(values)
     problems += misplaced(values)
     problems += nested_texts(config)
-    problems += [Problem(key, "", "a folder") for key in ("source", "store") if values.get(key) == ""]
+    problems += check_paths(values)
     arguments = _arguments(values, problems)
     if problems:  # no option class takes an unknown key
         raise ConfigError(problems)
@@ -61,9 +62,13 @@ def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd:
     for group, option in options.items():
         if hasattr(option, "located"):  # options that hold paths
             options[group] = option.located(base)
+    store = find_store(values["store"], cwd)
+    problems = check_paths({"store": str(store)})  # also one of LAUNCHER_STORE or the project
+    if problems:
+        raise ConfigError(problems)
     return LaunchRequest(
         spec=_spec(values, arguments, options, base),
-        store=find_store(values["store"], cwd),
+        store=store,
         config=_text(composed, values),
         overrides=tuple(overrides),
         wait=values["wait"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.spec import Facts, Mpi, Progress, RunSpec
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
 
 def bring(reference: str, spec: RunSpec, progress: Progress) -> str | None:
@@ -67,10 +64,6 @@ class Image:
             yield Problem("environment", self.kind, f"another with compute={spec.compute.kind}", hint)
         if self.image is None:
             yield Problem("environment.image", None, "the name of an image", "environment.image=NAME:TAG")
-        elif not NAME.fullmatch(self.image):
-            yield Problem("environment.image", self.image, "registry/name:tag or name@sha256:…")
-        if not self.python.strip():
-            yield Problem("environment.python", self.python, "a program of the image, such as python3")
         yield from check_registry(self.registry)
 
     def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:

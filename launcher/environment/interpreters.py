@@ -154,7 +154,7 @@ def candidates(wanted: str | None, span: tuple[Version, Version] | None) -> list
     else the newest.
     """
     if wanted is not None and os.sep in wanted:
-        return [wanted] if os.access(wanted, os.X_OK) else []
+        return [wanted] if os.path.isfile(wanted) and os.access(wanted, os.X_OK) else []  # noqa: PTH113
     if wanted is not None:
         return [path for version, path in found() if fits(version, wanted)]
     version, path = mine()

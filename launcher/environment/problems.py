@@ -20,11 +20,9 @@ from launcher.environment.interpreters import (
 )
 from launcher.environment.registry import check_registry
 from launcher.environment.requirements import is_package, local_package, packages, read
+from launcher.environment.uv import torch_backends
 from launcher.errors import Problem, nearest
 
-_BACKEND = r"auto|cpu|xpu|cu(8|9|1[0-9])\d|rocm[4-9](\.\d){1,2}"
-"""What uv takes: PyTorch was built for CUDA 8.0 to 13 and ROCm 4.0 to 7."""
-_BACKENDS = "cpu, auto, xpu, or a build from cu80 to cu199 or from rocm4.0, such as cu126 or rocm6.4"
 _PACKAGE = "an archive, or a folder with pyproject.toml or setup.py"
 _PATHS = "Paths count from the folder of the file that names them"
 
@@ -46,8 +44,10 @@ def problems(options: Packages, spec: RunSpec, facts: Facts) -> Iterable[Problem
     yield from _horovod(options, spec, facts, on_host=not in_image)
     yield from _image(options, in_image=in_image)
     backend = options.torch_backend
-    if backend is not None and re.fullmatch(_BACKEND, backend) is None:
-        yield Problem("environment.torch_backend", backend, _BACKENDS)
+    known = torch_backends() if backend is not None else []
+    if backend is not None and known and backend not in known:
+        hint = nearest(backend, known)
+        yield Problem("environment.torch_backend", backend, f"one of {', '.join(known)}", hint)
     for key, choices in (("build_on", ("submit", "job")), ("stage", ("shared", "node"))):
         value = getattr(options, key)
         if value not in choices:

@@ -36,8 +36,6 @@ def check_registry(options: Registry) -> Iterator[Problem]:
             yield Problem(
                 f"environment.registry.{name}", value, "a value, since others of the login are given"
             )
-    if options.address and ("/" in options.address or "\n" in options.address):
-        yield Problem("environment.registry.address", options.address, "host or host:port, without https://")
     if options.password and not SECRET.fullmatch(options.password):
         expected = "${secret:NAME}, so that it is in no record"
         yield Problem("environment.registry.password", "***", expected, "NAME is a variable of your shell")

@@ -257,7 +257,8 @@ def parse_cause(cause: Record | None) -> Cause | None:
     """Return the cause of a record; fields that this version does not know are dropped."""
     if not cause:
         return None
-    known: dict[str, Any] = {key: value for key, value in cause.items() if key in Cause.__dataclass_fields__}
+    named = Cause.__dataclass_fields__
+    known: dict[str, Any] = {key: cause[key] for key in named if cause.get(key) is not None}
     known["last_lines"] = tuple(str(line) for line in cause.get("last_lines") or ())
     known.setdefault("message", "")
     return Cause(**known)

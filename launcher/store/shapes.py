@@ -127,7 +127,7 @@ OWNER: Final = _fields(
 
 CAUSE: Final = _fields(
     {
-        "message": MAYBE_TEXT, "phase": MAYBE_TEXT, "kind": MAYBE_TEXT, "node": MAYBE_TEXT,
+        "message": TEXT, "phase": MAYBE_TEXT, "kind": MAYBE_TEXT, "node": MAYBE_TEXT,
         "role": MAYBE_TEXT, "index": MAYBE_WHOLE, "rank": MAYBE_WHOLE, "exit_code": MAYBE_WHOLE,
         "signal": MAYBE_WHOLE, "last_lines": _optional(TEXTS),
     }

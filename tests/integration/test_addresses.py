@@ -16,13 +16,12 @@ from launcher.store.runs import read_run
 from tests.conda_channel import make_channel
 from tests.integration.conftest import Lab
 from tests.integration.leaks import Watch, leaks
-from tests.integration.slurm.lab import SlurmLab
+from tests.integration.slurm.lab import OnCluster, SlurmLab
 from tests.locked_server import LockedServer, locked_server, put_repository, put_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.machine import Cluster
 
 pytestmark = pytest.mark.slow
 
@@ -195,14 +194,8 @@ def test_git_keeps_its_configuration(lab: Lab, server: LockedServer) -> None:
     assert done.returncode == 0, done.stderr
 
 
-class TestSlurm:
+class TestSlurm(OnCluster):
     """An environment that a job builds on another node."""
-
-    @pytest.fixture
-    def lab(self, tmp_path: Path, cluster: Cluster) -> Iterator[SlurmLab]:
-        made = SlurmLab(tmp_path, cluster)
-        yield made
-        made.clean_up()
 
     def test_a_build_in_a_job(self, lab: SlurmLab, needle: str, tmp_path: Path) -> None:
         lab.script("import toola, toolb; print('both')\n")

@@ -18,13 +18,10 @@ from launcher.store.runs import read_run
 from tests.integration.conftest import Lab
 from tests.integration.hydra_app import App
 from tests.integration.leaks import leaks
-from tests.integration.slurm.lab import SlurmLab
+from tests.integration.slurm.lab import OnCluster, SlurmLab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from launcher.paths import RunFolder
-    from tests.cluster.machine import Cluster
 
 NEEDS_MPI = [pytest.mark.mpi, pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH")]
 SECRET = ("env.KEY=${secret:TOKEN}", "env.URL='u:${secret:TOKEN}@h'", "env.OTHER='a b'")
@@ -168,14 +165,8 @@ def test_jobs_of_a_hydra_app(tmp_path: Path, needle: str) -> None:
     assert "hydra.launcher.env.TOKEN: got '${secret:TOKEN}'; expected a value: the variable" in done.stderr
 
 
-class TestSlurm:
+class TestSlurm(OnCluster):
     """The same, as jobs of a cluster."""
-
-    @pytest.fixture
-    def lab(self, tmp_path: Path, cluster: Cluster) -> Iterator[SlurmLab]:
-        made = SlurmLab(tmp_path, cluster)
-        yield made
-        made.clean_up()
 
     @pytest.mark.parametrize(("words", "ranks"), SHAPES)
     def test_jobs(self, lab: SlurmLab, words: tuple[str, ...], ranks: int, value: str, needle: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -258,6 +259,11 @@ def run_of(path: str) -> str:
     return f"{parts[1]}/{parts[2]}" if parts[0] == "runs" else "a/2"
 
 
+def steady(text: str) -> str:
+    """Return an output without the durations, which grow while a run goes on."""
+    return re.sub(r"\b\d+(\.\d+)? (s|min|h)\b", "", text)
+
+
 def rows(text: str) -> dict[str, Any]:
     return {row["id"]: row for row in json.loads(text)}
 
@@ -295,7 +301,7 @@ class Trial:
             whole = expected[(run, *words)]
             if words[:3] == ["runs", "list", "--json"]:
                 self._judge_rows(case, rows(shown.out), rows(whole.out))
-            elif not case.is_record or (shown.code, shown.out) == (whole.code, whole.out):
+            elif not case.is_record or (shown.code, steady(shown.out)) == (whole.code, steady(whole.out)):
                 continue
             else:
                 said = shown.out + shown.err
@@ -373,3 +379,40 @@ def test_damage_is_reported_and_hurts_nothing_else(lab: Lab, capfd: pytest.Captu
             raise
     with capfd.disabled():
         print(f"{EXAMPLES} corruptions, {trial.count} commands")  # noqa: T201
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to every value of a record."""
+    pairs: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        pairs = list(cast("dict[Any, Any]", value).items())
+    elif isinstance(value, list):
+        pairs = list(enumerate(cast("list[Any]", value)))
+    for key, below in pairs:
+        yield (*path, key)
+        yield from places(below, (*path, key))
+
+
+@pytest.mark.parametrize("name", ["submit.json", "spec.json", "end.json", "attempts/0/state.json"])
+def test_no_null_and_no_missing_field_of_a_record_is_a_surprise(
+    lab: Lab, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Each field of a failed member's records: commands go on without it, or report it."""
+    trial = Trial(lab, capfd)
+    lab.restore()
+    path = lab.store / "runs/s/2" / name
+    whole = records.read(path) or {}
+    lines = ("runs list -a", "runs show s/2", "runs show --json s/2", f"sweeps show {lab.sweep}")
+    for way in places(whole):
+        for gone in (False, True):
+            changed: Any = json.loads(json.dumps(whole))
+            holder: Any = changed
+            for key in way[:-1]:
+                holder = holder[key]
+            if gone:
+                del holder[way[-1]]
+            else:
+                holder[way[-1]] = None
+            records.write(path, changed)
+            for line in lines:
+                trial.say(*line.split())

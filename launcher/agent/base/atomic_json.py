@@ -40,7 +40,7 @@ def parse(data: bytes) -> dict[str, Any]:
     head, end = data[:-_SUM_LENGTH], data[-_SUM_LENGTH:]
     if end.startswith(_SUM):
         data = head + b"}"
-        if end[len(_SUM) : -2] != b"%08x" % zlib.crc32(data):
+        if end[len(_SUM) :] != b'%08x"}' % zlib.crc32(data):
             raise ValueError("its checksum differs from its content")
     try:
         value = json.loads(data)

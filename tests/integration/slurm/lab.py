@@ -6,11 +6,14 @@ import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from launcher.compute.slurm_queue import job_folder, job_id
 from launcher.store.runs import read_run
 from tests.integration.conftest import Lab, until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from launcher.paths import RunFolder
@@ -80,6 +83,16 @@ class SlurmLab(Lab):
         """See `Lab.clean_up`."""
         subprocess.run(["scancel", "--user=root"], env=self.env, capture_output=True, check=False)
         super().clean_up()
+
+
+class OnCluster:
+    """Tests of a class that launches onto the plain cluster."""
+
+    @pytest.fixture
+    def lab(self, tmp_path: Path, cluster: Cluster) -> Iterator[SlurmLab]:
+        made = SlurmLab(tmp_path, cluster)
+        yield made
+        made.clean_up()
 
 
 def options(**values: Any) -> list[str]:

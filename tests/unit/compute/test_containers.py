@@ -31,7 +31,6 @@ def spec(options: Container, **fields: Any) -> RunSpec:
         ({"image": None}, []),
         ({"image": None, "mounts": ["/a:/b"]}, ["image"]),
         ({"image": None, "wrap": ["x"]}, ["image"]),
-        ({"image": "--privileged"}, ["image"]),
         ({"image": "a", "mounts": ["/a:/b", "/a:/c:ro", "/x y:/d"]}, []),
         ({"image": "a", "mounts": ["/a", "a:/b", "/a:/b:rw", "/a:/b:c:ro", "/a,b:/c"]},
          [f"mounts[{index}]" for index in range(5)]),

@@ -81,16 +81,6 @@ ODD_PORTS = ("", "20000", "1023-2000", "2000-65536", "3000-3000", "3000-2000", "
 OURS = (
     "nodes", "ntasks", "ntasks_per_node", "array", "output", "error", "chdir", "signal", "job_name",
 )  # fmt: skip
-TEXTS = (
-    "partition", "account", "qos", "constraint", "nodelist", "exclude", "reservation", "dependency",
-    "comment", "mail_type", "mail_user", "gres", "gpu_type", "export",
-)  # fmt: skip
-LINES = "x\ntouch y"
-
-
-def with_text(name: str) -> Slurm:
-    texts: dict[str, Any] = {name: LINES}
-    return Slurm(**texts)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +92,6 @@ def with_text(name: str) -> Slurm:
            "FIRST-LAST between 1024 and 65535, such as 20000-32000") for ports in ODD_PORTS),
         *((Slurm(additional_parameters={key: 1}), f"additional_parameters.{key}", 1,
            "another option: this one is set here") for key in OURS),
-        *((with_text(name), name, LINES, "a text of one line") for name in TEXTS),
-        (Slurm(additional_parameters={"x": LINES}), "additional_parameters.x", LINES, "a text of one line"),
-        (Slurm(additional_parameters={LINES: 1}), f"additional_parameters.{LINES}", 1, "a text of one line"),
     ],
 )  # fmt: skip
 def test_options_that_mean_nothing(options: Slurm, key: str, given: object, expected: str) -> None:

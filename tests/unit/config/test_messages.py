@@ -100,7 +100,7 @@ ONE = {
     "tags=[a]": "tags: got '[a]'; expected a mapping such as {a: b}",
     "data.inputs.x=1": "data.inputs.x: got '1'; expected a mapping such as {uri: PATH}",
     "source=": "source: got ''; expected a folder",
-    "store=": "store: got ''; expected a folder",
+    "store=": "store: got ''; expected a folder whose path is one line",
     "memory_gib=4GB": (
         "memory_gib: got '4GB'; expected a number, such as 0.5, or null. Give the number alone"
     ),

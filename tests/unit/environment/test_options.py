@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from launcher.compute.local import Local
 from launcher.environment import CHOICES, Current, Packages, problems
 from launcher.environment.recipe import digest
+from launcher.environment.uv import torch_backends
 from launcher.spec import Facts, Framework, Mpi, Resources, RunSpec, plain
 
 if TYPE_CHECKING:
@@ -252,3 +253,15 @@ def test_what_a_framework_and_a_distribution_bring(tmp_path: Path) -> None:
     assert variables["HOROVOD_WITHOUT_MPI"] == "1"
     assert "HOROVOD_WITHOUT_PYTORCH" not in variables
     assert len({digest(item.key()) for item in (plain_recipe, mpi, horovod, gpu)}) == 4
+
+
+def test_every_build_of_pytorch_that_uv_knows_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns in ("20", "80", "1000"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert {"auto", "cpu", "xpu", "cu126", "rocm6.4"} <= set(torch_backends())
+    for build in ("auto", "cu126", "rocm6.4"):
+        assert said(Packages(torch_backend=build)) == []
+    for wrong in ("cu199", "CPU"):
+        [problem] = said(Packages(torch_backend=wrong))
+        assert "cu126" in problem
+    assert said(Packages(torch_backend="CPU"))[0].endswith("Did you mean cpu?")

@@ -137,3 +137,20 @@ print(answer, process_identity.is_alive(mine))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["None", "True"]
+
+
+def test_a_change_of_any_bit_of_a_sealed_record_changes_no_answer() -> None:
+    """Only the name of the checksum itself may change: the record then counts as one that a person wrote."""
+    value = {"schema": 1, "b": ["x", None]}
+    data = atomic_json.seal(value)
+    believed: set[int] = set()
+    for at in range(len(data)):
+        for bit in range(8):
+            changed = data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :]
+            try:
+                found = atomic_json.parse(changed)
+            except ValueError:
+                continue
+            assert {key: found[key] for key in value} == value
+            believed.add(at - len(data))
+    assert believed <= set(range(-18, -13))
