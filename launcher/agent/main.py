@@ -20,7 +20,8 @@ from .targets.local import LocalTarget
 from .targets.slurm import SlurmTarget, node_gpus
 
 if TYPE_CHECKING:
-    from .messages import JobManifest, Message, Spec, SupervisorConfig
+    from .messages import Message
+    from .records import JobManifest, Spec, SupervisorConfig
 
 
 class _Agent:

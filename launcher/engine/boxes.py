@@ -58,7 +58,10 @@ def start(client: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
         _add_user(client, created["Id"], wanted)
         client.start(created["Id"])
         return _told(client, created["Id"], wanted)
-    except (APIError, EngineError) as error:
+    except APIError as error:
+        what = f"the engine could not start a container of {wanted['image']}"
+        raise EngineError(f"{what}: {seen(words(error))}") from error
+    except EngineError as error:
         raise EngineError(f"{wanted['image']}: {seen(words(error))}") from error
 
 

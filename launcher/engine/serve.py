@@ -28,6 +28,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from docker.errors import APIError
+
 from launcher.agent.base.node_leftovers import sweep_attempt_folders
 from launcher.engine import boxes, images, made
 from launcher.engine.client import connect, read_engine, words
@@ -112,8 +114,10 @@ class Server:
         self._asked[run["Id"]] = request["id"]
         try:
             self._client.exec_start(run["Id"], detach=True)
-        except BaseException:
+        except BaseException as error:
             self._asked.pop(run["Id"], None)
+            if isinstance(error, APIError):
+                raise EngineError(f"the engine could not start it: {words(error)}") from error
             raise
         return {"begun": True}
 

@@ -243,7 +243,9 @@ def _faults(driven: Driven, run: Run, cause: str) -> list[str]:
     return faults
 
 
-_CONSEQUENCES: Final = r"kill|signal|lost|gone|\bended|exited|exit code|died|ends|interrupted"
+_CONSEQUENCES: Final = (
+    r"kill|signal|lost|gone|\bended|exited|exit code|died|ends|interrupted|engine could not start"
+)
 
 
 def _tell(text: str) -> None:

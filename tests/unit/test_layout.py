@@ -57,7 +57,7 @@ WORST_WORDS = {
 }  # fmt: skip
 WORST_NAMES = {
     "Told", "Wanted", "Workbench", "_check_sight", "_due", "_here", "_told", "_value_told", "check_sight",
-    "handover", "orders", "read_orders", "shelf", "sight", "told", "wanted", "wanted_ports", "workbench",
+    "handover", "orders", "shelf", "sight", "told", "wanted", "workbench",
 }  # fmt: skip
 """Names of files, classes and functions that have such a word."""
 

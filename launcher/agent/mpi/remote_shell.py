@@ -13,7 +13,7 @@ from ..base import atomic_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..messages import ProcessRecord
+    from ..records import ProcessRecord
 
     Request = Callable[[str, str, str], None]
 

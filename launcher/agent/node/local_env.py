@@ -24,7 +24,8 @@ from ..base.shared_fs import PathWaiter, display_path
 from ..base.tmp import local_disk, own_folder
 
 if TYPE_CHECKING:
-    from ..messages import Environment, Staging, StagingRequest
+    from ..messages import Staging, StagingRequest
+    from ..records import Environment
 
 _UNPACKERS = {".zst": "zstd", ".gz": "gzip"}
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from ..messages import (
         Beat,
         Broken,
-        Cause,
         Event,
         Exited,
         Hello,
@@ -40,12 +39,10 @@ if TYPE_CHECKING:
         Message,
         Ports,
         Process,
-        ProcessRecord,
         Refused,
-        Spec,
         Started,
-        Submit,
     )
+    from ..records import Cause, ProcessRecord, Spec, Submit
     from ..targets.local import LocalTarget
 
 HELLO_TIMEOUT_S = 60.0

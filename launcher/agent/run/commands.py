@@ -15,16 +15,8 @@ from ..node import local_env
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..messages import (
-        Environment,
-        PlannedProcess,
-        PrepareNode,
-        Process,
-        ProcessRecord,
-        Spec,
-        Staging,
-        Submit,
-    )
+    from ..messages import PrepareNode, Process, Staging
+    from ..records import Environment, PlannedProcess, ProcessRecord, Spec, Submit
 
 # mpirun refuses root without being told twice (Open MPI 4 and 5).
 _ROOT = {

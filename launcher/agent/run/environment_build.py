@@ -12,7 +12,8 @@ from ..base.tmp import OWN_TMP
 from .process_records import new_record
 
 if TYPE_CHECKING:
-    from ..messages import Environment, Process, ProcessRecord, Submit
+    from ..messages import Process
+    from ..records import Environment, ProcessRecord, Submit
 
 NAME = "environment-0"
 """Of the process that builds."""

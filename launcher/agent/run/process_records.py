@@ -12,7 +12,8 @@ from . import failure
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..messages import Exited, ProcessRecord
+    from ..messages import Exited
+    from ..records import ProcessRecord
 
 _KILLED = 128 + signal.SIGKILL
 """Exit code of a shell whose program was killed."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import selectors
 
     from ..base.network import Interface
-    from ..messages import EngineConfig
+    from ..records import EngineConfig
 
 
 class DockerTarget(LocalTarget):

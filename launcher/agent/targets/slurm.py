@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from ..messages import Spec
     from ..net.peers import Peers
+    from ..records import Spec
     from ..run.attempt import Attempt
 
 PATIENCE_S = 1.5
