@@ -21,7 +21,7 @@ from .targets.slurm import SlurmTarget, node_gpus
 
 if TYPE_CHECKING:
     from .messages import Message
-    from .records import JobManifest, Spec, SupervisorConfig
+    from .record_types import JobManifest, Spec, SupervisorConfig
 
 
 class _Agent:

@@ -1,6 +1,6 @@
 """What the agents of a run tell one another, as types.
 
-Messages to a node have their name in `do`, those from it in `event`. As for records.py, nothing of this is
+Messages to a node have their name in `do`, those from it in `event`. As for record_types.py, nothing of this is
 needed to run.
 """
 

@@ -25,7 +25,7 @@ from ..base.tmp import local_disk, own_folder
 
 if TYPE_CHECKING:
     from ..messages import Staging, StagingRequest
-    from ..records import Environment
+    from ..record_types import Environment
 
 _UNPACKERS = {".zst": "zstd", ".gz": "gzip"}
 

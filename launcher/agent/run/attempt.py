@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         Refused,
         Started,
     )
-    from ..records import Cause, ProcessRecord, Spec, Submit
+    from ..record_types import Cause, ProcessRecord, Spec, Submit
     from ..targets.local import LocalTarget
 
 HELLO_TIMEOUT_S = 60.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..messages import PrepareNode, Process, Staging
-    from ..records import Environment, PlannedProcess, ProcessRecord, Spec, Submit
+    from ..record_types import Environment, PlannedProcess, ProcessRecord, Spec, Submit
 
 # mpirun refuses root without being told twice (Open MPI 4 and 5).
 _ROOT = {
@@ -48,10 +48,10 @@ class Commands:
         self._environment: Environment | None = None
         self.stage: Staging | None = None
         """What a node's agent needs to bring the environment to its own disk, where that is wanted."""
-        linked: list[str] = spec.get("links") or []
-        self.project_links = {path: os.path.realpath(os.path.join(spec["source"], path)) for path in linked}
+        linked = [(path, os.path.join(spec["source"], path)) for path in spec.get("links") or ()]
+        self.project_links = {path: os.path.realpath(target) for path, target in linked}
         """Paths in the work folder that lead to the source itself, and where it is."""
-        self._data: dict[str, str] = submit.get("data") or {}
+        self._data = submit.get("data") or {}
         self._gpus = gpus or [[] for _ in range(self.plan["nodes"])]
         self._folder = os.path.join(run, "attempts", str(attempt))
         self._work = os.path.join(run, "work", str(attempt))

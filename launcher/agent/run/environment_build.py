@@ -13,7 +13,7 @@ from .process_records import new_record
 
 if TYPE_CHECKING:
     from ..messages import Process
-    from ..records import Environment, ProcessRecord, Submit
+    from ..record_types import Environment, ProcessRecord, Submit
 
 NAME = "environment-0"
 """Of the process that builds."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..messages import Exited
-    from ..records import ProcessRecord
+    from ..record_types import ProcessRecord
 
 _KILLED = 128 + signal.SIGKILL
 """Exit code of a shell whose program was killed."""

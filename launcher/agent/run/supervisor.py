@@ -20,7 +20,7 @@ from . import manifest, workdir
 from .attempt import Attempt
 
 if TYPE_CHECKING:
-    from ..records import Cause, Spec, Submit, SupervisorConfig
+    from ..record_types import Cause, Spec, Submit, SupervisorConfig
     from ..targets.local import LocalTarget
 
 HASH_FOR_S = 0.2

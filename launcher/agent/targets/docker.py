@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import selectors
 
     from ..base.network import Interface
-    from ..records import EngineConfig
+    from ..record_types import EngineConfig
 
 
 class DockerTarget(LocalTarget):

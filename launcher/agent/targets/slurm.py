@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..net.peers import Peers
-    from ..records import Spec
+    from ..record_types import Spec
     from ..run.attempt import Attempt
 
 PATIENCE_S = 1.5

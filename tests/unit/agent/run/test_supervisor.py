@@ -20,7 +20,7 @@ from launcher.agent.run.supervisor import finish, lost
 from launcher.agent.targets.local import LocalTarget
 
 if TYPE_CHECKING:
-    from launcher.agent.records import Cause
+    from launcher.agent.record_types import Cause
     from tests.unit.agent.conftest import Bench
 
 _SLEEP = "import time; print('up', flush=True); time.sleep(300)"
