@@ -257,7 +257,7 @@ def lost(runs: list[str], target: LocalTarget) -> None:
         again = not state.get("outcome") or (state["outcome"] == "Failed" and phase == "Queued")
         if again and left > 0 and not _unwanted(folder) and target.rescue(number or 0):
             continue
-        _bring_home(folder, attempts)
+        _bring_home(folder, attempts, (spec or {}).get("cwd") or "")
         if state.get("outcome"):
             finish(folder, state["outcome"], state.get("cause"), number)
             continue
@@ -267,11 +267,11 @@ def lost(runs: list[str], target: LocalTarget) -> None:
         finish(folder, "Canceled" if canceled else "Failed", cause, number)
 
 
-def _bring_home(folder: str, attempts: list[int]) -> None:
+def _bring_home(folder: str, attempts: list[int], cwd: str) -> None:
     """Put what attempts wrote in its place, as they would have done at their end."""
     for number in attempts:
         with contextlib.suppress(OSError):
-            workdir.tidy(os.path.join(folder, "work", str(number)))
+            workdir.tidy(os.path.join(folder, "work", str(number)), cwd)
         process_logs.settle(folder, number)
 
 
