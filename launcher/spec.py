@@ -250,6 +250,13 @@ class Compute(Protocol):
     """Where runs run. Canceling and ends are in `launcher.compute.jobs`; logs are files of the store."""
 
     kind: ClassVar[str]
+    one_queue: ClassVar[bool]
+    """Whether all runs of a launch are submitted together, even if their options differ."""
+
+    @property
+    def max_parallel(self) -> int | None:
+        """Members of a sweep that run side by side."""
+        ...
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """Return what this target cannot do for this spec."""
