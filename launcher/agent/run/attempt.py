@@ -250,6 +250,11 @@ class Attempt:
             missing = ", ".join(name for node, name in enumerate(self._names) if node not in self._met)
             self._fail(FailureKind.AGENT_LOST, "no agent on %s within %d s" % (missing, HELLO_TIMEOUT_S))
 
+    @property
+    def ending(self) -> bool:
+        """Whether its outcome is decided."""
+        return self._verdict is not None
+
     def cancel(self) -> None:
         """End the processes because somebody asked for it."""
         if self._verdict is None:

@@ -14,6 +14,7 @@ from ..base import atomic_json, disk_reserve, process_logs
 from ..base.failure_kinds import FailureKind
 from ..base.guard import unguarded
 from ..base.loop import Loop
+from ..base.shared_fs import list_uncached
 from ..base.tmp import attempt_mark
 from ..node.node import remove_tmp
 from . import manifest, workdir
@@ -82,6 +83,13 @@ def _unwanted(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, "cancel.json")) or (
         _gone(folder, "submit.json") or os.path.exists(os.path.join(folder, "end.json"))
     )
+
+
+def _canceled(folder: str) -> bool:
+    """Tell whether a run is canceled, also on a file system that remembers that it was not."""
+    with contextlib.suppress(OSError):  # deleted
+        return "cancel.json" in list_uncached(folder)
+    return False
 
 
 class Supervisor:
@@ -226,7 +234,11 @@ class Supervisor:
             finish(folder, "Failed", _queued(FailureKind.SUPERVISOR_LOST, message), None)
         self._waiting.clear()
         for run in self._running:
-            if run.attempt is not None:
+            if run.attempt is None or run.attempt.ending:
+                continue
+            if _canceled(run.folder):  # Slurm asks all processes of a canceled job to end
+                run.attempt.cancel()
+            else:
                 run.attempt.give_up(FailureKind.SUPERVISOR_LOST, message)
 
 
