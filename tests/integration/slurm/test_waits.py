@@ -22,7 +22,7 @@ QOS = "launcher-one"
 
 @pytest.fixture
 def lab(tmp_path: Path, cluster: Cluster) -> Iterator[SlurmLab]:
-    """Launches onto the plain cluster: what a site limits has nothing to do with networks and file systems."""
+    """Launches onto the plain cluster: limits have nothing to do with networks and file systems."""
     made = SlurmLab(tmp_path, cluster)
     yield made
     made.clean_up()
