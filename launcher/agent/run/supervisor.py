@@ -269,7 +269,7 @@ def lost(runs: list[str], target: LocalTarget) -> None:
         again = not state.get("outcome") or (state["outcome"] == "Failed" and phase == "Queued")
         if again and left > 0 and not _unwanted(folder) and target.rescue(number or 0):
             continue
-        _bring_home(folder, attempts, (spec or {}).get("cwd") or "")
+        _bring_home(folder, attempts, spec.get("cwd") or "")
         if state.get("outcome"):
             finish(folder, state["outcome"], state.get("cause"), number)
             continue
