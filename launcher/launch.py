@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -154,7 +155,7 @@ def _need(spec: RunSpec, facts: Facts) -> tuple[Any, ...]:
 
 
 def _submit(members: Sequence[Member], view: View) -> None:
-    """Hand the ready members over, those of one target and store together.
+    """Hand the ready members over, those of one target and store together; the least `max_parallel` applies.
 
     Raises:
         SubmitError: a scheduler refused, and no member goes on.
@@ -163,16 +164,18 @@ def _submit(members: Sequence[Member], view: View) -> None:
     groups: dict[tuple[str, str], list[Member]] = {}
     for member in members:
         if member.ready:
-            key = (repr(member.request.spec.compute), str(member.request.store))
-            groups.setdefault(key, []).append(member)
+            compute = member.request.spec.compute
+            queue = compute.kind if compute.one_queue else repr(compute)
+            groups.setdefault((queue, str(member.request.store)), []).append(member)
     for group in groups.values():
-        request = group[0].request
+        computes = [member.request.spec.compute for member in group]
+        compute = min(computes, key=lambda each: each.max_parallel or math.inf)
         facts = max((member.facts for member in group), key=lambda facts: len(facts.gpus))
         folders = [_folder(member).root for member in group]
         for member in group:
             member.handed_over = True  # before, since Ctrl-C may hit at any moment
         try:
-            request.spec.compute.submit(folders, request.store, facts)
+            compute.submit(folders, group[0].request.store, facts)
         except SubmitError as error:
             refused.append(error)
     if refused and all(_folder(member).end.exists() for member in members):

@@ -40,7 +40,7 @@ class _Todo(NamedTuple):
     """Its run never started, so that it is the one to start."""
 
 
-def resume(sweep: Sweep, words: Sequence[str] = (), *, wait: bool) -> int | None:
+def resume(sweep: Sweep, states: Sequence[str], words: Sequence[str], *, wait: bool) -> int | None:
     """Run the members of a sweep that failed, were canceled or never started; return the exit code.
 
     A run that never started is started under its number. Of one that ended, the member gets a new run,
@@ -48,6 +48,7 @@ def resume(sweep: Sweep, words: Sequence[str] = (), *, wait: bool) -> int | None
 
     Args:
         sweep: the sweep.
+        states: of its members, as `member_states` returns them.
         words: those of a command line, on top of the sweep's own, that must mean what is frozen.
         wait: whether to follow the runs.
 
@@ -55,8 +56,6 @@ def resume(sweep: Sweep, words: Sequence[str] = (), *, wait: bool) -> int | None
         ConfigError: the words mean something else, or a secret has no value now; nothing was touched.
         NotFoundError: the source of a member is gone; nothing was touched.
     """
-    settle(member.run for member in open_members(sweep))
-    states = member_states(sweep)
     if words:
         _refuse_drift(sweep, words)
     if not AGAIN & set(states):
@@ -74,7 +73,8 @@ def resume(sweep: Sweep, words: Sequence[str] = (), *, wait: bool) -> int | None
 
 
 def member_states(sweep: Sweep) -> list[str]:
-    """Return the states of members; one whose record cannot be used is Damaged, however it ended."""
+    """Return the states of members now; one whose record cannot be used is Damaged, however it ended."""
+    settle(member.run for member in open_members(sweep))
     return [_state(member) for member in sweep.members]
 
 

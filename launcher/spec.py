@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
@@ -250,6 +250,13 @@ class Compute(Protocol):
     """Where runs run. Canceling and ends are in `launcher.compute.jobs`; logs are files of the store."""
 
     kind: ClassVar[str]
+    one_queue: ClassVar[bool]
+    """Whether all runs of a launch are submitted together, even if their options differ."""
+
+    @property
+    def max_parallel(self) -> int | None:
+        """Members of a sweep that run side by side."""
+        ...
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """Return what this target cannot do for this spec."""
@@ -328,9 +335,8 @@ class LaunchRequest:
 
 def plain(value: Any) -> Any:
     """Return a dataclass, mapping or sequence as JSON-ready data; options carry their `kind`."""
-    fields = getattr(cast("type[Any]", type(value)), "__dataclass_fields__", None)
-    if fields is not None:
-        data = {name: plain(getattr(value, name)) for name in fields if name != "kind"}
+    if is_dataclass(value):
+        data = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
         kind = getattr(value, "kind", None)
         return {"kind": kind, **data} if kind is not None else data
     if isinstance(value, Mapping):

@@ -1,9 +1,10 @@
-"""Entry: `supervise` (its configuration on standard input), `job`, `survey` (in Slurm), `node`, `stage`."""
+"""Entry: `supervise` (configuration on stdin), `job`, `successor`, `survey` (in Slurm), `node`, `stage`."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .base import atomic_json
 from .base.guard import guarded
 from .base.loop import Loop
+from .base.processes import command_line, marked
 from .base.startup import open_missing, use_utf8
 from .net.channel import Channel, ChannelClosed, connect
 from .node.node import Node, remove_tmp
@@ -82,8 +84,8 @@ def _node() -> int:
         return 1
 
 
-def _job(folder: str) -> None:
-    """Run what a Slurm job is there for: one run, or the one of an array's list that its index says."""
+def _job(folder: str) -> tuple[SupervisorConfig, SlurmTarget]:
+    """Return what a Slurm job is there for: one run, or the one of an array's list that its index says."""
     manifest = cast("JobManifest | None", atomic_json.read(os.path.join(folder, "job.json")))
     if manifest is None:
         sys.exit("%s: no orders in %s" % (os.uname().nodename, folder))
@@ -91,11 +93,22 @@ def _job(folder: str) -> None:
     spec = cast("Spec | None", atomic_json.read(os.path.join(run, "spec.json")))
     if spec is None:
         sys.exit("%s: %s is not there, or no longer" % (os.uname().nodename, run))
-    target = SlurmTarget(spec, folder)
-    config: SupervisorConfig = {"runs": [run], "max_parallel": 1, "gpus": None, "log": ""}
-    guarded(
-        lambda: Supervisor(config, target).work(), lambda: lost(config["runs"], target), with_parent=False
-    )
+    return {"runs": [run], "max_parallel": 1, "gpus": None, "log": ""}, SlurmTarget(spec, folder)
+
+
+def _succeed(folder: str) -> int:
+    """Do what the guard of a job's agent would have done, which was killed; the agent itself may live."""
+    signals: list[int] = []
+    for signum in (signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(signum, lambda number, _frame: signals.append(number))
+    served = os.fsencode("\0job\0%s\0" % folder)
+    mark = {os.fsencode("SLURM_JOB_ID=" + os.environ["SLURM_JOB_ID"])}
+    while any(command_line(pid).endswith(served) for pid in marked(mark) if pid != os.getpid()):
+        time.sleep(0.1)
+    if signal.SIGTERM not in signals:  # else Slurm ends the job, and its word counts
+        config, target = _job(folder)
+        lost(config["runs"], target)
+    return 1
 
 
 def main() -> None:
@@ -111,7 +124,10 @@ def main() -> None:
             lambda: Supervisor(config, target).work(), lambda: lost(config["runs"], target), with_parent=False
         )
     if sys.argv[1] == "job":
-        _job(sys.argv[2])
+        job, slurm = _job(sys.argv[2])
+        guarded(lambda: Supervisor(job, slurm).work(), lambda: lost(job["runs"], slurm), with_parent=False)
+    if sys.argv[1] == "successor":
+        sys.exit(_succeed(sys.argv[3]) if sys.argv[2] == "job" else 1)
     if sys.argv[1] == "stage":
         from .node.local_env import acquire  # noqa: PLC0415  # few runs have use for it
 

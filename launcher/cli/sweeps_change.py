@@ -56,7 +56,7 @@ def resume_command(store: StoreFolder, options: argparse.Namespace) -> int:
         for member, state in zip(sweep.members, states, strict=True)
         if state == DAMAGED
     ]
-    code = resume(sweep, options.words, wait=not (options.detach or options.json))
+    code = resume(sweep, states, options.words, wait=not (options.detach or options.json))
     sweep = find_sweep(store, sweep.folder.id)
     if options.json:
         say_json(describe(sweep, settle(member.run for member in open_members(sweep))))

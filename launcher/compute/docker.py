@@ -44,6 +44,7 @@ class Docker:
     """Containers of this machine, one a node; the engine is that of DOCKER_HOST or of the docker context."""
 
     kind: ClassVar[str] = "docker"
+    one_queue: ClassVar[bool] = True
 
     max_parallel: int | None = None
     """Members of a sweep that run side by side; null: one for each CPU."""

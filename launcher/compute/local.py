@@ -21,6 +21,7 @@ class Local:
     """Processes of this machine; `nodes` greater than 1 acts that many nodes truthfully."""
 
     kind: ClassVar[str] = "local"
+    one_queue: ClassVar[bool] = True
 
     max_parallel: int | None = None
     """Members of a sweep that run side by side; null: one for each CPU."""

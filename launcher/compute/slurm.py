@@ -43,6 +43,7 @@ class Slurm:
     """A Slurm cluster. Options that are null are left to the site's defaults."""
 
     kind: ClassVar[str] = "slurm"
+    one_queue: ClassVar[bool] = False  # options are of a job; `Turns` keeps `max_parallel` among jobs
 
     partition: str | None = None
     account: str | None = None

@@ -42,6 +42,9 @@ FINAL = frozenset(
 
 _FIELDS = "JobArrayID:|,State:|,Reason:|,StartTime:|,NodeList:|,EndTime:|,exit_code:|,WorkDir:"
 
+CANCEL_ASKS, CANCEL_PAUSE_S = 4, 0.5
+"""How often the scheduler is asked about jobs that were canceled and are ending, and the time between."""
+
 
 class Job(NamedTuple):
     """A job as the scheduler has it."""
@@ -262,6 +265,9 @@ def cancel_jobs(runs: Iterable[RunFolder]) -> str:
     for first in range(0, len(ids), 500):
         done = tool(["scancel", "--quiet", *ids[first : first + 500]])
         problems += [failure(done)] if done.returncode != 0 else []
-    if ids:
-        queue(anew=True)  # whoever settles the runs next learns what has become of them
+    for _ in range(CANCEL_ASKS if ids else 0):  # whoever settles the runs next learns what has become of them
+        jobs_now = queue(anew=True).jobs
+        if not any(jobs_now[name].state == "COMPLETING" for name in ids if name in jobs_now):
+            break
+        time.sleep(CANCEL_PAUSE_S)
     return "; ".join(problems)

@@ -68,18 +68,22 @@ done
 [ -n "$python" ] || {{ echo "$(uname -n) has none of these:" {pythons} >&2; exit {lost_python}; }}
 """
 
-# Signals reach the agent, and what stands after it runs in any case.
-_THEN = """\
-"$python" -I -S "$agent" {command} &
-child=$!
-trap 'kill -USR2 $child' USR2
-trap 'kill -TERM $child' TERM
-wait $child
-code=$?
-while kill -0 $child 2>/dev/null; do
-    wait $child
+# Signals reach the agent. If its guard is killed the job goes on until the agent, or a successor, has decided
+# what follows: Slurm kills what is left of a job as soon as its script has ended.
+_SERVE = """\
+serve() {{
+    "$python" -I -S "$agent" "$@" &
+    child=$!
+    trap 'kill -USR2 $child' USR2
+    trap 'kill -TERM $child' TERM
+    while kill -0 $child 2>/dev/null; do
+        wait $child
+    done
+    wait $child  # again, for its exit code: a signal to this shell interrupted the other
     code=$?
-done
+}}
+serve {command}
+[ $code -le 128 ] || serve successor {command}
 """
 
 
@@ -152,11 +156,8 @@ class Script:
             lost_store=LOST_STORE,
             lost_python=LOST_PYTHON,
         )
-        before = self._setup()
-        if not options.teardown:
-            return f'{_FREE}{before}{head}exec "$python" -I -S "$agent" {command}'
         after = "".join(f"{line}\n" for line in options.teardown)
-        return f"{_FREE}{before}{head}{_THEN.format(command=command)}{after}exit $code"
+        return f"{_FREE}{self._setup()}{head}{_SERVE.format(command=command)}{after}exit $code"
 
     def _setup(self) -> str:
         """Return the lines of `compute.setup`, each followed by a check of its exit code."""

@@ -162,7 +162,9 @@ class ComputeContract:
         spec = submitting.spec("pass", resources=Resources(gpus_per_node=1000))
         assert [problem.key for problem in compute.check(spec, probe(spec))] == ["gpus_per_node"]
 
-    def test_it_is_written_with_its_kind(self, compute: Compute) -> None:
+    def test_it_is_written_with_its_kind_and_options(self, compute: Compute) -> None:
+        options: Any = compute
+        assert plain(compute).keys() == {"kind", *(option.name for option in dataclasses.fields(options))}
         assert plain(compute)["kind"] == compute.kind
 
 

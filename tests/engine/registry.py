@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import signal
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,8 @@ from tests.engine.layout import HOLDER, REGISTRY, REGISTRY_PORT
 from tests.processes import run, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from tests.engine.layout import Layout
     from tests.processes import Processes
 
@@ -53,6 +58,17 @@ class Registry:
     def stop(self) -> None:
         """Kill it: nobody answers at its address."""
         self._processes.kill(REGISTRY)
+
+    @contextmanager
+    def silent(self) -> Generator[None]:
+        """Have it accept connections and not answer."""
+        pid = self._processes.pid(REGISTRY)
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def _answers(self) -> bool:
         if not self._processes.pid(REGISTRY):

@@ -46,6 +46,14 @@ def test_one_at_a_time_in_order(lab: Lab) -> None:
     assert all(before[1] <= after[0] + 0.01 for before, after in pairwise(spans))
 
 
+def test_one_at_a_time_if_one_of_them_says_so(lab: Lab) -> None:
+    lab.script("import time; time.sleep(0.3)")
+    done = lab.launch("-m", "+args.x=1,2", "compute.max_parallel=2,1,null")
+    assert done.returncode == 0, done.stderr
+    spans = sorted((run.started or 0, run.ended or 0) for run in (read_run(lab.run(n)) for n in range(1, 7)))
+    assert all(before[1] <= after[0] + 0.01 for before, after in pairwise(spans))
+
+
 def test_members_may_differ_in_everything(lab: Lab) -> None:
     lab.script("import os; print(os.environ.get('WORLD_SIZE'))")
     done = lab.launch("-m", "distribution=torch", "nodes=1,2")

@@ -11,9 +11,11 @@ import pytest
 
 from launcher.spec import State
 from launcher.store.runs import read_run
+from tests.integration.conftest import Lab
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Lab
+    from collections.abc import Iterator
+    from pathlib import Path
 
 HEAD = "import os, shutil, subprocess\nprint('begins', flush=True)\n"
 TAIL = "\nprint('ends', flush=True)\n"
@@ -26,6 +28,27 @@ WAYS = {
     "for name in ('outputs', 'logs')]",
 }
 WRITES = "\nfor name in ('outputs', 'logs'): open(name + '/model.txt', 'w').write('hi')"
+
+
+class LabWithCwd(Lab):
+    """A `Lab` whose processes start in a sub-folder of the source."""
+
+    def script(self, text: str, name: str = "script.py") -> str:
+        """See `Lab.script`."""
+        (self.source / "sub").mkdir(exist_ok=True)
+        return super().script(text, f"sub/{name}")
+
+    def line(self, *words: str) -> list[str]:
+        """See `Lab.line`."""
+        return super().line("script=sub/script.py", "cwd=sub", *words)
+
+
+@pytest.fixture(params=[Lab, LabWithCwd])
+def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Launches of a test's own scripts, from the source and from a sub-folder of it."""
+    made = request.param(tmp_path)
+    yield made
+    made.clean_up()
 
 
 def names(lab: Lab, number: int = 1) -> set[str]:

@@ -16,7 +16,7 @@ from ..base.shared_fs import display_path
 from ..mpi.remote_shell import Daemons
 from ..net.peers import END_WITHIN_S, Peers
 from ..node.node import Node
-from . import environment_build, failure, links, start_folder, workdir
+from . import environment_build, failure, links, workdir
 from .commands import Commands
 from .deadlines import Deadlines
 from .frozen_source import FrozenSource
@@ -130,11 +130,8 @@ class Attempt:
             disk_reserve.take(self._folder)
             self._state.enter("Preparing" if self._preparation.needed else "Starting")
             mode = "copy" if self._commands.project_links else self._spec["work"]
-            work = workdir.make(self._run, self.number, mode, app=self._spec.get("app") is not None)
-            links.make(work, self._commands.links())
-            cwd = self._spec.get("cwd")
-            if cwd:
-                start_folder.open_folder(work, cwd)
+            app, cwd = self._spec.get("app") is not None, self._spec.get("cwd") or ""
+            workdir.make(self._run, self.number, mode, app=app, cwd=cwd, paths=self._commands.links())
             # Not those of other nodes: a file system that caches would go on to show them empty here.
             local = None if not self._target.remote_nodes else self._names[0]
             logs = [
@@ -252,6 +249,11 @@ class Attempt:
         elif now >= (self._hello_by or now):
             missing = ", ".join(name for node, name in enumerate(self._names) if node not in self._met)
             self._fail(FailureKind.AGENT_LOST, "no agent on %s within %d s" % (missing, HELLO_TIMEOUT_S))
+
+    @property
+    def ending(self) -> bool:
+        """Whether its outcome is decided."""
+        return self._verdict is not None
 
     def cancel(self) -> None:
         """End the processes because somebody asked for it."""
@@ -499,9 +501,6 @@ class Attempt:
                     atomic_json.remove(path)
         with contextlib.suppress(OSError):  # the work folder may be what failed
             work = os.path.join(self._run, "work", str(self.number))
-            cwd = self._spec.get("cwd")
-            if cwd:
-                start_folder.close_folder(work, cwd)
             links.remove(work, self._commands.links())
-            workdir.tidy(work, keep_paths=self._verdict != "Completed")
+            workdir.tidy(work, self._spec.get("cwd") or "", keep_paths=self._verdict != "Completed")
         process_logs.settle(self._run, self.number)

@@ -33,7 +33,8 @@ def remove(work: str, links: dict[str, str]) -> None:
         folder = os.path.dirname(relative)
         while folder:
             with contextlib.suppress(OSError):  # removed by the script, or by the link before
-                _clear(os.path.join(work, folder), os.path.normpath(os.path.join(work, "..", "..", "source")))
+                clear(os.path.join(work, folder), os.path.dirname(os.path.dirname(work)))
+                os.rmdir(os.path.join(work, folder))
             folder = os.path.dirname(folder)
 
 
@@ -51,14 +52,11 @@ def own_folder(folder: str) -> None:
         os.mkdir(folder)
 
 
-def _clear(folder: str, source: str) -> None:
-    """Remove the links to a source from a folder, and the folder itself if nothing else is in it."""
-    if os.path.islink(folder):
-        return
-    for entry in os.listdir(folder):
+def clear(folder: str, run: str) -> None:
+    """Remove the links from a folder to a run's source, and to its `outputs` and `logs`."""
+    for entry in [] if os.path.islink(folder) else os.listdir(folder):
         path = os.path.join(folder, entry)
         if os.path.islink(path):
-            target = os.path.normpath(os.path.join(folder, os.readlink(path)))
-            if target.startswith(os.path.join(source, "")):
+            target = os.path.relpath(os.path.normpath(os.path.join(folder, os.readlink(path))), run)
+            if target in {"outputs", "logs"} or target.startswith(os.path.join("source", "")):
                 os.unlink(path)
-    os.rmdir(folder)

@@ -14,6 +14,7 @@ from ..base import atomic_json, disk_reserve, process_logs
 from ..base.failure_kinds import FailureKind
 from ..base.guard import unguarded
 from ..base.loop import Loop
+from ..base.shared_fs import list_uncached
 from ..base.tmp import attempt_mark
 from ..node.node import remove_tmp
 from . import manifest, workdir
@@ -82,6 +83,13 @@ def _unwanted(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, "cancel.json")) or (
         _gone(folder, "submit.json") or os.path.exists(os.path.join(folder, "end.json"))
     )
+
+
+def _canceled(folder: str) -> bool:
+    """Tell whether a run is canceled, also on a file system that remembers that it was not."""
+    with contextlib.suppress(OSError):  # deleted
+        return "cancel.json" in list_uncached(folder)
+    return False
 
 
 class Supervisor:
@@ -226,7 +234,11 @@ class Supervisor:
             finish(folder, "Failed", _queued(FailureKind.SUPERVISOR_LOST, message), None)
         self._waiting.clear()
         for run in self._running:
-            if run.attempt is not None:
+            if run.attempt is None or run.attempt.ending:
+                continue
+            if _canceled(run.folder):  # Slurm asks all processes of a canceled job to end
+                run.attempt.cancel()
+            else:
                 run.attempt.give_up(FailureKind.SUPERVISOR_LOST, message)
 
 
@@ -257,7 +269,7 @@ def lost(runs: list[str], target: LocalTarget) -> None:
         again = not state.get("outcome") or (state["outcome"] == "Failed" and phase == "Queued")
         if again and left > 0 and not _unwanted(folder) and target.rescue(number or 0):
             continue
-        _bring_home(folder, attempts)
+        _bring_home(folder, attempts, spec.get("cwd") or "")
         if state.get("outcome"):
             finish(folder, state["outcome"], state.get("cause"), number)
             continue
@@ -267,11 +279,11 @@ def lost(runs: list[str], target: LocalTarget) -> None:
         finish(folder, "Canceled" if canceled else "Failed", cause, number)
 
 
-def _bring_home(folder: str, attempts: list[int]) -> None:
+def _bring_home(folder: str, attempts: list[int], cwd: str) -> None:
     """Put what attempts wrote in its place, as they would have done at their end."""
     for number in attempts:
         with contextlib.suppress(OSError):
-            workdir.tidy(os.path.join(folder, "work", str(number)))
+            workdir.tidy(os.path.join(folder, "work", str(number)), cwd)
         process_logs.settle(folder, number)
 
 

@@ -2,8 +2,9 @@
 
 While an attempt runs, `work/<k>/outputs` is the folder itself and `<run>/outputs` a link to it, so that a
 script may remove it, make it anew or put something else there. At the end of the attempt whatever is at
-`work/<k>/outputs` becomes `<run>/outputs`. The same holds for `logs`. A job of a Hydra app has
-`<run>/outputs` as its output folder: there it is the other way round.
+`work/<k>/outputs` becomes `<run>/outputs`. The same holds for `logs`. With the key `cwd`, both are in that
+sub-folder, with a link to each in `work/<k>`. A job of a Hydra app has `<run>/outputs` as its output folder:
+there it is the other way round.
 """
 
 from __future__ import annotations
@@ -13,11 +14,21 @@ import os
 import shutil
 import stat
 
+from . import links
+
 OWN = ("outputs", "logs")
 _UP = os.path.join("..", "..")
 
 
-def make(run: str, attempt: int, mode: str, app: bool = False) -> str:
+def make(  # noqa: PLR0913  # what there is in it
+    run: str,
+    attempt: int,
+    mode: str,
+    *,
+    app: bool = False,
+    cwd: str = "",
+    paths: dict[str, str] | None = None,
+) -> str:
     """Make `work/<attempt>` of a run folder and return its path.
 
     Args:
@@ -25,6 +36,8 @@ def make(run: str, attempt: int, mode: str, app: bool = False) -> str:
         attempt: number of the attempt.
         mode: `link` (entries of the shared snapshot, read-only) or `copy` (a private copy).
         app: whether it is a job of a Hydra app.
+        cwd: sub-folder in which the processes start; what they write there stays out of the source.
+        paths: further links, as `links.make` takes them.
     """
     os.makedirs(os.path.join(run, "metrics"), exist_ok=True)
     work = os.path.join(run, "work", str(attempt))
@@ -38,39 +51,66 @@ def make(run: str, attempt: int, mode: str, app: bool = False) -> str:
             _copy(os.path.join(source, entry), target)
         else:
             os.symlink(os.path.join(_UP, "source", entry), target)
+    links.make(work, paths or {})
+    start, *above = _folders(work, cwd)
+    for folder in reversed([start, *above]):
+        links.own_folder(folder)
     for name in OWN:
+        inner = os.path.join(start, name)
+        _discard(inner)
         for earlier in sorted(os.listdir(os.path.dirname(work))):  # of attempts whose agents were killed
-            _bring_home(run, os.path.join(run, "work", earlier), name)
+            _bring_home(run, _folders(os.path.join(run, "work", earlier), cwd)[0], name)
         if app:
             os.makedirs(os.path.join(run, name), exist_ok=True)
-            os.symlink(os.path.join(_UP, name), os.path.join(work, name))
+            os.symlink(os.path.relpath(os.path.join(run, name), start), inner)
         else:
-            _hand_out(run, work, name)
+            _hand_out(run, start, name)
+        if cwd:
+            os.symlink(os.path.join(cwd, name), os.path.join(work, name))
     return work
 
 
-def tidy(work: str, keep_paths: bool = False) -> None:
-    """Bring `outputs` and `logs` home; remove links, and the folder if the script left nothing else in it.
+def _discard(path: str) -> None:
+    """Remove what the source has in the place of a folder of the run."""
+    if os.path.islink(path) or os.path.isfile(path):
+        os.unlink(path)
+    elif os.path.isdir(path):
+        shutil.rmtree(path)
+
+
+def tidy(work: str, cwd: str = "", keep_paths: bool = False) -> None:
+    """Bring `outputs` and `logs` home; remove links, and the folders if the script left nothing else in them.
 
     Args:
         work: the work folder.
-        keep_paths: leave links at `work/<k>/outputs` and `logs`, for paths that the next attempt may read.
+        cwd: sub-folder in which the processes started.
+        keep_paths: leave links at the paths of `outputs` and `logs`, which the next attempt may read.
     """
     run = os.path.dirname(os.path.dirname(work))
+    folders = _folders(work, cwd)
+    starts = [folders[0], work] if cwd else [work]
     for name in OWN:
-        _bring_home(run, work, name)
-    for entry in os.listdir(work):
-        path = os.path.join(work, entry)
-        if os.path.islink(path) and os.readlink(path).startswith(_UP):
-            os.unlink(path)
-    for name in OWN if keep_paths else ():
-        with contextlib.suppress(FileExistsError):
-            os.symlink(os.path.join(_UP, name), os.path.join(work, name))
-    for folder in (work, os.path.dirname(work)):
-        try:
+        outer = os.path.join(work, name)
+        if cwd and os.path.islink(outer) and os.readlink(outer) == os.path.join(cwd, name):
+            os.unlink(outer)
+        for folder in starts:
+            _bring_home(run, folder, name)
+    for folder in folders:
+        with contextlib.suppress(OSError):  # the script may have removed it
+            links.clear(folder, run)
+            for name in OWN if keep_paths and folder in starts else ():
+                os.symlink(os.path.relpath(os.path.join(run, name), folder), os.path.join(folder, name))
             os.rmdir(folder)
-        except OSError:
-            return
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.dirname(work))
+
+
+def _folders(work: str, cwd: str) -> list[str]:
+    """Return the folder in which the processes start, and those above it up to the work folder."""
+    found = [work]
+    for part in filter(None, cwd.split(os.sep)):
+        found.insert(0, os.path.join(found[0], part))
+    return found
 
 
 def _hand_out(run: str, work: str, name: str) -> None:

@@ -53,6 +53,18 @@ def test_a_sweep_side_by_side(lab: Boxed) -> None:
     lab.nothing_left()
 
 
+def test_members_with_different_options_take_turns(lab: Boxed) -> None:
+    command = lab.shell("mkdir /shared/alone && df -k /dev/shm && sleep 1 && rmdir /shared/alone")
+    shared = lab.source.parent / "shared"
+    shared.mkdir()
+    words = [f"compute.mounts=[{shared}:/shared]", "compute.shm_size_gib=1,2", "compute.max_parallel=1"]
+    done = lab.launch("-m", command, *words)
+    assert done.returncode == 0, done.stderr
+    for number, size in ((1, "1048576"), (2, "2097152")):
+        assert size in lab.log(number=number).split()
+    lab.nothing_left()
+
+
 def test_a_sweep_into_two_stores(lab: Boxed, tmp_path: Path) -> None:
     """Each has a supervisor; what the first removes as it ends is its own alone."""
     shared = tmp_path / "shared"

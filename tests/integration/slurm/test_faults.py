@@ -206,12 +206,19 @@ def test_a_retry_that_waits_outlives_its_agent(lab: SlurmLab, *, requeue: bool) 
     assert (run.state, run.attempts) == (State.COMPLETED, (0, 1)), run
 
 
+def job_processes(lab: SlurmLab, node: str) -> list[str]:
+    """Return the shell of the only run's job on a node, its agent's guard, and its agent."""
+    guard, agent = sorted(lab.on(node, f"python.* job {lab.run().root}/job"))
+    shell = lab.cluster.exec(node, ["ps", "--format=ppid=", f"--pid={guard}"]).stdout
+    return [shell.strip(), str(guard), str(agent)]
+
+
 def test_a_job_that_is_killed_with_its_guard_is_ended_by_the_schedulers_word(lab: SlurmLab) -> None:
     lab.script(SLEEPS)
     lab.submit()
     run = lab.running(lab.run(), "up")
     node = run.nodes[0]["name"]
-    pids = [str(pid) for pid in lab.on(node, f"job {lab.run().root}/job")]
+    pids = job_processes(lab, node)
     # Stopped first, or the agent might tell of its guard's end before it is killed itself.
     lab.cluster.exec(node, ["kill", "-STOP", *pids])
     lab.cluster.exec(node, ["kill", "-KILL", *pids])
@@ -222,29 +229,33 @@ def test_a_job_that_is_killed_with_its_guard_is_ended_by_the_schedulers_word(lab
     assert node in run.cause.message
 
 
+@pytest.mark.parametrize("teardown", [False, True])
 @pytest.mark.parametrize("retries", [0, 1])
-def test_a_guard_that_was_killed_is_the_cause(lab: SlurmLab, retries: int) -> None:
-    """The agent gets SIGTERM for that, and nobody else asked it to end.
-
-    It has the job requeued, unless Slurm, whose script has ended, kills it before.
-    """
+@pytest.mark.parametrize("killed", ["guard", "guard and agent"])
+def test_a_guard_that_was_killed_is_the_cause(
+    lab: SlurmLab, killed: str, retries: int, *, teardown: bool
+) -> None:
+    """Nobody asked the agent to end: it requeues the job, and its successor does if it was killed as well."""
     lab.script(
-        "import os, time\nprint('up', flush=True)\n"
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: [time.sleep(4), sys.exit(0)])\n"
+        "print('up', flush=True)\n"
         "time.sleep(300 if os.environ['LAUNCHER_ATTEMPT'] == '0' else 0)"
     )
-    teardown = (
-        "compute.teardown=['true']"  # else the guard is the job's script, with which the agent is killed
-    )
-    lab.submit(f"retries={retries}", teardown, "compute.nodelist=node1")
+    more = ["compute.teardown=['true']"] if teardown else []
+    lab.submit(f"retries={retries}", *more, "compute.nodelist=node1")
     lab.running(lab.run(), "up")
-    guard, _ = sorted(lab.on("node1", f"python.* job {lab.run().root}/job"))
-    lab.cluster.exec("node1", ["kill", "-KILL", str(guard)])
+    _, guard, agent = job_processes(lab, "node1")
+    pids = [guard] if killed == "guard" else [guard, agent]
+    lab.cluster.exec("node1", ["kill", "-STOP", *pids])
+    lab.cluster.exec("node1", ["kill", "-KILL", *pids])
     run = lab.over(lab.run(), 60)
-    if run.state is State.COMPLETED:
-        assert (retries, run.attempts) == (1, (0, 1))
+    if retries:
+        assert (run.state, run.attempts) == (State.COMPLETED, (0, 1)), run
     else:
+        whom = "process that guards the supervisor" if killed == "guard" else "supervisor"
         assert run.cause is not None
-        assert run.cause.message == "the process that guards the supervisor was killed"
+        assert run.cause.message == f"the {whom} was killed"
 
 
 def test_a_rank_that_crashes_on_another_node_is_named(lab: SlurmLab) -> None:

@@ -146,6 +146,8 @@ def told(number, frame):
         sys.exit(7)
 signal.signal(signal.SIGUSR2, told)
 signal.signal(signal.SIGTERM, told)
+with open(os.environ["TOLD"] + ".pid", "w") as file:
+    file.write(str(os.getpid()))
 tell(" ".join(sys.argv[1:]))
 if "wait" not in sys.argv:
     sys.exit(5)
@@ -163,6 +165,7 @@ class Running:
         self.agent.mkdir(parents=True)
         (self.agent / "__main__.py").write_text(_AGENT)
         self.told = folder / "told"
+        self.pid = folder / "told.pid"
         monkeypatch.setenv("TOLD", str(self.told))
         monkeypatch.chdir(folder)
 
@@ -233,6 +236,16 @@ def test_signals_pass_to_the_agent(running: Running, teardown: list[str]) -> Non
     assert process.communicate(timeout=60) == ("after\n" if teardown else "", "")
     assert process.returncode == 7
     assert "SIGTERM" in running.told.read_text()
+
+
+def test_a_job_whose_guard_was_killed_waits_for_a_successor(running: Running) -> None:
+    process = running.start("job", "wait", teardown=["echo after"])
+    running.until("job wait")
+    os.kill(int(running.pid.read_text()), signal.SIGKILL)
+    running.until("successor job wait")
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert (out, process.returncode) == ("after\n", 7)
 
 
 def test_a_node_without_python(running: Running) -> None:

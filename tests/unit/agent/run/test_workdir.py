@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -76,117 +77,187 @@ def test_what_the_script_left_in_its_folder_is_kept(run: Path) -> None:
     assert sorted(os.listdir(work)) == ["left", "own"]
 
 
-def begin(run: Path, attempt: int = 0, *, app: bool = False) -> Path:
-    """Return the work folder of an attempt that is about to work."""
-    return Path(workdir.make(str(run), attempt, "link", app=app))
+@dataclass(frozen=True)
+class Attempts:
+    """Work folders of a run whose processes start in a sub-folder of the source, or in none."""
+
+    run: Path
+    cwd: str
+
+    def begin(self, attempt: int = 0, *, app: bool = False, mode: str = "link") -> Path:
+        """Return the folder in which the processes of an attempt start."""
+        work = workdir.make(str(self.run), attempt, mode, app=app, cwd=self.cwd)
+        return Path(work, self.cwd)
+
+    def tidy(self, attempt: int = 0, *, keep_paths: bool = False) -> None:
+        """End an attempt."""
+        workdir.tidy(str(self.run / "work" / str(attempt)), self.cwd, keep_paths)
 
 
-def test_a_script_may_remove_its_folders_and_make_them_anew(run: Path) -> None:
-    work = begin(run)
+@pytest.fixture(params=["", "package/deep"])
+def attempts(run: Path, request: pytest.FixtureRequest) -> Attempts:
+    """Work folders of a run."""
+    for name in ("outputs", "logs"):
+        (run / "source" / "package" / "deep" / name).mkdir(parents=True)
+        (run / "source" / "package" / "deep" / name / "old").touch()
+    (run / "source" / "package" / "deep" / "data").write_text("d")
+    return Attempts(run, request.param)
+
+
+@pytest.mark.parametrize("mode", ["link", "copy"])
+def test_the_start_folder_is_no_part_of_the_source(run: Path, attempts: Attempts, mode: str) -> None:
+    start = attempts.begin(mode=mode)
+    assert (start / "outputs").is_dir()
+    assert not (start / "outputs").is_symlink()
+    assert os.listdir(start / "outputs") == []
+    (start / "outputs" / "model").touch()
+    (start / "new").touch()
+    for folder in (run, run / "work" / "0"):
+        assert os.listdir(folder / "outputs") == ["model"]
+    attempts.tidy()
+    assert os.listdir(run / "outputs") == ["model"]
+    assert (start / "new").exists()
+    assert sorted(os.listdir(run / "source/package/deep")) == ["data", "logs", "outputs"]
+    if mode == "link":
+        assert os.listdir(start) == ["new"]
+
+
+def test_a_script_may_write_above_the_start_folder(run: Path) -> None:
+    attempts = Attempts(run, "package")
+    start = attempts.begin()
+    (start / ".." / "outputs").unlink()  # as `rm -rf ../outputs` does
+    (start / ".." / "outputs").mkdir()
+    for folder, name in ((start, "inner"), (start / "..", "outer")):
+        (folder / "outputs" / name).touch()
+        (folder / "outputs" / "both").write_text(name)
+    attempts.tidy()
+    assert sorted(os.listdir(run / "outputs")) == ["both", "inner", "outer"]
+    assert (run / "outputs" / "both").read_text() == "inner"
+
+
+def test_a_script_may_move_the_start_folder(run: Path) -> None:
+    attempts = Attempts(run, "package")
+    (attempts.begin() / "outputs" / "model").touch()
+    (run / "work/0/package").rename(run / "moved")
+    attempts.tidy()
+    assert (run / "moved/outputs/model").exists()
+    assert os.listdir(run / "outputs") == []
+    assert not (run / "work").exists()
+
+
+def test_a_script_may_remove_its_folders_and_make_them_anew(attempts: Attempts) -> None:
+    run = attempts.run
+    work = attempts.begin()
     for name in ("outputs", "logs"):
         (work / name / "old").touch()
         shutil.rmtree(work / name)
         (work / name).mkdir()
         (work / name / "new").write_text(name)
         assert (run / name / "new").read_text() == name  # while it runs
-    workdir.tidy(str(work))
+    attempts.tidy()
     for name in ("outputs", "logs"):
         assert not (run / name).is_symlink()
         assert [path.name for path in (run / name).iterdir()] == ["new"]
     assert not (run / "work").exists()
 
 
-def test_a_folder_that_was_moved_stays_where_it_went(run: Path) -> None:
-    work = begin(run)
+def test_a_folder_that_was_moved_stays_where_it_went(attempts: Attempts) -> None:
+    run = attempts.run
+    work = attempts.begin()
     (work / "outputs" / "first").touch()
     (work / "outputs").rename(work / "elsewhere")
     (work / "outputs").mkdir()
     (work / "outputs" / "second").touch()
-    workdir.tidy(str(work))
+    attempts.tidy()
     assert [path.name for path in (run / "outputs").iterdir()] == ["second"]
     assert (work / "elsewhere" / "first").exists()
 
 
 @pytest.mark.parametrize("absolute", [False, True])
-def test_a_link_in_place_of_a_folder_is_kept(run: Path, *, absolute: bool) -> None:
-    work = begin(run)
+def test_a_link_in_place_of_a_folder_is_kept(attempts: Attempts, *, absolute: bool) -> None:
+    run = attempts.run
+    work = attempts.begin()
     results = work / "results"
     results.mkdir()
     (work / "outputs").rmdir()
     (work / "outputs").symlink_to(results if absolute else "results")
     (work / "outputs" / "model").write_text("m")
-    workdir.tidy(str(work))
+    attempts.tidy()
     assert (run / "outputs").is_symlink()
     assert (run / "outputs" / "model").read_text() == "m"
-    again = begin(run, 1)
+    again = attempts.begin(1)
     assert (again / "outputs" / "model").read_text() == "m"
     assert (run / "outputs" / "model").read_text() == "m"
-    workdir.tidy(str(again))
+    attempts.tidy(1)
     assert (run / "outputs" / "model").read_text() == "m"
 
 
-def test_a_file_in_place_of_a_folder_is_kept_in_it(run: Path) -> None:
-    work = begin(run)
+def test_a_file_in_place_of_a_folder_is_kept_in_it(attempts: Attempts) -> None:
+    run = attempts.run
+    work = attempts.begin()
     (work / "outputs").rmdir()
     (work / "outputs").write_text("a file")
-    workdir.tidy(str(work))
+    attempts.tidy()
     assert (run / "outputs" / "outputs").read_text() == "a file"
 
 
 @pytest.mark.parametrize("way", ["removed", "leads home"])
-def test_a_folder_that_is_gone_is_empty_at_the_end(run: Path, way: str) -> None:
-    work = begin(run)
+def test_a_folder_that_is_gone_is_empty_at_the_end(attempts: Attempts, way: str) -> None:
+    run = attempts.run
+    work = attempts.begin()
     (work / "outputs").rmdir()
     if way == "leads home":
         (work / "outputs").symlink_to("../../outputs")
-    workdir.tidy(str(work))
+    attempts.tidy()
     assert list((run / "outputs").iterdir()) == []
     assert not (run / "outputs").is_symlink()
 
 
 @pytest.mark.parametrize("tidied", [True, False])
-def test_the_next_attempt_has_what_the_last_one_wrote(run: Path, *, tidied: bool) -> None:
-    first = begin(run)
+def test_the_next_attempt_has_what_the_last_one_wrote(attempts: Attempts, *, tidied: bool) -> None:
+    run = attempts.run
+    first = attempts.begin()
     (first / "outputs" / "checkpoint").write_text("7")
     path = (first / "outputs" / "checkpoint").resolve()
     if tidied:  # else its agent was killed
-        workdir.tidy(str(first), keep_paths=True)
-    second = begin(run, 1)
+        attempts.tidy(keep_paths=True)
+    second = attempts.begin(1)
     assert (second / "outputs" / "checkpoint").read_text() == "7"
     assert (run / "outputs" / "checkpoint").read_text() == "7"
     assert path.exists() == tidied
-    workdir.tidy(str(second))
+    attempts.tidy(1)
     assert (run / "outputs" / "checkpoint").read_text() == "7"
     assert not (run / "outputs").is_symlink()
 
 
-def test_an_attempt_that_was_superseded_loses_nothing(run: Path) -> None:
-    first = begin(run)
-    second = begin(run, 1)
+def test_an_attempt_that_was_superseded_loses_nothing(attempts: Attempts) -> None:
+    run = attempts.run
+    first = attempts.begin()
+    second = attempts.begin(1)
     (second / "outputs" / "both").write_text("second")
     (first / "outputs").mkdir()  # its script goes on elsewhere
     (first / "outputs" / "both").write_text("first")
     (first / "outputs" / "late").touch()
-    workdir.tidy(str(first))
-    workdir.tidy(str(second))
+    attempts.tidy()
+    attempts.tidy(1)
     assert (run / "outputs" / "both").read_text() == "second"
     assert (run / "outputs" / "late").exists()
     assert (first / "outputs" / "both").read_text() == "first"
 
 
-def test_a_job_of_an_app_has_the_folder_of_the_run_itself(run: Path) -> None:
-    work = begin(run, app=True)
+def test_a_job_of_an_app_has_the_folder_of_the_run_itself(run: Path, attempts: Attempts) -> None:
+    work = attempts.begin(app=True)
     shutil.rmtree(run / "outputs")
     (run / "outputs").mkdir()
     (run / "outputs" / "model").write_text("m")
     assert (work / "outputs" / "model").read_text() == "m"
-    workdir.tidy(str(work))
+    attempts.tidy()
     assert (run / "outputs" / "model").read_text() == "m"
     assert not (run / "work").exists()
 
 
-def test_logs_of_processes_outlast_a_script_that_removes_them(run: Path) -> None:
-    work = begin(run)
+def test_logs_of_processes_outlast_a_script_that_removes_them(run: Path, attempts: Attempts) -> None:
+    work = attempts.begin()
     process_logs.publish(str(run), 0, ["worker-0.log", "worker-1.log", "worker-2.log"])
     own = Path(process_logs.folder_of(str(run), 0))
     (own / "worker-0.log").write_text("kept")
@@ -197,7 +268,7 @@ def test_logs_of_processes_outlast_a_script_that_removes_them(run: Path) -> None
     )
     (work / "logs").mkdir()
     (work / "logs" / "worker-1.log").write_text("the script's")
-    workdir.tidy(str(work))
+    attempts.tidy()
     process_logs.settle(str(run), 0)
     process_logs.settle(str(run), 0)
     assert (run / "logs" / "worker-0.log").read_text() == "kept"
@@ -209,7 +280,7 @@ def test_logs_of_processes_outlast_a_script_that_removes_them(run: Path) -> None
 
 
 def test_logs_that_the_script_left_alone_have_one_name_at_the_end(run: Path) -> None:
-    begin(run, 1)
+    workdir.make(str(run), 1, "link")
     process_logs.publish(str(run), 1, ["worker-0.log"])
     process_logs.settle(str(run), 1)
     assert not (run / "attempts" / "1" / "logs").exists()
