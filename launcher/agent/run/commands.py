@@ -30,8 +30,7 @@ def _rank(rank: int, local_rank: int, node: int) -> PlannedProcess:
     return {"role": "worker", "index": rank, "rank": rank, "local_rank": local_rank, "node": node}
 
 
-# Under mpirun the rank stub says which rank a process is.
-_ANY_RANK = _rank(0, 0, 0)
+_ANY_RANK = _rank(0, 0, 0)  # under mpirun rank.sh says which rank a process is
 
 
 class Commands:
@@ -56,7 +55,7 @@ class Commands:
         self._folder = os.path.join(run, "attempts", str(attempt))
         self._work = os.path.join(run, "work", str(attempt))
         self.srun = self.plan["mpi"] is not None and self.plan["mpi"]["argv"][0] == "srun"
-        """Whether ranks are a step of the Slurm job, and so no children of any agent."""
+        """Whether ranks are a step of the Slurm job, and no children of any agent."""
         self._container = container_argv.of(spec.get("compute") or {}, {})
         self._devices: dict[int, list[str]] = {}
         self.use(submit.get("environment") or None)
