@@ -152,22 +152,6 @@ def test_circles_are_found_through_other_modules_and_type_checking(tmp_path: Pat
     ]  # fmt: skip
 
 
-def test_a_tree_is_read_whatever_finalizers_do(tmp_path: Path) -> None:
-    class Parses:
-        def __init__(self) -> None:
-            self.circle = self
-
-        def __del__(self) -> None:
-            ast.parse("x = 1")
-
-    (tmp_path / "launcher").mkdir()
-    for number in range(20):
-        (tmp_path / "launcher" / f"module_{number}.py").write_text("x = [1, 2, 3]\n" * 500)
-    garbage = [Parses() for _ in range(1000)]
-    del garbage
-    assert len(Tree.read(tmp_path).modules) == 20
-
-
 def test_components_of_a_graph() -> None:
     graph = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"e"}, "e": {"d"}, "f": set[str]()}
     assert set(components(graph)) == {frozenset("abc"), frozenset("de"), frozenset("f")}
