@@ -16,7 +16,8 @@ from .base.processes import command_line, marked
 from .base.startup import open_missing, use_utf8
 from .net.channel import Channel, ChannelClosed, connect
 from .node.node import Node, remove_tmp
-from .run.supervisor import Supervisor, lost, read_config
+from .run.crash import settle_after_crash
+from .run.supervisor import Supervisor, read_config
 from .targets.docker import DockerTarget
 from .targets.local import LocalTarget
 from .targets.slurm import SlurmTarget, node_gpus
@@ -96,6 +97,15 @@ def _job(folder: str) -> tuple[SupervisorConfig, SlurmTarget]:
     return {"runs": [run], "max_parallel": 1, "gpus": None, "log": ""}, SlurmTarget(spec, folder)
 
 
+def _supervise(config: SupervisorConfig, target: LocalTarget) -> None:
+    """Run what the configuration says, under a guard; never returns."""
+    guarded(
+        lambda: Supervisor(config, target).work(),
+        lambda: settle_after_crash(config["runs"], target),
+        with_parent=False,
+    )
+
+
 def _succeed(folder: str) -> int:
     """Do what the guard of a job's agent would have done, which was killed; the agent itself may live."""
     signals: list[int] = []
@@ -107,7 +117,7 @@ def _succeed(folder: str) -> int:
         time.sleep(0.1)
     if signal.SIGTERM not in signals:  # else Slurm ends the job, and its word counts
         config, target = _job(folder)
-        lost(config["runs"], target)
+        settle_after_crash(config["runs"], target)
     return 1
 
 
@@ -120,12 +130,9 @@ def main() -> None:
         if config is None:
             sys.exit(1)
         target = DockerTarget(config["engine"]) if "engine" in config else LocalTarget()
-        guarded(
-            lambda: Supervisor(config, target).work(), lambda: lost(config["runs"], target), with_parent=False
-        )
+        _supervise(config, target)
     if sys.argv[1] == "job":
-        job, slurm = _job(sys.argv[2])
-        guarded(lambda: Supervisor(job, slurm).work(), lambda: lost(job["runs"], slurm), with_parent=False)
+        _supervise(*_job(sys.argv[2]))
     if sys.argv[1] == "successor":
         sys.exit(_succeed(sys.argv[3]) if sys.argv[2] == "job" else 1)
     if sys.argv[1] == "stage":

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LONG = {
-    "attempt": "what to do after an attempt is decided here too, and not yet by a function of its own",
+    "attempt": "the start of an attempt, its events and its end share nearly all of its state",
     "node": "two lines more than allowed",
-    "slurm": "running Slurm's programs and the life of a job's agent are not yet apart",
     "dryrun": "a target and a container do not yet describe themselves",
     "image_build": "two lines more than allowed, of which the move of options takes some",
     "spec": "ports and values of a run are not yet apart",
@@ -66,7 +65,6 @@ CIRCLES = {
         "bench", "builder", "conda", "horovod_build", "image_build", "orders", "packages", "problems",
         "recipe",
     }),
-    frozenset({"attempt", "deadlines", "local"}),
     frozenset({"node", "setup"}),
     frozenset({"slurm", "slurm_checks", "slurm_queue", "slurm_script"}),
     frozenset({"failure", "fetch", "inputs"}),

@@ -243,7 +243,7 @@ class Attempt:
         self._state.refresh()
 
     def _await_agents(self, now: float) -> None:
-        complaint = self._target.complaint(self._folder)
+        complaint = self._target.startup_error(self._folder)
         if complaint is not None:
             self._fail(FailureKind.START, complaint)
         elif now >= (self._hello_by or now):
@@ -355,7 +355,7 @@ class Attempt:
     def _on_lost(self, node: int, event: Lost) -> None:
         name = self._names[node]
         self._processes.lost(name)  # its guard ends what ran there
-        complaint = self._target.complaint(self._folder) if node not in self._met else None
+        complaint = self._target.startup_error(self._folder) if node not in self._met else None
         if complaint is not None:
             self._fail(FailureKind.START, complaint)
         self._fail(FailureKind.AGENT_LOST, "lost the agent of %s: %s" % (name, event["message"]), node=name)

@@ -62,6 +62,6 @@ class Deadlines:
             self._warning = (now + more_s, kind, message) if more_s < math.inf else None
         if now >= self._next_look:
             self._next_look = now + LOOK_S
-            if self._target.superseded(self._run, self._number):
+            if self._target.is_superseded(self._run, self._number):
                 return FailureKind.SUPERSEDED, "a later attempt has begun elsewhere"
         return None

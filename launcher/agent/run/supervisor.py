@@ -8,17 +8,16 @@ import os
 import sys
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from ..base import atomic_json, disk_reserve, process_logs
+from ..base import atomic_json, disk_reserve
 from ..base.failure_kinds import FailureKind
 from ..base.guard import unguarded
 from ..base.loop import Loop
-from ..base.shared_fs import list_uncached
-from ..base.tmp import attempt_mark
-from ..node.node import remove_tmp
-from . import manifest, workdir
+from ..targets.decision import Action
+from . import manifest
 from .attempt import Attempt
+from .run_end import cause_in_queue, finish, is_canceled, is_gone, is_unwanted
 
 if TYPE_CHECKING:
     from ..record_types import Cause, Spec, Submit, SupervisorConfig
@@ -41,55 +40,7 @@ class _Run:
         self.attempt: Attempt | None = None
         self.next_look = 0.0
         self.warnings = 0  # that its attempt has had
-
-
-def finish(folder: str, state: str, cause: Cause | None, attempt: int | None) -> None:
-    """Write the last word on a run unless somebody else has, or it was deleted."""
-    end = {
-        "schema": atomic_json.SCHEMA,
-        "state": state,
-        "time": atomic_json.now(),
-        "attempt": attempt,
-        "cause": cause,
-    }
-    if _gone(folder, "submit.json"):
-        return
-    own = os.path.join(folder, "attempts", "%s" % attempt)
-    try:
-        disk_reserve.create(own, os.path.join(folder, "end.json"), end)
-        disk_reserve.release(own)
-    except OSError as error:  # who reads the run later finds this process gone and ends it
-        atomic_json.complain("end of %s: %s" % (folder, error))
-
-
-def _queued(kind: FailureKind, message: str) -> Cause:
-    """Return the cause of the end of a run that has not begun."""
-    return {"kind": kind, "message": message, "phase": "Queued"}
-
-
-def _gone(folder: str, name: str) -> bool:
-    """Tell whether a file is surely not there; a file system in trouble does not make it so."""
-    try:
-        os.stat(os.path.join(folder, name))
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _unwanted(folder: str) -> bool:
-    """Tell whether a run is canceled, deleted, or was ended by somebody else."""
-    return os.path.exists(os.path.join(folder, "cancel.json")) or (
-        _gone(folder, "submit.json") or os.path.exists(os.path.join(folder, "end.json"))
-    )
-
-
-def _canceled(folder: str) -> bool:
-    """Tell whether a run is canceled, also on a file system that remembers that it was not."""
-    with contextlib.suppress(OSError):  # deleted
-        return "cancel.json" in list_uncached(folder)
-    return False
+        self.decide_at: float | None = None  # when to decide what follows its attempt
 
 
 class Supervisor:
@@ -133,7 +84,7 @@ class Supervisor:
             return
         self._next_look = time.monotonic() + 0.5
         for folder in [run for run in self._waiting if os.path.exists(os.path.join(run, "cancel.json"))]:
-            finish(folder, "Canceled", _queued(FailureKind.CANCEL, "canceled while queued"), None)
+            finish(folder, "Canceled", cause_in_queue(FailureKind.CANCEL, "canceled while queued"), None)
             self._waiting.remove(folder)
 
     def _fill(self) -> None:
@@ -149,11 +100,11 @@ class Supervisor:
                 return
             if gpus is None:
                 message = "this machine has fewer GPUs than it asks for"
-                finish(folder, "Failed", _queued(FailureKind.START, message), None)
+                finish(folder, "Failed", cause_in_queue(FailureKind.START, message), None)
                 self._waiting.popleft()
                 continue
             self._waiting.popleft()
-            run = _Run(folder, gpus, self._target.claim(folder))
+            run = _Run(folder, gpus, self._target.claim_attempt(folder))
             self._running.append(run)
             self._begin(run)
 
@@ -168,7 +119,7 @@ class Supervisor:
         return [taken[node * each : (node + 1) * each] for node in range(nodes)]
 
     def _begin(self, run: _Run) -> None:
-        spent, run.warnings = run.number - run.spec["retries"], 0
+        spent, run.warnings, run.decide_at = run.number - run.spec["retries"], 0, None
         run.attempt = Attempt(
             run.folder, run.number, run.spec, run.submit, run.gpus, self._loop.selector, self._target
         )
@@ -184,7 +135,7 @@ class Supervisor:
         now = time.monotonic()
         if now >= run.next_look:
             run.next_look = now + 0.5
-            if _unwanted(run.folder):
+            if is_unwanted(run.folder):
                 run.attempt.cancel()
         if self._loop.warnings > run.warnings:
             run.warnings = self._loop.warnings
@@ -192,25 +143,37 @@ class Supervisor:
         until = run.attempt.tick()
         if run.attempt.outcome is None:
             return min(until, run.next_look)
-        follows = self._target.after(
-            run.attempt, run.spec["retries"] - run.number, lambda: self._loop.asked_to_end
-        )
-        if follows in {"retry", "leave"}:
+        if run.decide_at is None:
+            run.decide_at = now + self._target.patience_s(run.attempt.cause)
+        if now < run.decide_at and not self._loop.asked_to_end:
+            return run.decide_at
+        self._follow(run, run.attempt, run.attempt.outcome)
+        return now
+
+    def _follow(self, run: _Run, attempt: Attempt, outcome: str) -> None:
+        """Do what follows an attempt that is over."""
+        left, asked = run.spec["retries"] - run.number, self._loop.asked_to_end
+        decision = self._target.next_action(outcome, attempt.cause, left, asked)
+        action = decision.action
+        if decision.cause is not None:
+            attempt.restate(decision.outcome, *decision.cause)
+        if action in {Action.REQUEUE, Action.AWAIT}:
+            attempt.queue()
+        if action is Action.REQUEUE and not self._target.requeue(run.number, lambda: self._loop.asked_to_end):
+            action = Action.CONCLUDE
+        if action is not Action.CONCLUDE:
             disk_reserve.release(os.path.join(run.folder, "attempts", str(run.number)))
-        if follows == "retry" and not self._target.begins(run.folder, run.number + 1):
-            follows = "leave"  # Slurm has started it on other nodes
-        if follows == "retry":
+        if action is Action.RETRY and self._target.try_claim_attempt(run.folder, run.number + 1):
             run.number += 1
             self._begin(run)
-        elif follows == "leave":
+        elif action is Action.CONCLUDE:
+            self._conclude(run, attempt.outcome or outcome, attempt.cause)
+        else:  # also where Slurm has started it on other nodes
             self._running.remove(run)
-        else:
-            self._conclude(run, run.attempt.outcome, run.attempt.cause)
-        return now
 
     def _conclude(self, run: _Run, state: str, cause: Cause | None) -> None:
         try:
-            if not _gone(run.folder, "submit.json"):
+            if not is_gone(run.folder, "submit.json"):
                 manifest.write_manifest(run.folder, HASH_FOR_S)
         except OSError as error:
             atomic_json.complain("manifest of %s: %s" % (run.folder, error))
@@ -231,12 +194,12 @@ class Supervisor:
         if unguarded():
             message = "the process that guards the supervisor was killed"
         for folder in self._waiting:
-            finish(folder, "Failed", _queued(FailureKind.SUPERVISOR_LOST, message), None)
+            finish(folder, "Failed", cause_in_queue(FailureKind.SUPERVISOR_LOST, message), None)
         self._waiting.clear()
         for run in self._running:
             if run.attempt is None or run.attempt.ending:
                 continue
-            if _canceled(run.folder):  # Slurm asks all processes of a canceled job to end
+            if is_canceled(run.folder):  # Slurm asks all processes of a canceled job to end
                 run.attempt.cancel()
             else:
                 run.attempt.give_up(FailureKind.SUPERVISOR_LOST, message)
@@ -249,47 +212,3 @@ def read_config() -> SupervisorConfig | None:
     except ValueError:
         return None
     return cast("SupervisorConfig", config) if isinstance(config, dict) else None
-
-
-def lost(runs: list[str], target: LocalTarget) -> None:
-    """Record that the supervisor was killed, or broke down; the guard's last act."""
-    target.lost()
-    for folder in runs:
-        attempts = _attempts(folder)
-        spec = atomic_json.read(os.path.join(folder, "spec.json")) or {}
-        plan: dict[str, Any] = spec.get("plan") or {}
-        for attempt in attempts:
-            for node in range(plan.get("nodes", 1)):
-                remove_tmp("%s#%d" % (attempt_mark(folder, attempt), node))
-        number = attempts[-1] if attempts else None
-        state = atomic_json.read(os.path.join(folder, "attempts", "%s" % number, "state.json")) or {}
-        left = spec.get("retries", 0) - (number or 0)
-        phase = state["phases"][-1][0] if state.get("phases") else None
-        # Else it was over, and only that was left to be told.
-        again = not state.get("outcome") or (state["outcome"] == "Failed" and phase == "Queued")
-        if again and left > 0 and not _unwanted(folder) and target.rescue(number or 0):
-            continue
-        _bring_home(folder, attempts, spec.get("cwd") or "")
-        if state.get("outcome"):
-            finish(folder, state["outcome"], state.get("cause"), number)
-            continue
-        cause = _queued(FailureKind.SUPERVISOR_LOST, "the supervisor was killed")
-        cause["phase"] = phase or "Queued"
-        canceled = os.path.exists(os.path.join(folder, "cancel.json"))
-        finish(folder, "Canceled" if canceled else "Failed", cause, number)
-
-
-def _bring_home(folder: str, attempts: list[int], cwd: str) -> None:
-    """Put what attempts wrote in its place, as they would have done at their end."""
-    for number in attempts:
-        with contextlib.suppress(OSError):
-            workdir.tidy(os.path.join(folder, "work", str(number)), cwd)
-        process_logs.settle(folder, number)
-
-
-def _attempts(folder: str) -> list[int]:
-    try:
-        names = os.listdir(os.path.join(folder, "attempts"))
-    except OSError:
-        return []
-    return sorted(int(name) for name in names if name.isdigit())

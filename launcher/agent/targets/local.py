@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..base.failure_kinds import FailureKind
 from ..base.network import LOOPBACK, Interface
 from ..base.ports import PORTS, bind
+from .decision import Action, Decision
 
 if TYPE_CHECKING:
     import selectors
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..containers.engine_client import Engine
     from ..net.peers import Peers
-    from ..run.attempt import Attempt
+    from ..record_types import Cause
 
 
 class LocalTarget:
@@ -66,7 +67,7 @@ class LocalTarget:
             log = os.path.join(folder, "node-%d.log" % node)
             peers.start([node], argv, [self.address], "%s#%d" % (mark, node), log)
 
-    def complaint(self, folder: str) -> str | None:
+    def startup_error(self, folder: str) -> str | None:
         """Return why an agent that was started will not come, as far as is known.
 
         Args:
@@ -75,17 +76,17 @@ class LocalTarget:
         del folder
         return None
 
-    def claim(self, run: str) -> int:
+    def claim_attempt(self, run: str) -> int:
         """Return the number of the first attempt here."""
         del run
         return 0
 
-    def begins(self, run: str, number: int) -> bool:
+    def try_claim_attempt(self, run: str, number: int) -> bool:
         """Claim the next attempt; tell whether it is this process's to begin."""
         del run, number
         return True
 
-    def superseded(self, run: str, number: int) -> bool:
+    def is_superseded(self, run: str, number: int) -> bool:
         """Tell whether a later attempt has begun elsewhere, so that this one has to go."""
         del run, number
         return False
@@ -108,20 +109,38 @@ class LocalTarget:
         del failed
         return 0
 
-    def rescue(self, number: int) -> bool:
+    def requeue_after_crash(self, number: int) -> bool:
         """See to another attempt after this process broke down; tell whether there will be one."""
         del number
         return False
 
-    def after(self, attempt: Attempt, left: int, asked: Callable[[], bool]) -> str:
-        """Return what follows an attempt: `conclude`, `retry` here, or `leave` it to somebody else.
+    def patience_s(self, cause: Cause | None) -> float:
+        """Return how long a failure waits for its reason before it is decided what follows."""
+        del cause
+        return 0.0
+
+    def next_action(self, outcome: str, cause: Cause | None, left: int, asked: bool) -> Decision:
+        """Return what follows an attempt.
 
         Args:
-            attempt: with its outcome; it may be given another cause.
+            outcome: of the attempt.
+            cause: of its failure.
             left: retries that are left.
+            asked: whether this process has been asked to end.
+        """
+        del cause
+        again = outcome == "Failed" and left > 0 and not asked
+        return Decision(Action.RETRY if again else Action.CONCLUDE, outcome)
+
+    def requeue(self, number: int, asked: Callable[[], bool]) -> bool:
+        """Have the scheduler start a run again; return whether it will.
+
+        Args:
+            number: of the attempt that is over.
             asked: tells whether this process has been asked to end.
         """
-        return "retry" if attempt.outcome == "Failed" and left > 0 and not asked() else "conclude"
+        del number, asked
+        return False
 
     def listen(self) -> socket.socket:
         """Return a bound socket for the other agents."""

@@ -52,9 +52,9 @@ def test_of_two_that_publish_the_first_counts(tmp_path: Path) -> None:
 def test_an_attempt_is_begun_by_one_job(tmp_path: Path) -> None:
     (tmp_path / "attempts").mkdir()
     site: SlurmTarget = SlurmTarget.__new__(SlurmTarget)
-    assert site.begins(str(tmp_path), 1)
-    assert not site.begins(str(tmp_path), 1)
-    assert site.begins(str(tmp_path / "gone"), 1)  # the attempt itself tells what is wrong there
+    assert site.try_claim_attempt(str(tmp_path), 1)
+    assert not site.try_claim_attempt(str(tmp_path), 1)
+    assert site.try_claim_attempt(str(tmp_path / "gone"), 1)  # the attempt itself tells what is wrong there
 
 
 def test_what_was_made_or_is_there_can_be_looked_up(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from launcher.agent.base import atomic_json
 from launcher.agent.base.failure_kinds import FailureKind
-from launcher.agent.run.supervisor import finish, lost
+from launcher.agent.run.crash import settle_after_crash
+from launcher.agent.run.run_end import finish
 from launcher.agent.targets.local import LocalTarget
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def test_an_attempt_that_was_over_keeps_its_outcome(supervisors: Bench, tmp_path
     Path(run, "attempts", "0").mkdir(parents=True)
     atomic_json.write(f"{run}/attempts/0/state.json", {"outcome": "Completed", "cause": None, "phases": []})
     gone = str(tmp_path / "mnist" / "2")
-    lost([run, gone], LocalTarget())
+    settle_after_crash([run, gone], LocalTarget())
     assert (end(run)["state"], end(run)["attempt"]) == ("Completed", 0)
     assert not Path(gone).exists()
 
@@ -209,8 +210,8 @@ class Rescuer(LocalTarget):
         self.able = able
         self.asked: list[int] = []
 
-    def rescue(self, number: int) -> bool:
-        """See `Here.rescue`."""
+    def requeue_after_crash(self, number: int) -> bool:
+        """See `LocalTarget.requeue_after_crash`."""
         self.asked.append(number)
         return self.able
 
@@ -234,7 +235,7 @@ def test_a_retry_that_waits_is_seen_to_by_the_guard(  # noqa: PLR0913, PLR0917  
     state = {"outcome": outcome, "cause": {"message": "lost node2"}, "phases": [[phase, 1.0]]}
     atomic_json.write(f"{run}/attempts/0/state.json", state)
     site = Rescuer(able=able)
-    lost([run], site)
+    settle_after_crash([run], site)
     assert site.asked == asked
     if asked and able:
         assert end(run) == {}

@@ -7,21 +7,24 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from launcher.agent.base import atomic_json
+from launcher.agent.base.failure_kinds import FailureKind
 from launcher.agent.base.network import interfaces
 from launcher.agent.base.ports import PORTS, bind, read_ports
 from launcher.agent.targets import slurm as module
+from launcher.agent.targets import slurm_job
+from launcher.agent.targets.decision import Action
 from launcher.agent.targets.local import LocalTarget
 from launcher.agent.targets.slurm import SlurmTarget, node_gpus
-from launcher.agent.targets.slurm_job import seconds
+from launcher.agent.targets.slurm_job import SlurmJob, seconds
 
 if TYPE_CHECKING:
+    from launcher.agent.record_types import Cause
     from tests.stand_ins import StandIns
 
 OPTIONS: dict[str, Any] = {
@@ -78,8 +81,16 @@ class Job:
         (self.folder / "slurm.log").write_text("".join(f"{line}\n" for line in lines))
 
     def after(self, over: Over, left: int = 1, *, asked: bool = False) -> str:
-        made: Any = over
-        return self.site().after(made, left, lambda: asked)
+        """Do what a supervisor does after an attempt; return what becomes of the run."""
+        target, cause = self.site(), over.cause
+        decision = target.next_action(over.outcome, cast("Cause | None", cause), left, asked)
+        if decision.cause is not None:
+            over.restate(decision.outcome, *decision.cause)
+        if decision.action in {Action.REQUEUE, Action.AWAIT}:
+            over.queue()
+        if decision.action is Action.REQUEUE:
+            return "leave" if target.requeue(over.number, lambda: asked) else "conclude"
+        return "leave" if decision.action is Action.AWAIT else decision.action.value
 
 
 @pytest.fixture
@@ -87,7 +98,7 @@ def job(tmp_path: Path, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch) ->
     folder = tmp_path / "job"
     folder.mkdir()
     (folder / "job.sh").write_text("#!/bin/sh\n")
-    monkeypatch.setattr(module, "KILL_WAIT_S", 0)
+    monkeypatch.setattr(slurm_job, "KILL_WAIT_S", 0)
     return Job(folder, stand_ins, monkeypatch)
 
 
@@ -176,17 +187,17 @@ def test_an_announced_end_is_told_by_the_present_limit(
 
 def test_a_job_that_was_requeued_already_is_not_requeued_again(job: Job) -> None:
     job.stand_ins.make("scontrol", says="JobId=12 JobState=COMPLETING Restarts=1\n")
-    assert job.site().rescue(0)
+    assert job.site().requeue_after_crash(0)
     assert job.stand_ins.calls("scontrol") == [["show", "job", "--oneliner", "12"]]
     job.variables(SLURM_JOB_ID="12", SLURM_RESTART_COUNT="1")
     job.stand_ins.make("scontrol", says="JobId=12 JobState=RUNNING Restarts=1\n")
-    assert job.site().rescue(1)
+    assert job.site().requeue_after_crash(1)
     assert job.stand_ins.calls("scontrol")[-1] == ["requeue", "12"]
 
 
 def test_a_job_that_was_submitted_again_already_is_not_submitted_once_more(job: Job) -> None:
     atomic_json.write(str(job.folder / "id.2.json"), {"schema": 1, "id": "77"})
-    assert job.site().rescue(2)
+    assert job.site().requeue_after_crash(2)
     assert job.stand_ins.calls("sbatch") == []
 
 
@@ -258,9 +269,9 @@ def test_one_srun_starts_the_other_agents(job: Job, monkeypatch: pytest.MonkeyPa
 def test_attempts_are_claimed_and_superseded(job: Job, tmp_path: Path) -> None:
     run = str(tmp_path / "run")
     site = job.site()
-    assert [site.claim(run) for _ in range(3)] == [0, 1, 2]
-    assert (site.superseded(run, 1), site.superseded(run, 2)) == (True, False)
-    assert (LocalTarget().claim(run), LocalTarget().superseded(run, 0)) == (0, False)
+    assert [site.claim_attempt(run) for _ in range(3)] == [0, 1, 2]
+    assert (site.is_superseded(run, 1), site.is_superseded(run, 2)) == (True, False)
+    assert (LocalTarget().claim_attempt(run), LocalTarget().is_superseded(run, 0)) == (0, False)
 
 
 LINE = "slurmstepd: error: *** JOB 12 ON n1 CANCELLED AT 2026-01-02T03:04:05"
@@ -282,22 +293,22 @@ LINE = "slurmstepd: error: *** JOB 12 ON n1 CANCELLED AT 2026-01-02T03:04:05"
 def test_why_slurm_ends_the_job_is_in_its_log(job: Job, line: str, state: str) -> None:
     job.stand_ins.make("sacct", says="COMPLETING\n")
     job.log("first", line, "something that the agent said")
-    assert job.site().state() == state
+    assert SlurmJob(str(job.folder), alone=False).state() == state
 
 
 def test_where_the_log_is_silent_accounting_tells(job: Job) -> None:
     job.variables(SLURM_JOB_ID="12", SLURM_ARRAY_JOB_ID="10", SLURM_ARRAY_TASK_ID="3")
     job.stand_ins.make("sacct", says="CANCELLED by 1000\n")
-    site = job.site()
-    assert (site.job, site.state()) == ("10_3", "CANCELLED")
+    made = SlurmJob(str(job.folder), alone=False)
+    assert (made.id, made.state()) == ("10_3", "CANCELLED")
     assert job.stand_ins.calls("sacct")[0][-2:] == ["--jobs", "10_3"]
     job.stand_ins.make("sacct", "exit 1")
-    assert site.state() == ""
+    assert made.state() == ""
 
 
 def test_the_newest_word_of_the_log_counts(job: Job) -> None:
     job.log(f"{LINE} DUE TO JOB REQUEUE ***", f"{LINE} DUE TO TIME LIMIT ***")
-    assert job.site().state() == "TIMEOUT"
+    assert SlurmJob(str(job.folder), alone=False).state() == "TIMEOUT"
 
 
 def test_a_warning_near_the_limit_is_of_the_limit(job: Job) -> None:
@@ -354,12 +365,12 @@ def test_a_submission_again_gets_the_secrets_of_this_jobs_environment_alone(job:
         SLURM_JOB_ID="12", SLURM_CONF="/etc/conf", SLURM_MEM_PER_NODE="5", SBATCH_QOS="x", **carriers
     )
     job.stand_ins.make("sbatch", f"env >{tmp_path}/env", says="77\n")
-    assert job.site().rescue(4)
+    assert job.site().requeue_after_crash(4)
     env = (tmp_path / "env").read_text().splitlines()
     told = [line for line in env if line.startswith(("SLURM_", "SBATCH_"))]
     assert sorted(told) == ["SLURM_CONF=/etc/conf", "SLURM_LAUNCHER_SECRET_A=a"]
     assert (job.folder / "id.4.json").exists()
-    assert not LocalTarget().rescue(4)
+    assert not LocalTarget().requeue_after_crash(4)
 
 
 @pytest.mark.parametrize(("limit", "more"), [(None, []), (2, ["--dependency=singleton"])])
@@ -386,7 +397,7 @@ def test_what_cannot_even_be_submitted_again_ends(
 
 def test_programs_that_are_not_there(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(job.folder))
-    assert job.site().state() == ""
+    assert SlurmJob(str(job.folder), alone=False).state() == ""
     assert job.after(Over("agent_lost")) == "conclude"
 
 
@@ -430,12 +441,10 @@ def test_an_end_for_no_known_reason(job: Job) -> None:
 
 
 def test_a_failure_waits_a_moment_for_slurms_word(job: Job) -> None:
-    job.log(f"{LINE} ***")
-    began = time.monotonic()
-    over: Any = Over("signal")
-    assert job.site().after(over, 1, lambda: time.monotonic() > began + 0.2) == "conclude"
-    assert over.outcome == "Canceled"
-    assert time.monotonic() - began < module.PATIENCE_S + 5
+    waits = {kind: job.site().patience_s({"kind": kind, "message": ""}) for kind in FailureKind}
+    unclear = {FailureKind.SIGNAL, FailureKind.AGENT_LOST, FailureKind.ENDED}
+    assert {kind for kind, patience_s in waits.items() if patience_s > 0} == unclear
+    assert LocalTarget().patience_s({"kind": FailureKind.SIGNAL, "message": ""}) == 0
 
 
 @pytest.mark.skipif(not interfaces(), reason="no network interface")
