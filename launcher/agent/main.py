@@ -23,8 +23,8 @@ from .targets.local import LocalTarget
 from .targets.slurm import SlurmTarget, node_gpus
 
 if TYPE_CHECKING:
+    from .base.record_types import JobManifest, Spec, SupervisorConfig
     from .messages import Message
-    from .record_types import JobManifest, Spec, SupervisorConfig
 
 
 class _Agent:

@@ -1,7 +1,7 @@
 """What the agents of a run tell one another, as types.
 
 Messages to a node have their name in `do`, those from it in `event`. Agents import this for the type checker
-alone, as they do record_types.py.
+alone, as they do base/record_types.py.
 """
 
 from __future__ import annotations

@@ -65,7 +65,6 @@ CIRCLES = {
         "bench", "builder", "conda", "horovod_build", "image_build", "orders", "packages", "problems",
         "recipe",
     }),
-    frozenset({"node", "setup"}),
     frozenset({"slurm", "slurm_checks", "slurm_queue", "slurm_script"}),
     frozenset({"failure", "fetch", "inputs"}),
 }  # fmt: skip

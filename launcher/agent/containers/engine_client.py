@@ -18,7 +18,7 @@ from ..base.secret_env import without_carriers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..record_types import EngineConfig
+    from ..base.record_types import EngineConfig
 
     Hear = Callable[[dict[str, Any]], object]
 

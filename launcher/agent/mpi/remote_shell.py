@@ -13,7 +13,7 @@ from ..base import atomic_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..record_types import ProcessRecord
+    from ..base.record_types import ProcessRecord
 
     Request = Callable[[str, str, str], None]
 

@@ -24,8 +24,8 @@ from ..base.shared_fs import PathWaiter, display_path
 from ..base.tmp import local_disk, own_folder
 
 if TYPE_CHECKING:
+    from ..base.record_types import Environment
     from ..messages import Staging, StagingRequest
-    from ..record_types import Environment
 
 _UNPACKERS = {".zst": "zstd", ".gz": "gzip"}
 

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..base import process_identity
 from ..base.ports import bind, spread
@@ -17,17 +17,39 @@ from ..containers import podman
 from ..containers.docker import DockerContainer
 
 if TYPE_CHECKING:
-    from ..messages import Event, Place, PrepareNode, Staging
-    from .node import Node
+    import subprocess
+    from collections.abc import Callable
+
+    from ..containers.engine_client import Engine
+    from ..messages import Event, Place, PrepareNode, Process, Staging
+
+    Report = Callable[[Event], object]
 
 STAGE = "stage"
 """The process that brings an environment here."""
 
 
+class Owner(Protocol):
+    """What a node offers to its setup."""
+
+    mark: str
+    engine: Engine | None
+    report: Report
+
+    def start(self, process: Process, tell: bool = True) -> None:
+        """Start a process; its end comes by `NodeSetup.ended`."""
+
+    def adopt(self, name: str, popen: subprocess.Popen[bytes]) -> None:
+        """Own a process that was started; its end comes likewise."""
+
+    def look_into_box(self) -> None:
+        """Report what has ended in the container."""
+
+
 class NodeSetup:
     """Acts on a `prepare` message, step by step; it is answered by `ports` or `refused`."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Owner) -> None:
         self.box: podman.PodmanContainer | None = None
         """The container that the processes of this node are started in, once there is one."""
         self._node = node

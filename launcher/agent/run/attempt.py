@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..base.network import Interface
+    from ..base.record_types import Cause, ProcessRecord, Spec, Submit
     from ..messages import (
         Beat,
         Broken,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
         Refused,
         Started,
     )
-    from ..record_types import Cause, ProcessRecord, Spec, Submit
     from ..targets.local import LocalTarget
 
 HELLO_TIMEOUT_S = 60.0

@@ -15,8 +15,8 @@ from ..node import local_env
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..base.record_types import Environment, PlannedProcess, ProcessRecord, Spec, Submit
     from ..messages import PrepareNode, Process, Staging
-    from ..record_types import Environment, PlannedProcess, ProcessRecord, Spec, Submit
 
 # mpirun refuses root without being told twice (Open MPI 4 and 5).
 _ROOT = {

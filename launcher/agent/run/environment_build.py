@@ -12,8 +12,8 @@ from ..base.tmp import OWN_TMP
 from .process_records import new_record
 
 if TYPE_CHECKING:
+    from ..base.record_types import Environment, ProcessRecord, Submit
     from ..messages import Process
-    from ..record_types import Environment, ProcessRecord, Submit
 
 NAME = "environment-0"
 """Of the process that builds."""

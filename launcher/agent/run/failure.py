@@ -13,7 +13,7 @@ from ..base.tail import tail, tail_lines
 from ..mpi import mpirun_output
 
 if TYPE_CHECKING:
-    from ..record_types import Cause, ProcessRecord
+    from ..base.record_types import Cause, ProcessRecord
 
 _MPIRUN_TAIL = 1 << 20
 

@@ -12,8 +12,8 @@ from . import failure
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..base.record_types import ProcessRecord
     from ..messages import Exited
-    from ..record_types import ProcessRecord
 
 _KILLED = 128 + signal.SIGKILL
 """Exit code of a shell whose program was killed."""

@@ -11,7 +11,7 @@ from ..base.shared_fs import list_uncached
 
 if TYPE_CHECKING:
     from ..base.failure_kinds import FailureKind
-    from ..record_types import Cause
+    from ..base.record_types import Cause
 
 
 def finish(folder: str, state: str, cause: Cause | None, attempt: int | None) -> None:

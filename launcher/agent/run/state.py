@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..base import atomic_json, disk_reserve, process_identity
 
 if TYPE_CHECKING:
-    from ..record_types import Cause, ProcessRecord
+    from ..base.record_types import Cause, ProcessRecord
 
 
 class State:

@@ -20,7 +20,7 @@ from .attempt import Attempt
 from .run_end import cause_in_queue, finish, is_canceled, is_gone, is_unwanted
 
 if TYPE_CHECKING:
-    from ..record_types import Cause, Spec, Submit, SupervisorConfig
+    from ..base.record_types import Cause, Spec, Submit, SupervisorConfig
     from ..targets.local import LocalTarget
 
 HASH_FOR_S = 0.2

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import selectors
 
     from ..base.network import Interface
-    from ..record_types import EngineConfig
+    from ..base.record_types import EngineConfig
 
 
 class DockerTarget(LocalTarget):

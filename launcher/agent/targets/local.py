@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import selectors
     from collections.abc import Callable
 
+    from ..base.record_types import Cause
     from ..containers.engine_client import Engine
     from ..net.peers import Peers
-    from ..record_types import Cause
 
 
 class LocalTarget:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from ..base.record_types import Cause, Spec
     from ..net.peers import Peers
-    from ..record_types import Cause, Spec
 
 PATIENCE_S = 1.5
 """Slurm's SIGTERM reaches the script and its agent at once: a failure waits so long for its reason."""

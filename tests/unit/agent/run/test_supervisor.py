@@ -21,7 +21,7 @@ from launcher.agent.run.run_end import finish
 from launcher.agent.targets.local import LocalTarget
 
 if TYPE_CHECKING:
-    from launcher.agent.record_types import Cause
+    from launcher.agent.base.record_types import Cause
     from tests.unit.agent.conftest import Bench
 
 _SLEEP = "import time; print('up', flush=True); time.sleep(300)"

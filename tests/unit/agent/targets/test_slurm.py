@@ -24,7 +24,7 @@ from launcher.agent.targets.slurm import SlurmTarget, node_gpus
 from launcher.agent.targets.slurm_job import SlurmJob, seconds
 
 if TYPE_CHECKING:
-    from launcher.agent.record_types import Cause
+    from launcher.agent.base.record_types import Cause
     from tests.stand_ins import StandIns
 
 OPTIONS: dict[str, Any] = {

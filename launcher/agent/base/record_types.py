@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, TypedDict
 if TYPE_CHECKING:
     from typing_extensions import NotRequired
 
-    from .base.failure_kinds import FailureKind
+    from .failure_kinds import FailureKind
 
 
 class PlannedProcess(TypedDict):
