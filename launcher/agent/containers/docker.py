@@ -86,8 +86,8 @@ class DockerContainer(PodmanContainer):
             try:
                 self._space = os.readlink("/proc/%d/ns/pid" % self._first)
             except OSError as error:
-                # Of an engine in a container, or of one whose box has ended meanwhile.
-                ready("the processes of its container are not seen here: %s" % error, None)
+                words = (self._wanted["hostname"], error)
+                ready("the container of %s ended at once, or the engine runs elsewhere: %s" % words, None)
                 return
             ready(None, answer["ok"])
 
