@@ -73,33 +73,36 @@ def once(target: Path, make: Callable[[Path], None], progress: Progress) -> Path
     What is damaged there is made again.
     """
 
-    def waiting(seconds: float) -> None:
-        progress.step(f"waiting for another launch that fetches {target.name} ({seconds:.0f} s)")
+    def make_whole() -> Path:
+        damage = damage_of(target)
+        if exists_on_server(str(target)) and not damage:  # of another host, just now
+            return target
+        if damage:
+            progress.step(f"fetching {target.name} again: the cache has lost {damage}")
+            atomic_json.remove(integrity.record_path(str(target)))
+            target.rename(target.with_name(f".{target.name}.{uuid4().hex}"))  # removed as a draft is
+        for left in target.parent.glob(f".{glob.escape(target.name)}.*"):  # of one that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        draft = target.with_name(f".{target.name}.{uuid4().hex}")
+        try:
+            make(draft)
+            if not lease.holds():  # given up for dead: another may have removed a part of it
+                raise LauncherError(f"{target.name} was not fetched in time. Launch again")
+            held = integrity.read_content(str(draft))
+            integrity.seal(str(draft), str(target), held.digests, held.folders, held.links)
+            atomic_json.publish(str(draft), str(target))
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return target
 
     target.parent.mkdir(parents=True, exist_ok=True)
     lease = Lease(target.parents[1] / "leases", f"data-{target.name}")
-    if lease.take(lambda: target.exists() and not damage_of(target), waiting):
-        with lease:
-            damage = damage_of(target)
-            if exists_on_server(str(target)) and not damage:  # of another host, just now
-                return target
-            if damage:
-                progress.step(f"fetching {target.name} again: the cache has lost {damage}")
-                atomic_json.remove(integrity.record_path(str(target)))
-                target.rename(target.with_name(f".{target.name}.{uuid4().hex}"))  # removed as a draft is
-            for left in target.parent.glob(f".{glob.escape(target.name)}.*"):  # of one that was killed
-                shutil.rmtree(left, ignore_errors=True)
-            draft = target.with_name(f".{target.name}.{uuid4().hex}")
-            try:
-                make(draft)
-                if not lease.holds():  # given up for dead: another may have removed a part of it
-                    raise LauncherError(f"{target.name} was not fetched in time. Launch again")
-                held = integrity.read_content(str(draft))
-                integrity.seal(str(draft), str(target), held.digests, held.folders, held.links)
-                atomic_json.publish(str(draft), str(target))
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
-    return target
+    return lease.once(
+        lambda: target if target.exists() and not damage_of(target) else None,
+        make_whole,
+        progress.step,
+        f"waiting for another launch that fetches {target.name}",
+    )
 
 
 def damage_of(target: Path) -> str:

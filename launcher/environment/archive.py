@@ -55,29 +55,24 @@ def packed(prepared: Prepared, cache: Path, progress: Progress) -> Prepared:
         BuildError: it cannot be packed.
     """
 
-    def waiting(seconds: float) -> None:
-        progress.step(f"Waiting for another launch that packs this environment ({seconds:.0f} s)")
+    def make() -> Path:
+        present = [path for path in _archives(prepared) if exists_on_server(str(path))]
+        cut = [path for path in present if _is_cut(path)]
+        if len(cut) < len(present):  # another host has just packed it
+            return next(path for path in present if path not in cut)
+        again = f"again: {cut[0]} is not as large as it was" if cut else "for the nodes"
+        progress.step(f"Packing the environment {again}")
+        return _pack(prepared, Tools(log=folder(cache, prepared.key).log))
 
-    lease = Lease(cache / "leases", f"archive-{prepared.key[:KEY_LENGTH]}")
-    if lease.take(lambda: of(prepared) is not None, waiting):
-        with lease:
-            there = [
-                path for path in _archives(prepared) if exists_on_server(str(path))
-            ]  # another host has, just now
-            cut = [path for path in there if _is_cut(path)]
-            if len(cut) == len(there):
-                again = f"again: {cut[0]} is not as large as it was" if cut else "for the nodes"
-                progress.step(f"Packing the environment {again}")
-                _pack(prepared, Tools(log=folder(cache, prepared.key).log))
-    archive = of(prepared)
-    if archive is None:
-        raise BuildError("The archive of the environment was removed while it was waited for. Launch again")
+    archive = Lease(cache / "leases", f"archive-{prepared.key[:KEY_LENGTH]}").once(
+        lambda: of(prepared), make, progress.step, "Waiting for another launch that packs this environment"
+    )
     with suppress(OSError):  # somebody else's cache
         os.utime(archive)  # when it was used last
     return replace(prepared, archive=str(archive))
 
 
-def _pack(prepared: Prepared, tools: Tools) -> None:
+def _pack(prepared: Prepared, tools: Tools) -> Path:
     prefix = Path(prepared.prefix)
     ending = next((ending for ending, (program, _) in PACKERS.items() if shutil.which(program)), None)
     if ending is None:
@@ -93,6 +88,7 @@ def _pack(prepared: Prepared, tools: Tools) -> None:
         size = draft.stat().st_size
         draft.rename(archive)
         atomic_json.write(str(_sign_path(archive)), {"schema": 1, "bytes": size})
+        return archive
     finally:
         draft.unlink(missing_ok=True)
 

@@ -49,20 +49,12 @@ def build_once(recipe: Recipe, key: str, cache: Path, progress: Progress) -> Pre
         BuildError: with the last lines of the tool that failed.
     """
     place = folder(cache, key)
-
-    def waiting(seconds: float) -> None:
-        progress.step(f"Waiting for another launch that builds this environment ({seconds:.0f} s)")
-
-    lease = Lease(cache / "leases", f"environment-{key[:KEY_LENGTH]}")
-    if lease.take(lambda: place.prepared() is not None, waiting):
-        with lease:
-            return place.settled() or _build(recipe, key, place, cache, progress)
-    there = place.prepared()
-    if there is None:
-        raise BuildError(
-            f"The environment {key[:KEY_LENGTH]} was removed while it was waited for. Launch again"
-        )
-    return there
+    return Lease(cache / "leases", f"environment-{key[:KEY_LENGTH]}").once(
+        place.prepared,
+        lambda: place.settled() or _build(recipe, key, place, cache, progress),
+        progress.step,
+        "Waiting for another launch that builds this environment",
+    )
 
 
 def _build(recipe: Recipe, key: str, place: CachedEnvironment, cache: Path, progress: Progress) -> Prepared:

@@ -97,21 +97,12 @@ def ensure_wheel(  # noqa: PLR0913, PLR0917  # what it is for, and where it is m
     python = {**as_record(interpreter), "version": interpreter.version.rpartition(".")[0]}
     key = digest({"wish": wish.as_record(), "python": python, "machine": dict(machine)})[:20]
     place = cache / "wheels" / key
-
-    def there() -> Path | None:
-        return next(filter(is_whole, place.glob(_WHEEL)), None)
-
-    def waiting(seconds: float) -> None:
-        progress.step(f"Waiting for another launch that builds Horovod ({seconds:.0f} s)")
-
-    lease = Lease(cache / "leases", f"wheel-{key}")
-    if lease.take(lambda: there() is not None, waiting):
-        with lease:
-            return _build(wish, place, progress, place_of)
-    wheel = there()
-    if wheel is None:
-        raise BuildError("The wheel of Horovod was removed while it was waited for. Launch again")
-    return wheel
+    return Lease(cache / "leases", f"wheel-{key}").once(
+        lambda: next(filter(is_whole, place.glob(_WHEEL)), None),
+        lambda: _build(wish, place, progress, place_of),
+        progress.step,
+        "Waiting for another launch that builds Horovod",
+    )
 
 
 def _build(wish: HorovodWish, folder: Path, progress: Progress, place_of: PlaceOf) -> Path:

@@ -159,28 +159,23 @@ class _Maker:
         return folder(self.cache, self.plan.key).log
 
     def once(self, login: Login | None) -> Prepared:
-        """Find the image, or build it unless another launch does."""
-        key = self.plan.key[:KEY_LENGTH]
-        there = self._there()
-        if there is not None:
-            return there
+        """Return the image, built unless it exists."""
 
-        def waiting(seconds: float) -> None:
-            self.progress.step(f"Waiting for another launch that builds this image ({seconds:.0f} s)")
+        def make() -> Prepared:
+            if not (self.options.push and self._pulled(login)):
+                self._build()
+                if self.options.push:
+                    images.push(self.client, self.tag, login, self.progress)
+            built = self._find()
+            if built is None:
+                raise BuildError(f"The image {self.tag} was removed right after its build. Launch again")
+            return built
 
-        lease = Lease(self.cache / "leases", f"image-{key}")
-        if lease.take(lambda: self._there() is not None, waiting):
-            with lease:
-                if not (self.options.push and self._pulled(login)):
-                    self._build()
-                    if self.options.push:
-                        images.push(self.client, self.tag, login, self.progress)
-        there = self._there()
-        if there is None:
-            raise BuildError(f"The image {self.tag} was removed while it was waited for. Launch again")
-        return there
+        return Lease(self.cache / "leases", f"image-{self.plan.key[:KEY_LENGTH]}").once(
+            self._find, make, self.progress.step, "Waiting for another launch that builds this image"
+        )
 
-    def _there(self) -> Prepared | None:
+    def _find(self) -> Prepared | None:
         found = images.find(self.client, self.tag)
         if found is None:
             return None

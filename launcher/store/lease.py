@@ -1,4 +1,4 @@
-"""A lease: of all that want to build the same thing, on any host that sees the cache, one does.
+"""A lease: of all processes that need the same thing, on any host that shares the cache, one builds it.
 
 A lease is a chain of exclusively created files. `NAME.json` names the first holder; where that holder
 died, the file `NAME.<its nonce>.json` names the next, and so on: the last of the chain holds. A nonce
@@ -15,12 +15,14 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from launcher.agent.base import atomic_json, process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_T = TypeVar("_T")
 
 BEAT_S = 10.0
 STALE_S = 90.0
@@ -31,7 +33,7 @@ SKEW_S = 86_400.0
 
 @dataclass
 class Lease:
-    """The right to build one thing. A context manager once it was taken."""
+    """The right to build one thing. `with` releases it."""
 
     folder: Path
     name: str
@@ -111,23 +113,25 @@ class Lease:
             for path, _ in chain:
                 atomic_json.remove(str(path))
 
-    def take(self, done: Callable[[], bool], waiting: Callable[[float], None]) -> bool:
-        """Wait until the lease is held, or somebody else did what it is for.
+    def once(
+        self, find: Callable[[], _T | None], make: Callable[[], _T], step: Callable[[str], object], text: str
+    ) -> _T:
+        """Return what `find` finds; make it under the lease if nobody else makes it.
 
-        `waiting` is called twice a second with the seconds waited. Returns whether the lease is held.
+        While another process makes it, `step` gets `text` and the seconds waited, twice a second.
+        `find` may answer from what this host remembers of a shared disk, so `make` asks the server first.
         """
         begin = time.monotonic()
         pause = 0.02
-        while not done():
+        while (found := find()) is None:
             if self.try_take():
-                if not done():
-                    return True
-                self.release()
-                break
-            waiting(time.monotonic() - begin)
+                with self:
+                    found = find()
+                    return make() if found is None else found
+            step(f"{text} ({time.monotonic() - begin:.0f} s)")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.5)
-        return False
+        return found
 
     def __enter__(self) -> Self:
         return self

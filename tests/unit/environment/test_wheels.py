@@ -73,13 +73,15 @@ def test_a_wheel_that_another_host_has_just_made_is_taken(
     python = Interpreter(path="/a/python", version="3.11.7", implementation="cpython", abi="cpython-311")
 
     class Lease(horovod_build.Lease):
-        def take(self, done: Callable[[], bool], waiting: Callable[[float], None]) -> bool:
-            held = super().take(done, waiting)
-            [place] = (tmp_path / "leases").iterdir()
-            folder = tmp_path / "wheels" / place.name.removeprefix("wheel-").removesuffix(".json")
-            folder.mkdir(parents=True)
-            zipfile.ZipFile(folder / "horovod-1-py3-none-any.whl", "w").close()
-            return held
+        def once(self, find: Any, make: Callable[[], Any], step: Any, text: str) -> Any:
+            def make_late() -> Any:
+                [place] = (tmp_path / "leases").iterdir()
+                folder = tmp_path / "wheels" / place.name.removeprefix("wheel-").removesuffix(".json")
+                folder.mkdir(parents=True)
+                zipfile.ZipFile(folder / "horovod-1-py3-none-any.whl", "w").close()
+                return make()
+
+            return super().once(find, make_late, step, text)
 
     def place_of(folder: Path) -> Any:
         raise AssertionError(folder)

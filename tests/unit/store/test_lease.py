@@ -9,14 +9,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from launcher.agent.base import atomic_json, process_identity
 from launcher.store import lease as module
 from launcher.store.lease import Lease
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 _HOLD = """
 import sys, time
@@ -122,23 +122,55 @@ def test_the_holder_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     lease.release()
 
 
-def test_waiting_ends_when_another_did_it(tmp_path: Path) -> None:
-    holder = Lease(tmp_path, "x")
-    assert holder.try_take()
-    done = threading.Event()
-    waited: list[float] = []
+def test_a_slow_builder_that_lives_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STALE_S", 0.0)
+    builder = hold(tmp_path)
+    found: list[str] = []
+    steps: list[str] = []
 
-    def waiting(seconds: float) -> None:
-        waited.append(seconds)
-        if len(waited) == 3:
-            done.set()
+    def step(text: str) -> None:
+        steps.append(text)
+        if len(steps) == 3:
+            found.append("theirs")
 
-    assert not Lease(tmp_path, "x").take(done.is_set, waiting)
-    assert len(waited) == 3
-    holder.release()
+    def make() -> str:
+        raise AssertionError
+
+    assert Lease(tmp_path, "x").once(lambda: found[0] if found else None, make, step, "Waiting") == "theirs"
+    assert steps == ["Waiting (0 s)"] * 3
+    builder.kill()
+    builder.wait()
 
 
-def test_taking_what_was_done_meanwhile_gives_it_back(tmp_path: Path) -> None:
-    answers = iter([False, True, True])
-    assert not Lease(tmp_path, "x").take(lambda: next(answers), lambda _seconds: None)
+def test_whoever_waits_for_a_builder_that_is_killed_builds_in_its_place(tmp_path: Path) -> None:
+    builder = hold(tmp_path)
+    steps: list[str] = []
+
+    def step(text: str) -> None:
+        steps.append(text)
+        if len(steps) == 2:
+            builder.kill()
+            builder.wait()
+
+    made = Lease(tmp_path, "x").once(lambda: None, lambda: "mine", step, "Waiting")
+    assert (made, len(steps)) == ("mine", 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_builder_finished_just_before_the_lease_is_not_built_again(tmp_path: Path) -> None:
+    answers = iter([None, "theirs"])
+
+    def make() -> str:
+        raise AssertionError
+
+    assert Lease(tmp_path, "x").once(lambda: next(answers), make, print, "Waiting") == "theirs"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lease_whose_build_failed_is_free(tmp_path: Path) -> None:
+    def make() -> str:
+        raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        Lease(tmp_path, "x").once(lambda: None, make, print, "Waiting")
     assert list(tmp_path.iterdir()) == []
