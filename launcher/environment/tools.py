@@ -6,18 +6,19 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from launcher.agent.base.guard import guarded_argv
 from launcher.credentials import hide
 from launcher.environment.indexes import builder_variables
 from launcher.errors import BuildError
 
-_GUARD = Path(__file__).with_name("guarded.py")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _FOREIGN = (
     "VIRTUAL_ENV",
     "UV_PYTHON",
@@ -115,7 +116,7 @@ class Tools:
     def _call(self, argv: Sequence[str], cwd: Path | None, take: Listener) -> int:
         """Run a command, pass on its lines, and return its exit code, or 128 and its signal."""
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_GUARD), *argv],
+            guarded_argv([*argv]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from .processes import adopt_orphans, die_with_parent, end_descendants, send
@@ -13,6 +15,10 @@ from .processes import adopt_orphans, die_with_parent, end_descendants, send
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
+_SCRIPT = (
+    "import sys; sys.path.append(sys.argv[1]); from base.guard import run_command; run_command(sys.argv[2:])"
+)
 
 _guard: int | None = None
 """The process that guards this one."""
@@ -87,3 +93,43 @@ def _wait(child: int) -> int:
         pid, status = os.waitpid(-1, 0)
         if pid == child:
             return status
+
+
+def guarded_argv(argv: list[str]) -> list[str]:
+    """Return the command that runs another so that nothing of it outlives its standard input, a pipe.
+
+    The end of the process that holds the other end closes the pipe, `kill -9` included. The exit code is
+    the command's, or 128 + signal.
+    """
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return [sys.executable, "-I", "-S", "-c", _SCRIPT, folder, *argv]
+
+
+def run_command(argv: list[str]) -> None:
+    """Run a command guarded, see `guarded_argv`; never returns."""
+    guarded(lambda: _run(argv), lambda: None, with_parent=False)
+
+
+def _run(argv: list[str]) -> int:
+    signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_await_end_of_input, args=(threading.get_ident(),), daemon=True).start()
+    null = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    try:
+        child = os.posix_spawnp(argv[0], argv, os.environ, file_actions=null, setsigdef=[signal.SIGUSR2])
+    except OSError as error:
+        print("%s: %s" % (argv[0], error.strerror), file=sys.stderr)
+        return 127
+    status = _wait(child)
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def _end(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the clean-up
+    sys.exit(128 + signal.SIGKILL)
+
+
+def _await_end_of_input(main_thread: int) -> None:
+    os.read(0, 1)
+    while True:  # a signal that arrives just before waitpid(2) does not interrupt it
+        signal.pthread_kill(main_thread, signal.SIGTERM)
+        time.sleep(0.1)

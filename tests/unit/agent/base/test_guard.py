@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-import launcher.environment.guarded as module
-from launcher.environment.guarded import descendants
+from launcher.agent.base.guard import guarded_argv
+from launcher.agent.base.processes import descendants
 
-GUARD = str(Path(module.__file__))
 TREE = "setsid sh -c 'sleep 300 & sleep 300' & (sleep 300 &) ; echo started; sleep 300"
 """Children in another session, and an orphan."""
 
 
 def start(*command: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", GUARD, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    return subprocess.Popen(guarded_argv([*command]), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def close(process: subprocess.Popen[bytes]) -> None:
