@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -13,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.agent.base.tools import full_output
 from launcher.compute.containers import MPI, in_image
 from launcher.compute.docker import Docker
 from launcher.compute.slurm import Slurm
@@ -138,7 +138,7 @@ def _gpus() -> tuple[str, ...]:
     """Return the index of each NVIDIA GPU."""
     tool = shutil.which("nvidia-smi")
     if tool is not None:
-        listed = _output([tool, "--query-gpu=index", "--format=csv,noheader"])
+        listed = full_output([tool, "--query-gpu=index", "--format=csv,noheader"], _TIMEOUT_S)
         return tuple(line.strip() for line in listed.splitlines() if line.strip().isdigit())
     try:
         return tuple(str(index) for index, _ in enumerate(Path("/proc/driver/nvidia/gpus").iterdir()))
@@ -153,7 +153,8 @@ def _mpi(*, current: bool) -> Mpi | None:
     if mpirun is None:
         return None
     # Intel MPI's mpirun is a script that looks for its other half on PATH.
-    told = _output([mpirun, "--version"], path_first=str(Path(mpirun).parent))
+    path = f"{Path(mpirun).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    told = full_output([mpirun, "--version"], _TIMEOUT_S, more={"PATH": path})
     return _parse_mpi(str(Path(mpirun).absolute()), told, shutil.which("mpicxx") or shutil.which("mpic++"))
 
 
@@ -164,22 +165,3 @@ def _parse_mpi(mpirun: str, told: str, compiler: str | None) -> Mpi:
     return Mpi(
         mpirun=mpirun, flavour=flavour, version=version.group(0) if version else "0", compiler=compiler
     )
-
-
-def _output(argv: list[str], path_first: str | None = None) -> str:
-    path = os.environ.get("PATH", os.defpath)
-    env = {**os.environ, "PATH": f"{path_first}{os.pathsep}{path}" if path_first else path}
-    try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env=env,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout + done.stderr

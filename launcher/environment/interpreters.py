@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.agent.base import atomic_json
+from launcher.agent.base.tools import failure, run_tool
 from launcher.errors import BuildError
 
 if TYPE_CHECKING:
@@ -117,13 +117,11 @@ def describe(path: str, cache: Path) -> Interpreter:
     known = atomic_json.read(str(memory)) or {}
     answer = known.get(stamp)
     if answer is None:
+        reply = run_tool([real, "-I", "-S", "-c", _QUERY], timeout_s=60)
         try:
-            reply = subprocess.run(
-                [real, "-I", "-S", "-c", _QUERY], capture_output=True, check=True, timeout=60
-            )
             answer = json.loads(reply.stdout)
-        except (OSError, subprocess.SubprocessError, ValueError) as error:
-            raise BuildError(f"environment.python: {path} does not start: {error}") from error
+        except ValueError as error:
+            raise BuildError(f"environment.python: {path} does not start: {failure(reply)}") from error
         memory.parent.mkdir(parents=True, exist_ok=True)
         atomic_json.write(str(memory), {**known, stamp: answer})
     return Interpreter(path=real, **answer)

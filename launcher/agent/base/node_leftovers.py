@@ -13,13 +13,13 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any, cast
 
 from . import atomic_json
 from .process_identity import is_alive
 from .tmp import own_folders
+from .tools import NOT_RUN, run_tool
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -108,22 +108,12 @@ def podman(words: list[str]) -> str | None:
 
     A failed command is repeated: Slurm sends SIGTERM to all processes of a job, and podman may stop halfway.
     """
+    if shutil.which("podman") is None:
+        return ""  # without podman there is no box
     for pause_s in (*_PAUSES_S, 0.0):
-        try:
-            done = subprocess.run(
-                ["podman", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=PODMAN_S,
-                check=False,
-            )
-        except FileNotFoundError:
-            return ""  # without podman there is no box
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        if done.returncode == 0:
-            return done.stdout.decode("utf-8", "replace")
+        done = run_tool(["podman", *words], timeout_s=PODMAN_S)
+        if done.returncode in {0, NOT_RUN}:
+            return None if done.returncode else done.stdout
         time.sleep(pause_s)
     return None
 

@@ -5,20 +5,31 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _TOOL_S = 20
+NOT_RUN = 127
+"""The exit code of a program that is missing or hangs, as a shell's."""
 
 
 def run_tool(
-    argv: list[str], clean: bool = False, timeout_s: float = _TOOL_S, more: dict[str, str] | None = None
+    argv: list[str],
+    clean: bool = False,
+    timeout_s: float | None = _TOOL_S,
+    more: dict[str, str] | None = None,
+    preexec: Callable[[], None] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of Slurm's programs; one that is missing or hangs ends with 1 and says so.
+    """Run a program; `NOT_RUN` is the exit code of one that cannot start or hangs, the reason its stderr.
 
     Args:
         argv: program and arguments.
-        clean: without what the job around was given, which would be taken for options of the next.
-        timeout_s: until it is given up.
-        more: variables on top.
+        clean: without Slurm's variables, which the program would take for options of the next job.
+        timeout_s: after that it hangs.
+        more: further variables.
+        preexec: called in the new process before the program.
     """
     env = dict(os.environ)
     if clean:
@@ -37,14 +48,21 @@ def run_tool(
             errors="replace",
             timeout=timeout_s,
             check=False,
+            preexec_fn=preexec,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return subprocess.CompletedProcess(argv, 1, "", "%s: %s" % (argv[0], error))
+        return subprocess.CompletedProcess(argv, NOT_RUN, "", "%s: %s" % (argv[0], error))
 
 
 def output(argv: list[str]) -> str:
-    """Return what one of Slurm's programs prints; nothing where it fails."""
+    """Return what a program prints; nothing if it cannot run."""
     return run_tool(argv).stdout
+
+
+def full_output(argv: list[str], timeout_s: float, more: dict[str, str] | None = None) -> str:
+    """Return what a program prints, errors last; nothing if it cannot run."""
+    done = run_tool(argv, timeout_s=timeout_s, more=more)
+    return "" if done.returncode == NOT_RUN else done.stdout + done.stderr
 
 
 def failure(done: subprocess.CompletedProcess[str]) -> str:

@@ -11,8 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -22,6 +20,7 @@ from ..base.node_leftovers import ENVIRONMENT_PREFIX, PATHS_RECORD, locked, swee
 from ..base.processes import die_with_parent
 from ..base.shared_fs import PathWaiter, display_path
 from ..base.tmp import local_disk, own_folder
+from ..base.tools import run_tool
 
 if TYPE_CHECKING:
     from ..base.record_types import Environment
@@ -105,15 +104,9 @@ def _bring(staging: Staging, root: str) -> None:
 
 
 def _run(argv: list[str]) -> None:
-    done = subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        check=False,
-        preexec_fn=lambda: die_with_parent(signal.SIGKILL),
-    )
+    done = run_tool(argv, timeout_s=None, preexec=die_with_parent)
     if done.returncode != 0:
-        words = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-3:]
+        words = done.stderr.strip().splitlines()[-3:]
         raise OSError("%s: %s" % (os.uname().nodename, "; ".join(words) or "%s failed" % argv[0]))
 
 

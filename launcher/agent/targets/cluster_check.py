@@ -23,6 +23,7 @@ from ..base import atomic_json
 from ..base.network import interfaces
 from ..base.ports import bind, read_ports
 from ..base.slurm_facts import agents_argv
+from ..base.tools import full_output
 from .slurm import node_gpus
 
 CONNECT_S = 3.0
@@ -73,34 +74,19 @@ def _await(path: str, patience_s: float, seen: list[float]) -> None:
 
 def _facts(orders: dict[str, Any]) -> dict[str, Any]:
     mpirun = shutil.which("mpirun")
-    listed = _first_lines(["nvidia-smi", "--list-gpus"]) if shutil.which("nvidia-smi") else []
+    listed = full_output(["nvidia-smi", "--list-gpus"], _TOOL_S).splitlines()
     return {
         "host": os.uname().nodename,
         "python": sys.executable,
         "version": "%d.%d.%d" % sys.version_info[:3],
         "cpus": len(os.sched_getaffinity(0)),
         "mpirun": mpirun,
-        "mpirun_version": (_first_lines([mpirun, "--version"]) or [""])[0] if mpirun else "",
+        "mpirun_version": full_output([mpirun, "--version"], _TOOL_S).partition("\n")[0] if mpirun else "",
         "gpus": node_gpus(),
         "gpu_names": [line.partition(" (UUID")[0] for line in listed if line.startswith("GPU ")],
         "interfaces": [[one.name, one.address] for one in interfaces()],
         "paths": {path: os.path.exists(path) for path in orders["paths"]},
     }
-
-
-def _first_lines(argv: list[str]) -> list[str]:
-    try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_TOOL_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return done.stdout.decode("utf-8", "replace").splitlines()[:32]
 
 
 def _between(orders: dict[str, Any], folder: str) -> dict[str, Any]:
