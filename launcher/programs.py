@@ -1,4 +1,4 @@
-"""What a file of the source is, and how it is started if it is no Python script."""
+"""How files of the source are started: by a Python, which is asked what it is, or by another program."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ INTERPRETERS: Final = {
 NOTEBOOK: Final = (
     "jupyter", "nbconvert", "--to", "notebook", "--execute", "--output-dir", "outputs",
 )  # fmt: skip
+PYTHON_QUERY: Final = """\
+import json, platform, sys, sysconfig
+print(json.dumps({"path": sys.executable, "version": platform.python_version(),
+"implementation": getattr(getattr(sys, "implementation", None), "name", "cpython"),
+"abi": sysconfig.get_config_var("SOABI") or "", "libc": " ".join(platform.libc_ver())}))
+"""
+"""Makes a Python print what decides which packages fit it, as JSON."""
+
 HEAD_BYTES: Final = 4096
 ZIP: Final = b"PK\x03\x04"
 COMPILED: Final = b"\r\n"

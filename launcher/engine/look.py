@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.engine.client import in_words
 from launcher.engine.made import own_labels, own_name
+from launcher.programs import PYTHON_QUERY
 from launcher.spec import SCHEMA
 from launcher.store import records
 
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PROGRAMS = ("apt-get", "conda", "mamba", "micromamba", "mpirun", "mpicxx", "g++", "cmake")
-
-QUERY = """\
-import json, platform, sys, sysconfig
-print(json.dumps({"path": sys.executable, "version": platform.python_version(),
-"implementation": getattr(getattr(sys, "implementation", None), "name", "cpython"),
-"abi": sysconfig.get_config_var("SOABI") or "", "libc": " ".join(platform.libc_ver())}))
-"""
 
 _SCRIPT = f"""\
 for name in {" ".join(_PROGRAMS)}; do command -v $name >/dev/null && echo "$name=$(command -v $name)"; done
@@ -79,7 +73,7 @@ def _memory(image: str, cache: Path) -> Path:
 def _ask(client: Any, image: str) -> str:
     with in_words(image):
         made = client.create_container(
-            image, entrypoint=["sh"], command=["-c", _SCRIPT, QUERY], labels=own_labels(),
+            image, entrypoint=["sh"], command=["-c", _SCRIPT, PYTHON_QUERY], labels=own_labels(),
             name=own_name(), network_disabled=True,
         )  # fmt: skip
         try:

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.engine.look import QUERY
 from launcher.engine.workbench import PLACE, workbench
 from launcher.environment import uv
 from launcher.environment.horovod_build import Place
 from launcher.environment.indexes import lent_variables, local_places, pip_variables
-from launcher.environment.interpreters import Interpreter
+from launcher.environment.interpreters import interpreter_of
 from launcher.environment.tools import FULL_DISK, HINTS, Tools, silent
 from launcher.errors import BuildError, EngineError
+from launcher.programs import PYTHON_QUERY
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -64,14 +64,9 @@ class BenchTools(Tools):
             raise BuildError(f"The container to build in was lost: {error}") from error
 
 
-def interpreter_of(python: Mapping[str, str]) -> Interpreter:
-    """Return the Python of an image, as `look` tells of it."""
-    return Interpreter(**{name: python[name] for name in ("path", "version", "implementation", "abi")})
-
-
 def python_of(tools: BenchTools) -> Mapping[str, str]:
     """Return what the Python of a container tells of itself."""
-    lines = tools.run(["python3", "-c", QUERY], "Asking for the Python of the image")
+    lines = tools.run(["python3", "-c", PYTHON_QUERY], "Asking for the Python of the image")
     found: Mapping[str, str] = json.loads(lines[-1])
     return found
 

@@ -19,13 +19,13 @@ from launcher.engine.look import look
 from launcher.engine.made import BUILD
 from launcher.engine.workbench import build
 from launcher.environment import uv
-from launcher.environment.bench import compile_bench, install_bench, install_places, interpreter_of, python_of
+from launcher.environment.bench import compile_bench, install_bench, install_places, python_of
 from launcher.environment.builder import Build
 from launcher.environment.cached import KEY_LENGTH, folder
 from launcher.environment.conda import check_visible
 from launcher.environment.frameworks import choose
 from launcher.environment.image_names import LABEL, LAYERS, REPOSITORY
-from launcher.environment.interpreters import span_text, version_numbers, within
+from launcher.environment.interpreters import interpreter_of, span_text, version_numbers, within
 from launcher.environment.recipe import Recipe, digest, machine
 from launcher.environment.registry import login_of
 from launcher.errors import BuildError, EngineError

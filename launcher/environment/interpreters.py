@@ -13,20 +13,12 @@ from typing import TYPE_CHECKING
 from launcher.agent.base import atomic_json
 from launcher.agent.base.tools import failure, run_tool
 from launcher.errors import BuildError
+from launcher.programs import PYTHON_QUERY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Version = tuple[int, ...]
-
-_QUERY = """
-import json, platform, sys, sysconfig
-print(json.dumps({
-    "version": platform.python_version(),
-    "implementation": sys.implementation.name,
-    "abi": sysconfig.get_config_var("SOABI") or "",
-}))
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +109,19 @@ def describe(path: str, cache: Path) -> Interpreter:
     known = atomic_json.read(str(memory)) or {}
     answer = known.get(stamp)
     if answer is None:
-        reply = run_tool([real, "-I", "-S", "-c", _QUERY], timeout_s=60)
+        reply = run_tool([real, "-I", "-S", "-c", PYTHON_QUERY], timeout_s=60)
         try:
-            answer = json.loads(reply.stdout)
+            answer = as_record(interpreter_of(json.loads(reply.stdout)))
         except ValueError as error:
             raise BuildError(f"environment.python: {path} does not start: {failure(reply)}") from error
         memory.parent.mkdir(parents=True, exist_ok=True)
         atomic_json.write(str(memory), {**known, stamp: answer})
     return Interpreter(path=real, **answer)
+
+
+def interpreter_of(python: Mapping[str, str]) -> Interpreter:
+    """Return the Python that `PYTHON_QUERY` describes."""
+    return Interpreter(**{name: python[name] for name in ("path", "version", "implementation", "abi")})
 
 
 def as_record(interpreter: Interpreter) -> dict[str, str]:

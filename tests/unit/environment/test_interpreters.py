@@ -66,11 +66,11 @@ def test_shims_are_passed_over_and_the_versions_behind_them_found(tmp_path: Path
 
 def test_an_interpreter_is_asked_once_until_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "bin/python3.9"
-    fake(path, '{"version": "3.9.1", "implementation": "cpython", "abi": "x"}')
+    fake(path, '{"path": "x", "version": "3.9.1", "implementation": "cpython", "abi": "x"}')
     for _ in range(3):
         assert describe(str(path), tmp_path / "cache").version == "3.9.1"
     assert len((tmp_path / "bin/asked").read_text()) == 2
-    fake(path, '{"version": "3.9.22", "implementation": "cpython", "abi": "x"}')
+    fake(path, '{"path": "x", "version": "3.9.22", "implementation": "cpython", "abi": "x"}')
     assert describe(str(path), tmp_path / "cache").version == "3.9.22"
 
 
@@ -101,7 +101,7 @@ def test_the_newest_in_the_range_else(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_longer_wish_is_decided_by_the_interpreter_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake(tmp_path / "python3.9", '{"version": "3.9.1", "implementation": "cpython", "abi": "x"}')
+    fake(tmp_path / "python3.9", '{"path": "x", "version": "3.9.1", "implementation": "cpython", "abi": "x"}')
     monkeypatch.setattr(interpreters, "found", lambda: [((3, 9), str(tmp_path / "python3.9"))])
     assert choose_interpreter("3.9.1", None, tmp_path).version == "3.9.1"
     with pytest.raises(BuildError):
