@@ -13,15 +13,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-
-from launcher.store.wildmatch import atom
+from warnings import catch_warnings
 
 FALLBACK = ".gitignore"
 OWN = ".launcherignore"
 """In the source's root it replaces every .gitignore of the source."""
-
-_PRIVATE = 0xE000
-"""Unicode's private use area: paths are read byte by byte, so none has these characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +25,7 @@ class Rule:
     """One line of an ignore file."""
 
     regex: re.Pattern[str]
-    """Of a whole path relative to the file's folder, each byte one character as for git."""
+    """Of a whole path relative to the file's folder and a slash, each byte one character as for git."""
     negated: bool
     folders_only: bool
 
@@ -68,7 +64,7 @@ class Chain:
         if self._rules is None:
             self._rules = parse(self._text)[::-1]
         seen = self._base[1:] + path if self._base.startswith("/") else path[len(self._base) :]
-        raw = os.fsencode(seen).decode("latin-1")
+        raw = os.fsencode(seen).decode("latin-1") + "/"
         for rule in self._rules:
             if (folder or not rule.folders_only) and rule.regex.fullmatch(raw):
                 return not rule.negated
@@ -115,9 +111,9 @@ def parse(text: bytes) -> list[Rule]:
 
 
 def parse_line(line: str) -> Rule | None:
-    """Return the rule of a line, or None for comments and what git discards."""
+    """Return the rule of a line, or None for comments, what git discards, and POSIX classes."""
     line = _trim(line.removesuffix("\r"))
-    if not line or line.startswith("#"):
+    if not line or line.startswith("#") or "[:" in line:
         return None
     negated = line.startswith("!")
     line = line.removeprefix("!")
@@ -125,7 +121,7 @@ def parse_line(line: str) -> Rule | None:
     line = line.removesuffix("/")
     try:
         regex = _translate(line)
-    except ValueError:  # no end of a bracket, nothing after a backslash: git matches nothing with it
+    except (ValueError, re.error):  # no end of a bracket, nothing after a backslash: nothing matches
         return None
     return None if regex is None else Rule(regex, negated, folders_only)
 
@@ -138,39 +134,25 @@ def _trim(line: str) -> str:
 
 
 def _translate(glob: str) -> re.Pattern[str] | None:
-    """Return the regex of a whole path, or None where nothing is matched.
+    """Return the regex of a whole path and a slash, None if nothing can match.
 
-    pathspec knows what stars and slashes mean, but reads brackets and escapes otherwise than git
-    ([!a] matches a slash, [[:alpha:]] no letter). So each of these travels through it as one character
-    that no path has, and comes back as the regex that git means.
+    The slash protects spaces at the end of a pattern, which pathspec would strip.
     """
     import pathspec  # noqa: PLC0415  # 10 ms that an unchanged source does not need
 
-    if glob.startswith("\\/"):  # a slash that no relative path begins with
+    plain = re.sub(r"(?:(?<=/)|^)\*\*+(?:/\*\*+)*(?=/|$)", "**", glob)
+    if not plain or plain.startswith("\\/"):  # a slash that no relative path begins with
         return None
-    parts: list[str] = []
-    regexes: list[str] = []
-    at = 0
-    while at < len(glob):
-        regex, after = atom(glob, at)
-        if regex is None or regex == "/":  # an escaped slash still separates
-            parts.append(regex or glob[at])
-        else:
-            parts.append(chr(_PRIVATE + len(regexes)))
-            regexes.append(regex)
-        at = after
-    plain = re.sub(r"(?:(?<=/)|^)\*\*+(?:/\*\*+)*(?=/|$)", "**", "".join(parts))
-    if not plain:
-        return None
-    if "/" in glob and "/" not in plain:  # a slash in brackets anchors as any other, and matches nothing
-        plain = f"/{plain}"
     if plain in {"*", "**", "/**", "**/*"}:  # pathspec abbreviates what matches every path
         return re.compile("(?s:.+)")
     if plain.endswith("/**"):  # what is in the folder, not the folder
         plain += "/*"
-    patterns = pathspec.GitIgnoreSpec.from_lines([plain]).patterns
-    regex = cast("re.Pattern[str] | None", cast("Any", next(iter(patterns))).regex)
-    if regex is None:
-        return None
-    private = f"[{chr(_PRIVATE)}-{chr(_PRIVATE + len(regexes))}]"
-    return re.compile(re.sub(private, lambda m: regexes[ord(m[0]) - _PRIVATE], regex.pattern), re.DOTALL)
+    if plain[0] in "!#":  # the mark of the line was in front of it
+        plain = f"\\{plain}"
+    with catch_warnings(action="ignore"):  # of re, about brackets in brackets
+        patterns = pathspec.GitIgnoreSpec.from_lines([f"{plain}/"]).patterns
+        regex = cast("re.Pattern[str] | None", cast("Any", next(iter(patterns))).regex)
+        if regex is None:
+            return None
+        whole = re.sub(r"\[\^(?!/\])", "(?!/)[^", regex.pattern)  # [!a] matches no slash
+        return re.compile(whole, re.DOTALL)
