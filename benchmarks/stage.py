@@ -16,10 +16,10 @@ from launcher.agent.base import process_identity
 from launcher.agent.node import local_env
 from launcher.compute.agents import install
 from launcher.environment import Packages
-from launcher.environment.archive import packed
-from launcher.environment.builder import build_once
-from launcher.environment.interpreters import choose_interpreter
-from launcher.environment.recipe import Recipe
+from launcher.environment.build.builder import build_once
+from launcher.environment.cache.archive import packed
+from launcher.environment.recipe.interpreters import choose_interpreter
+from launcher.environment.recipe.key import Recipe
 from launcher.paths import StoreFolder
 
 if TYPE_CHECKING:

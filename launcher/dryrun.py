@@ -16,8 +16,8 @@ from launcher.compute.docker import Docker, groups_in, user_in
 from launcher.compute.slurm import Slurm, kind_of_job
 from launcher.credentials import hide
 from launcher.environment import Current, Image, Packages
-from launcher.environment.cached import folder as folder_of
-from launcher.environment.frameworks import choose
+from launcher.environment.cache.folder import entry_of as folder_of
+from launcher.environment.recipe.frameworks import choose
 from launcher.legend import legend
 from launcher.paths import StoreFolder, cache_root
 from launcher.spec import plain
@@ -100,7 +100,7 @@ def describe_environment(request: LaunchRequest, facts: Facts) -> Iterator[str]:
         yield f"python        {wish.python or 'the version that the packages ask for'}, from conda"
     else:
         yield f"python        {shlex.quote(recipe.interpreter.path)}, {recipe.interpreter.version}"
-    yield f"packages      {shlex.join(recipe.wants()) or 'none'}"
+    yield f"packages      {shlex.join(recipe.summary()) or 'none'}"
     place = folder_of(cache_root(), key)
     there = place.prepared()
     where = "by its job" if wish.build_on == "job" else "before the run is handed over"
@@ -198,7 +198,13 @@ def _image(spec: RunSpec, options: Docker, facts: Facts) -> Generator[str, None,
         return name
     if not isinstance(spec.environment, Packages):
         return ""
-    from launcher.environment.image_build import MPI_PACKAGES, REPOSITORY, base_of, layers, uses_mpi  # noqa: PLC0415
+    from launcher.environment.build.image_build import (  # noqa: PLC0415
+        MPI_PACKAGES,
+        REPOSITORY,
+        base_of,
+        layers,
+        uses_mpi,
+    )
 
     wish = spec.environment
     base, name = base_of(wish, spec), f"{wish.push or REPOSITORY}:KEY"
@@ -216,7 +222,7 @@ def _image(spec: RunSpec, options: Docker, facts: Facts) -> Generator[str, None,
 
 def _installed(wish: Packages, spec: RunSpec, facts: Facts) -> Iterator[str]:
     """Yield what is installed on top, and tried."""
-    from launcher.environment.image_build import HOROVOD_PACKAGES  # noqa: PLC0415
+    from launcher.environment.build.image_build import HOROVOD_PACKAGES  # noqa: PLC0415
 
     recipe = wish.recipe(spec, replace(facts, cxx=None), cache_root(), on_host=False)
     conda, lines, argv = recipe.conda, [*recipe.requirements], ["uv", "pip", "install", "--python", "python3"]

@@ -16,7 +16,7 @@ from launcher.agent.base.startup import use_utf8
 from launcher.compute.local import Local
 from launcher.data import Inputs
 from launcher.distribution import CHOICES
-from launcher.environment.orders import facts_of, restored
+from launcher.environment.build.deferred_build import facts_of, restore
 from launcher.environment.packages import Packages
 from launcher.errors import LauncherError
 from launcher.paths import RunFolder
@@ -69,7 +69,7 @@ def prepare(run: RunFolder, attempt: int) -> int:
 def _built(frozen: Mapping[str, Any], build: Mapping[str, Any]) -> Prepared:
     given = {name: value for name, value in frozen["environment"].items() if name != "kind"}
     with tempfile.TemporaryDirectory(prefix="launcher-") as folder:
-        options = restored(Packages(**given), build, Path(folder))
+        options = restore(Packages(**given), build, Path(folder))
         spec = RunSpec(  # as far as an environment depends on one
             name=frozen["name"],
             source=Path(frozen["source"]),

@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from launcher.environment.interpreters import mine
+from launcher.environment.recipe.interpreters import mine
 
 
 def make_channel(folder: Path) -> Path:

@@ -189,7 +189,7 @@ def _launch(before: Sequence[str], word: str) -> list[str]:
 
 def _keys() -> list[str]:
     """Return the keys of environments; those of images that were built elsewhere are not asked for."""
-    from launcher.environment.inventory import places  # noqa: PLC0415  # 20 ms that others do not need
+    from launcher.environment.cache.inventory import places  # noqa: PLC0415  # 20 ms that others do not need
     from launcher.paths import cache_root  # noqa: PLC0415
 
     return [place.root.name for place in places(cache_root())]

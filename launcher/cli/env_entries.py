@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from launcher.cli.output import say_aside
 from launcher.engine.client import reach
 from launcher.engine.shelf import listed
-from launcher.environment.cached import KEY_LENGTH
-from launcher.environment.image_names import LABEL
-from launcher.environment.inventory import BUILDING, NO_IMAGE, UNFINISHED, Entry, folders, image_entries
+from launcher.environment.cache.folder import KEY_LENGTH
+from launcher.environment.cache.image_names import LABEL
+from launcher.environment.cache.inventory import BUILDING, NO_IMAGE, UNFINISHED, Entry, folders, image_entries
 from launcher.errors import EngineError
 from launcher.store.usage import Usage, usage
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
     from launcher.cli.env_entries import Found
-    from launcher.environment.inventory import Entry
+    from launcher.environment.cache.inventory import Entry
     from launcher.paths import StoreFolder
 
 SHORT = 12

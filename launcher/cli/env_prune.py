@@ -10,7 +10,7 @@ from launcher.cli.columns import Columns
 from launcher.cli.damage import report_store
 from launcher.cli.env_entries import find, say_left_out
 from launcher.cli.output import say, say_json, size, table
-from launcher.environment import prune
+from launcher.environment.cache import prune
 from launcher.errors import ConfigError, Problem
 from launcher.paths import cache_root
 from launcher.store.filters import UNITS
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.cli.env_entries import Found
-    from launcher.environment.prune import Waste
+    from launcher.environment.cache.prune import Waste
     from launcher.paths import StoreFolder
 
 

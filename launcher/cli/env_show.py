@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from launcher.cli.env_entries import Found
-    from launcher.environment.inventory import Entry
+    from launcher.environment.cache.inventory import Entry
     from launcher.paths import StoreFolder
 
 LABEL = 13

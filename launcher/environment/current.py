@@ -9,7 +9,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from launcher.environment.frameworks import releases
+from launcher.environment.recipe.frameworks import releases
 from launcher.errors import Problem
 from launcher.spec import Facts, Mpi, Prepared, Progress, RunSpec
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from launcher.environment.cached import prepared
-from launcher.environment.frameworks import choose
-from launcher.environment.horovod import HorovodWish, supports_mpi
-from launcher.environment.indexes import has_own_places
-from launcher.environment.interpreters import choose_interpreter
+from launcher.environment.cache.folder import prepared
+from launcher.environment.recipe.frameworks import choose
+from launcher.environment.recipe.horovod import HorovodRequest, supports_mpi
+from launcher.environment.recipe.indexes import has_own_places
+from launcher.environment.recipe.interpreters import choose_interpreter
 from launcher.environment.registry import Registry
 from launcher.errors import BuildError
 from launcher.paths import expand_home
@@ -24,7 +24,7 @@ from launcher.paths import expand_home
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from launcher.environment.recipe import Recipe
+    from launcher.environment.recipe.key import Recipe
     from launcher.errors import Problem
     from launcher.spec import Facts, Mpi, Prepared, Progress, RunSpec
 
@@ -77,7 +77,7 @@ class Packages:
 
     def located(self, base: Path) -> Packages:
         """Return these options with absolute paths; relative ones count from the project's root."""
-        from launcher.environment.requirements import absolute
+        from launcher.environment.recipe.requirements import absolute
 
         paths = {
             name: str(base / expand_home(given, f"environment.{name}"))
@@ -97,7 +97,7 @@ class Packages:
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Environment.check`."""
-        from launcher.environment.problems import problems
+        from launcher.environment.recipe.problems import problems
 
         return problems(self, spec, facts)
 
@@ -107,9 +107,9 @@ class Packages:
 
     def own_mpi(self) -> Mpi | None:
         """See `Environment.own_mpi`."""
-        from launcher.environment.conda import EnvironmentFile
-        from launcher.environment.own_mpi import own_mpi
-        from launcher.environment.requirements import read
+        from launcher.environment.recipe.bundled_mpi import bundled_mpi
+        from launcher.environment.recipe.conda import EnvironmentFile
+        from launcher.environment.recipe.requirements import read
 
         lines = [*self.pip_packages, *self.conda_packages]
         paths = [Path(self.requirements_file)] if self.requirements_file else []
@@ -118,7 +118,7 @@ class Packages:
             if self.environment_file is not None:
                 listed = EnvironmentFile.read(Path(self.environment_file))
                 lines += [*listed.packages, *listed.pip]
-        return own_mpi(lines)
+        return bundled_mpi(lines)
 
     def recipe(
         self, spec: RunSpec, facts: Facts, cache: Path, *, on_host: bool = True, root: Path = Path("/")
@@ -135,15 +135,15 @@ class Packages:
         Raises:
             BuildError: no interpreter on this machine serves.
         """
-        from launcher.environment.conda import CondaWish
-        from launcher.environment.recipe import Recipe
+        from launcher.environment.recipe.conda import CondaRequest
+        from launcher.environment.recipe.key import Recipe
 
         release = choose(spec.framework)
         kind = spec.distribution.kind
         gpu = spec.resources.gpus_per_node > 0
         horovod = None
         if kind == "horovod" and release is not None and release.horovod is not None:
-            horovod = HorovodWish.of(release, facts, gpu=gpu)
+            horovod = HorovodRequest.of(release, facts, gpu=gpu)
         brought = release.brings(gpu=gpu, horovod=horovod is not None) if release else ()
         mpi4py = kind == "mpi"
         span = release.python_range(horovod=horovod is not None) if release else None
@@ -154,7 +154,7 @@ class Packages:
             files=(Path(self.requirements_file),) if self.requirements_file else (),
             root=root,
             skip_imports=tuple(self.skip_imports),
-            conda=CondaWish.of(self, span, root) if self.conda else None,
+            conda=CondaRequest.of(self, span, root) if self.conda else None,
             modules=(*modules, "mpi4py") if mpi4py else modules,
             horovod=horovod,
             mpi=f"{facts.mpi.flavour} {facts.mpi.major}" if mpi4py and facts.mpi else None,
@@ -175,27 +175,27 @@ class Packages:
 
     def _prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress, root: Path) -> Prepared:
         if spec.compute.kind == "docker":
-            from launcher.environment.image_build import prepare
+            from launcher.environment.build.image_build import prepare
 
             return prepare(self, spec, facts, cache, progress)
-        from launcher.environment import archive
-        from launcher.environment.orders import order
+        from launcher.environment.build.deferred_build import defer
+        from launcher.environment.cache import archive
 
         recipe = self.recipe(spec, facts, cache, root=root)
         key = recipe.key()
         there = prepared(cache, key)
         packed = self.stage != "node" or (there is not None and archive.of(there) is not None)
         if self.build_on == "job" and not (there is not None and packed):
-            return order(recipe, self._files(), facts, cache)
+            return defer(recipe, self._files(), facts, cache)
         if there is None:
-            from launcher.environment.builder import build_once
+            from launcher.environment.build.builder import build_once
 
             there = build_once(recipe, key, cache, progress)
         return archive.packed(there, cache, progress) if self.stage == "node" else there
 
     def _files(self) -> list[Path]:
         """Return the files that decide what is in it."""
-        from launcher.environment.requirements import read
+        from launcher.environment.recipe.requirements import read
 
         paths = read([Path(self.requirements_file)]).files if self.requirements_file else []
         return [*paths, *([Path(self.environment_file)] if self.environment_file else [])]

@@ -17,7 +17,7 @@ import yaml
 from launcher.__main__ import main
 from launcher.cli import COMMANDS, compute, env, runs, sweeps
 from launcher.config.schema import schemas
-from launcher.environment.frameworks import RELEASES
+from launcher.environment.recipe.frameworks import RELEASES
 from launcher.spec import Framework, State
 from launcher.store.filters import KEYS
 

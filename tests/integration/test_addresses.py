@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from launcher.environment.conda import solver
+from launcher.environment.recipe.conda import solver
 from launcher.spec import State
 from launcher.store.runs import read_run
 from tests.conda_channel import make_channel

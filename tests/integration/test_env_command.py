@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.agent.base import process_identity
-from launcher.environment.image_names import LAYERS, REPOSITORY
+from launcher.environment.cache.image_names import LAYERS, REPOSITORY
 from tests.engine.images import BASE
 from tests.integration.conftest import until
 from tests.integration.docker.lab import SLEEPS, Boxed

@@ -19,12 +19,12 @@ import pytest
 
 from launcher.compute.local import Local
 from launcher.environment import Packages, environments, prepared, remove
-from launcher.environment.builder import build_once
-from launcher.environment.conda import solver
-from launcher.environment.frameworks import Release
-from launcher.environment.horovod import HorovodWish
-from launcher.environment.interpreters import choose_interpreter
-from launcher.environment.recipe import Recipe
+from launcher.environment.build.builder import build_once
+from launcher.environment.recipe.conda import solver
+from launcher.environment.recipe.frameworks import Release
+from launcher.environment.recipe.horovod import HorovodRequest
+from launcher.environment.recipe.interpreters import choose_interpreter
+from launcher.environment.recipe.key import Recipe
 from launcher.errors import BuildError
 from launcher.spec import Facts, Framework, Prepared, RunSpec
 from tests.conda_channel import add_file, make_channel
@@ -450,7 +450,7 @@ def test_horovod_is_built_once_and_kept_as_a_wheel(
         horovod="99.0",
         horovod_packages=("packaging",),
     )
-    wish = HorovodWish.of(release, Facts(), gpu=False)
+    wish = HorovodRequest.of(release, Facts(), gpu=False)
     told = Told()
     recipe = Recipe(
         interpreter=choose_interpreter(None, None, cache), horovod=wish, modules=("horovod.torch",)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.environment.interpreters import candidates
+from launcher.environment.recipe.interpreters import candidates
 from launcher.spec import State
 from launcher.store.metrics import last_values
 from tests.conda_channel import make_channel

@@ -17,7 +17,7 @@ from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch
 from launcher.dryrun import describe_all, describe_environment
 from launcher.environment import Current, Image, Packages
-from launcher.environment.cached import folder
+from launcher.environment.cache.folder import entry_of
 from launcher.legend import legend
 from launcher.paths import cache_root
 from launcher.plan import Plan
@@ -68,7 +68,7 @@ def test_packages_are_shown_with_their_python_and_whether_they_are_built(cache: 
         "built         no: to be built by its job",
     ]
     key = wish.recipe(request.spec, Facts(), cache_root()).key()
-    place = folder(cache_root(), key)
+    place = entry_of(cache_root(), key)
     place.root.mkdir(parents=True)
     place.finish(Prepared(key=key, python=sys.executable, prefix=str(place.root / "1")), {})
     assert list(describe_environment(request, Facts()))[2] == f"built         {place.root / '1'}"

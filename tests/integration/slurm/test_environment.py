@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.environment import remove
-from launcher.environment.cached import KEY_LENGTH
+from launcher.environment.cache.folder import KEY_LENGTH
 from launcher.spec import State
 from launcher.store.lease import Lease
 from launcher.store.runs import environment_of, read_run, request_cancel

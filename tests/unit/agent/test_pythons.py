@@ -11,7 +11,7 @@ import pytest
 
 from launcher.agent.base import atomic_json
 from launcher.compute.agents import install
-from launcher.environment.interpreters import candidates
+from launcher.environment.recipe.interpreters import candidates
 from launcher.paths import StoreFolder
 
 if TYPE_CHECKING:

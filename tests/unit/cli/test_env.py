@@ -15,8 +15,8 @@ from launcher.__main__ import main
 from launcher.agent.base import atomic_json, process_identity
 from launcher.cli.completion import complete
 from launcher.engine.shelf import Shelved
-from launcher.environment.cached import CachedEnvironment, bytes_of, folder, prepared
-from launcher.environment.inventory import image_entries
+from launcher.environment.cache.folder import CachedEnvironment, bytes_of, entry_of, prepared
+from launcher.environment.cache.inventory import image_entries
 from launcher.paths import StoreFolder
 from launcher.spec import Prepared
 from launcher.store.lease import Lease
@@ -35,7 +35,7 @@ def cache(store: StoreFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def put(cache: Path, key: str, *, days: float = 0, conda: bool = False, **about: Any) -> CachedEnvironment:
     """Make an environment that was used so many days ago."""
-    place = folder(cache, key)
+    place = entry_of(cache, key)
     prefix = place.root / "0123abcd"
     (prefix / "bin").mkdir(parents=True)
     (prefix / "bin" / "python").symlink_to(sys.executable)
@@ -70,7 +70,7 @@ def test_there_may_be_none(cache: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_a_list(store: StoreFolder, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(cache, KEYS[0], days=2, wants=["numpy>=2", "six"], bytes=3 << 20)
     put(cache, KEYS[1], conda=True)
-    folder(cache, KEYS[2]).root.mkdir()
+    entry_of(cache, KEYS[2]).root.mkdir()
     end(make(store, 1, environment={"key": KEYS[0]}), "Completed")
     make(store, 2, environment={"key": KEYS[0]})
     assert main(["env", "list"]) == 0
@@ -166,7 +166,7 @@ def test_use_is_noted(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_builds_that_did_not_finish(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    left, building = (folder(cache, key).root / "deadbeef" for key in KEYS[:2])
+    left, building = (entry_of(cache, key).root / "deadbeef" for key in KEYS[:2])
     for path in (left, building, cache / "wheels" / "x" / "deadbeef"):
         path.mkdir(parents=True)
     ready = put(cache, KEYS[2])
@@ -188,7 +188,7 @@ def test_builds_that_did_not_finish(cache: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_builder_elsewhere_is_given_up_after_a_day(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = folder(cache, KEYS[0]).root
+    root = entry_of(cache, KEYS[0]).root
     root.mkdir(parents=True)
     lease = cache / "leases" / f"environment-{root.name}.json"
     lease.parent.mkdir()
@@ -210,7 +210,7 @@ def test_archives_that_were_not_used(cache: Path, capsys: pytest.CaptureFixture[
 
 
 def test_logs_of_images_stay_without_their_engine(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    place = folder(cache, KEYS[0])
+    place = entry_of(cache, KEYS[0])
     (place.root / "work").mkdir(parents=True)
     place.log.write_text("")
     assert told(capsys, "list") == []

@@ -14,7 +14,7 @@ from launcher.checks import check
 from launcher.cli import compute, env, runs, sweeps
 from launcher.config.load import load, load_sweep
 from launcher.config.schema import schemas
-from launcher.environment.requirements import read
+from launcher.environment.recipe.requirements import read
 from launcher.errors import ConfigError
 from launcher.limits import FLAGS, INTERPOLATIONS, ITEMS, MEMBERS, NUMBERS, TEXT, VALUES
 from launcher.members import refuse_sweep

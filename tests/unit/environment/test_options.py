@@ -12,9 +12,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from launcher.compute.local import Local
-from launcher.environment import CHOICES, Current, Packages, problems
-from launcher.environment.recipe import digest
-from launcher.environment.uv import torch_backends
+from launcher.environment import CHOICES, Current, Packages
+from launcher.environment.build.uv import torch_backends
+from launcher.environment.recipe import problems
+from launcher.environment.recipe.key import digest
 from launcher.spec import Facts, Framework, Mpi, Resources, RunSpec, plain
 
 if TYPE_CHECKING:
