@@ -14,7 +14,7 @@ from benchmarks.launches import project
 from benchmarks.paired import Bound, Comparison, in_turn, main
 from launcher.agent.base import process_identity
 from launcher.agent.node import local_env
-from launcher.compute.agents import install
+from launcher.compute.agent_code import install
 from launcher.environment import Packages
 from launcher.environment.build.builder import build_once
 from launcher.environment.cache.archive import packed

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from launcher.cli.columns import Columns
 from launcher.cli.damage import report_store
 from launcher.cli.output import say, say_json, table
-from launcher.compute.leftovers import left_folders, remove_folder
+from launcher.compute.cleanup import left_folders, remove_folder
 from launcher.engine.client import connect
 from launcher.errors import EngineError
 from launcher.paths import StoreFolder

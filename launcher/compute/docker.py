@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from launcher.compute.containers import MPI, check_mounts
+from launcher.compute.local_supervisor import hand_over
 from launcher.compute.machine import check_containers
-from launcher.compute.supervise import hand_over
 from launcher.errors import EngineError, Problem, SubmitError
 from launcher.paths import RunFolder, cache_root
 from launcher.spec import State

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from launcher.compute.local_supervisor import hand_over
 from launcher.compute.machine import check_machine
-from launcher.compute.supervise import hand_over
 from launcher.errors import Problem
 
 if TYPE_CHECKING:

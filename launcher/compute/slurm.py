@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
-from launcher.compute.agents import install
+from launcher.compute.agent_code import install
 from launcher.compute.containers import Container
-from launcher.compute.handover import secrets_of
+from launcher.compute.secret_variables import secret_variables
 from launcher.compute.slurm_checks import check_slurm
 from launcher.errors import SubmitError
 from launcher.paths import RunFolder, StoreFolder
@@ -151,7 +151,7 @@ class Slurm:
         from launcher.compute.slurm_queue import note_job  # noqa: PLC0415  # see `script`
         from launcher.compute.slurm_script import send  # noqa: PLC0415
 
-        carriers = secrets_of(runs)
+        carriers = secret_variables(runs)
         spec, submit = records.read(runs[0].spec) or {}, records.read(runs[0].submit) or {}
         folder = runs[0].root / "job"
         options = self

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from launcher.agent.base.tail import tail_lines
-from launcher.compute.agents import install
+from launcher.compute.agent_code import install
 from launcher.compute.slurm_queue import FINAL, queue
 from launcher.compute.slurm_script import Script, send, tool
 from launcher.errors import SubmitError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.agent.base import atomic_json
-from launcher.compute.agents import install
+from launcher.compute.agent_code import install
 from launcher.environment.recipe.interpreters import candidates
 from launcher.paths import StoreFolder
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.compute import agents
+from launcher.compute import agent_code
 from launcher.errors import StoreError
 from launcher.paths import StoreFolder
 from launcher.store.filters import Filters
@@ -114,26 +114,26 @@ def test_a_store_folder_of_another_user_is_refused(store: StoreFolder, name: str
     (store.root / name).mkdir()
     os.chown(store.root / name, STRANGER, STRANGER)
     with pytest.raises(StoreError, match=rf"{name}: belongs to user number {STRANGER}"):
-        agents.install(store)
+        agent_code.install(store)
 
 
 def test_agents_are_private_also_in_a_store_that_others_can_enter(store: StoreFolder) -> None:
     store.root.mkdir(mode=0o755)
-    home = agents.install(store)
+    home = agent_code.install(store)
     assert [mode(path) for path in (store.agents, home, home / "agent")] == [0o700] * 3
     store.agents.chmod(0o755)
-    assert agents.install(store) == home
+    assert agent_code.install(store) == home
     assert mode(store.agents) == 0o700
 
 
 @pytest.mark.parametrize("name", ["__main__.py", "agent/main.py", "agent/base/processes.py"])
 def test_a_changed_agent_is_not_executed(store: StoreFolder, name: str) -> None:
-    home = agents.install(store)
+    home = agent_code.install(store)
     right = (home / name).read_bytes()
     (home / name).write_bytes(b"print('planted')\n")
-    assert agents.install(store) == home
+    assert agent_code.install(store) == home
     assert (home / name).read_bytes() == right
     (home / name).unlink()
-    assert agents.install(store) == home
+    assert agent_code.install(store) == home
     assert (home / name).read_bytes() == right
     assert os.listdir(store.agents) == [home.name]

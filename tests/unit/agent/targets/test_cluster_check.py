@@ -15,7 +15,7 @@ import pytest
 
 from launcher.agent.base import atomic_json
 from launcher.agent.targets.cluster_check import survey
-from launcher.compute.agents import install
+from launcher.compute.agent_code import install
 from launcher.paths import StoreFolder
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.compute.handover import secrets_of
 from launcher.compute.local import Local
+from launcher.compute.secret_variables import secret_variables
 from launcher.compute.slurm import Slurm
 from launcher.errors import SubmitError
 from launcher.paths import RunFolder, StoreFolder
@@ -41,10 +41,10 @@ def run(store: StoreFolder, number: int, **env: str) -> RunFolder:
 def test_what_env_names_of_all_runs(store: StoreFolder) -> None:
     first, second = run(store, 1, X="u@{secret.A}", Y="@{run}"), run(store, 2, Z="@{secret.B}@{secret.A}")
     deleted = store.run("mnist", 3)
-    assert secrets_of([first, deleted, second]) == {
+    assert secret_variables([first, deleted, second]) == {
         "SLURM_LAUNCHER_SECRET_A": "hidden", "SLURM_LAUNCHER_SECRET_B": "also",
     }  # fmt: skip
-    assert secrets_of([deleted]) == {}
+    assert secret_variables([deleted]) == {}
 
 
 @pytest.mark.parametrize("target", [Local(), Slurm()])

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from launcher.agent.base.atomic_json import encode
 from launcher.agent.base.process_identity import identity
 from launcher.agent.base.secret_env import without_carriers
-from launcher.compute.agents import install
-from launcher.compute.handover import secrets_of
+from launcher.compute.agent_code import install
+from launcher.compute.secret_variables import secret_variables
 from launcher.errors import NotFoundError
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import State
@@ -38,7 +38,7 @@ def hand_over(folders: Sequence[Path], store: Path, **orders: Any) -> None:
         SubmitError: a secret has no value any more; the runs have ended as Failed.
     """
     runs = [RunFolder(folder) for folder in folders]
-    carriers = secrets_of(runs)
+    carriers = secret_variables(runs)
     agent = install(StoreFolder(store))
     log = runs[0].root / "supervisor.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from launcher.paths import RunFolder
 
 
-def secrets_of(runs: Sequence[RunFolder]) -> dict[str, str]:
+def secret_variables(runs: Sequence[RunFolder]) -> dict[str, str]:
     """Return the variables that carry what these runs name in `env`, and what their builds need, read now.
 
     Raises:

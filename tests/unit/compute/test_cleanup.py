@@ -12,7 +12,7 @@ import pytest
 from launcher.__main__ import main
 from launcher.agent.base import process_identity
 from launcher.agent.base.tmp import attempt_mark, tmp_name
-from launcher.compute.leftovers import left_folders, remove_folder
+from launcher.compute.cleanup import left_folders, remove_folder
 from launcher.paths import StoreFolder
 from launcher.store import records
 
