@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from launcher.agent.base import container_argv
 from launcher.agent.base.slurm_facts import agents_argv
+from launcher.compute.batch import array_key
 from launcher.compute.docker import Docker, groups_in, user_in
-from launcher.compute.slurm import Slurm, kind_of_job
+from launcher.compute.scheduler import JobRequest
+from launcher.compute.slurm.options import Slurm
 from launcher.credentials import hide
 from launcher.environment import Current, Image, Packages
 from launcher.environment.cache.folder import entry_of as folder_of
@@ -136,16 +138,20 @@ def describe_jobs(members: Sequence[tuple[LaunchRequest, Plan]]) -> Iterator[str
         target = repr((options, store.root))
         counts[target] = counts.get(target, 0) + 1
         spec = {**plain(request.spec), "plan": plain(plan), "id": f"{request.spec.name}/N"}
-        groups.setdefault(f"{target}\0{kind_of_job(spec)}", []).append((options, store, spec))
+        groups.setdefault(f"{target}\0{array_key(spec)}", []).append((options, store, spec))
     for key, group in groups.items():
         options, store, spec = group[0]
         several = counts[key.partition("\0")[0]] > 1
         folder = store.experiment(spec["name"]) / "N" / "job"
         if several:
             folder = store.sweeps / "ID" / "jobs" / "K"
-        script, lines = options.script(spec, folder, store.agents / "DIGEST", len(group) if several else None)
-        yield shlex.join(["sbatch", str(folder / "job.sh")])
-        yield from (f"  {line}".rstrip() for line in script.text(lines).splitlines())
+        scheduler = options.scheduler()
+        request = JobRequest(
+            spec=spec, folder=folder, agent=store.agents / "DIGEST", command="job",
+            members=len(group) if several else None,
+        )  # fmt: skip
+        yield shlex.join([scheduler.program, str(folder / "job.sh")])
+        yield from (f"  {line}".rstrip() for line in scheduler.render(request).splitlines())
         yield from _containers(spec, store, options)
         others = spec["resources"]["nodes"] - 1
         if others:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.agent.base.tools import full_output
+from launcher.compute.batch import BatchTarget
 from launcher.compute.containers import MPI, in_image
 from launcher.compute.docker import Docker
-from launcher.compute.slurm import Slurm
+from launcher.compute.slurm.options import Slurm
 from launcher.environment import Image
 from launcher.paths import cache_root
 from launcher.secrets import look, named, wanted
@@ -52,10 +53,10 @@ def probe(spec: RunSpec, *, touch: bool = True, helper: Helper | None = None) ->
     current = spec.environment.kind == "current"
     slurm = spec.compute.kind == "slurm"
     cluster = None
-    if slurm:
-        from launcher.compute.slurm_cluster import read_cluster  # noqa: PLC0415  # 5 ms of start-up elsewhere
+    if isinstance(spec.compute, BatchTarget):
+        from launcher.compute.scheduler_cache import read_limits  # noqa: PLC0415  # 5 ms of start-up elsewhere
 
-        cluster = read_cluster()
+        cluster = read_limits(spec.compute.scheduler())
     secrets = look(named(wanted(spec).values()))
     facts = Facts(
         cpus=len(os.sched_getaffinity(0)),

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from launcher.compute.slurm import Slurm
-    from launcher.compute.slurm_survey import Survey
+    from launcher.compute.slurm.cluster_check import Survey
+    from launcher.compute.slurm.options import Slurm
 
 LOWEST = (3, 8)
 LATE_S = 3.0

@@ -13,10 +13,11 @@ from uuid import uuid4
 from launcher.cli.compute_nodes import node_rows
 from launcher.cli.compute_rows import BAD, OK, WARN, Row, background, output, writable
 from launcher.cli.output import say_aside
-from launcher.compute.slurm_cluster import read_cluster
-from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE, tool
-from launcher.compute.slurm_settle import NO_OUTPUT
-from launcher.compute.slurm_survey import Asked, Survey, survey
+from launcher.compute.scheduler import JobState
+from launcher.compute.scheduler_cache import read_limits
+from launcher.compute.slurm.cluster_check import Asked, Survey, survey
+from launcher.compute.slurm.slurm_tool import slurm_tool
+from launcher.compute.start_script import LOST_PYTHON, LOST_STORE
 from launcher.paths import cache_root
 from launcher.spec import Facts
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from launcher.compute.slurm import Slurm
+    from launcher.compute.slurm.options import Slurm
     from launcher.spec import Cluster, LaunchRequest
 
 SHARED = "Choose a folder that nodes see as well: store=DIR, or LAUNCHER_STORE"
@@ -33,7 +34,7 @@ SHARED = "Choose a folder that nodes see as well: store=DIR, or LAUNCHER_STORE"
 def rows(request: LaunchRequest, timeout_s: float) -> Iterator[Row]:
     """Yield what works from here; a job is submitted only where nothing is bad before."""
     options = cast("Slurm", request.spec.compute)
-    cluster = read_cluster()
+    cluster = read_limits(options.scheduler())
     before = [
         *_tools(), *_options(request, cluster), *_partitions(options, cluster),
         writable("store", request.store, SHARED), background(),
@@ -54,11 +55,11 @@ def _tools() -> Iterator[Row]:
         yield Row("sbatch", BAD, found, "Log in to a host of the cluster that jobs are submitted from")
         return
     yield Row("sbatch", OK, f"{shutil.which('sbatch')}, {told}")
-    asked = tool(["squeue", "--noheader", f"--user={getpass.getuser()}"])
+    asked = slurm_tool(["squeue", "--noheader", f"--user={getpass.getuser()}"])
     if asked.returncode != 0:
         yield Row("scheduler", BAD, asked.stderr.strip() or "squeue does not answer", "scontrol ping")
         return
-    told_of = tool(
+    told_of = slurm_tool(
         ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID", "--starttime=now-1hours"]
     )
     if told_of.returncode == 0:
@@ -126,19 +127,19 @@ def silent(found: Survey, store: Path, timeout_s: float) -> Row:
     if found.job is None:
         return Row("job", BAD, found.problem, "Set what the site asks for, such as compute.account")
     job = found.last
-    if job is None or job.state in {"PENDING", "CONFIGURING"}:
-        reason = job.reason or job.state if job is not None else "Slurm has not listed it"
+    if job is None or job.state in {JobState.PENDING, JobState.STARTING}:
+        reason = job.reason or job.word if job is not None else "Slurm has not listed it"
         text = f"job {found.job} still waits after {timeout_s:g} s: {reason}. It is canceled"
         return Row("job", WARN, text, f"Wait longer: --timeout {10 * timeout_s:g}; or another partition")
-    code, signum = job.exit_code
-    text, step = f"ended as {job.state}, exit code {code}", _log(found)
-    if code == LOST_STORE or signum == NO_OUTPUT:
+    code = job.exit_code
+    text, step = f"ended as {job.word}, exit code {code}", _log(found)
+    if code == LOST_STORE or job.state is JobState.NO_OUTPUT:
         text, step = f"does not see the store {store}", SHARED
     elif code == LOST_PYTHON:
         text, step = "has no Python for the agent", "Set compute.python, or load one in compute.setup"
     elif any("SyntaxError" in line for line in found.log):
         text, step = "has a Python that is older than 3.8", "Set compute.python"
-    elif job.state == "RUNNING":
+    elif job.word == "RUNNING":
         text, step = f"runs, and in {timeout_s:g} s this host saw nothing of it in {store}", SHARED
     return Row("job", BAD, f"job {job.id} on {job.nodes} {text}", step)
 

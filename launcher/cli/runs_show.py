@@ -52,7 +52,7 @@ def _data(run: Run) -> dict[str, Any]:
         **summarize(run),
         "phases": [[str(phase.state), phase.time] for phase in run.phases],
         "folder": str(run.folder.root),
-        "job": None if job is None else job[0],
+        "job": None if job is None else job.id,
         "nodes": list(run.nodes),
         "processes": list(run.processes),
         "submit": dict(run.submit),
@@ -79,7 +79,7 @@ def _lines(run: Run, *, whole: bool) -> Iterator[tuple[str, str]]:
     yield from _frozen(run)
     job = job_of(run.folder)
     if job is not None:
-        yield "job", f"{job[0]} of Slurm\n{job[1]}"
+        yield "job", f"{job.id} of {job.scheduler}\n{job.log}"
     if len(run.attempts) > 1:
         yield "attempts", f"{len(run.attempts)}; `runs logs --attempt K {run.id}` shows the logs of one"
     if run.processes:

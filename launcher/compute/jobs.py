@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
-from launcher.store import records
+from launcher.compute import CHOICES
+from launcher.compute.batch import BatchTarget
+from launcher.compute.scheduler import JobState
 from launcher.store.runs import request_cancel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from launcher.compute.job_folders import JobRef
+    from launcher.compute.scheduler import Scheduler
     from launcher.paths import RunFolder
 
 
+CANCEL_ASKS, CANCEL_PAUSE_S = 4, 0.5
+"""How often a scheduler is asked about jobs that were canceled and are ending, and the time between."""
+
+
+class SubmittedJob(NamedTuple):
+    """The newest job of a run."""
+
+    id: str
+    log: Path
+    scheduler: str
+    """As messages name it."""
+
+
 def settle(runs: Iterable[RunFolder]) -> dict[RunFolder, str]:
-    """End the runs that a scheduler knows to be over; return what it says of those that wait for it."""
-    asked = list(runs)
-    if not any(map(_scheduled, asked)):
-        return {}
-    from launcher.compute import slurm_settle  # noqa: PLC0415  # local runs have no use for it
+    """End the runs whose jobs have ended; return what their schedulers say of those that wait."""
+    reasons: dict[RunFolder, str] = {}
+    for scheduler, jobs in _by_scheduler(run for run in runs if not run.end.exists()):
+        from launcher.compute.reconcile import reconcile  # noqa: PLC0415  # local runs have no use for it
 
-    return slurm_settle.settle(asked)  # leaves those alone that have no job
+        reasons |= reconcile(scheduler, jobs)
+    return reasons
 
 
-def first_reason(said: Mapping[RunFolder, str]) -> str:
-    """Return why the first of some runs waits and how many others do; empty where none does."""
-    text = next(iter(said.values()), "")
-    return text + (f" (and {len(said) - 1} more)" if len(said) > 1 else "")
+def first_reason(reasons: Mapping[RunFolder, str]) -> str:
+    """Return why the first of some runs waits and how many others do; empty if none waits."""
+    text = next(iter(reasons.values()), "")
+    return text + (f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else "")
 
 
 def cancel(runs: Iterable[RunFolder]) -> str:
@@ -35,26 +53,51 @@ def cancel(runs: Iterable[RunFolder]) -> str:
     asked = list(runs)
     for run in asked:
         request_cancel(run)
-    if not any(map(_scheduled, asked)):
+    complaints = [_cancel_jobs(scheduler, jobs) for scheduler, jobs in _by_scheduler(asked)]
+    return "; ".join(filter(None, complaints))
+
+
+def job_of(run: RunFolder) -> SubmittedJob | None:
+    """Return the newest job of a run; None if it has none."""
+    for scheduler, jobs in _by_scheduler([run]):
+        from launcher.compute.job_folders import read_job_id  # noqa: PLC0415  # see `settle`
+
+        [(_, ref)] = jobs
+        try:
+            found = read_job_id(ref, scheduler)
+        except OSError:  # deleted with its sweep
+            return None
+        return SubmittedJob(found, ref.log, scheduler.title) if found is not None else None
+    return None
+
+
+def _cancel_jobs(scheduler: Scheduler, jobs: Iterable[tuple[RunFolder, JobRef]]) -> str:
+    from launcher.compute.job_folders import read_job_id  # noqa: PLC0415  # see `settle`
+    from launcher.compute.scheduler_cache import list_jobs  # noqa: PLC0415
+
+    known = list_jobs(scheduler).jobs.values()
+    ids = [found for _, ref in jobs if (found := read_job_id(ref, scheduler, known)) is not None]
+    if not ids:
         return ""
-    from launcher.compute import slurm_queue  # noqa: PLC0415  # local runs have no use for it
-
-    return slurm_queue.cancel_jobs(asked)
-
-
-def job_of(run: RunFolder) -> tuple[str, Path] | None:
-    """Return the id of a run's job, the newest where it was submitted again, and its log."""
-    if not _scheduled(run):
-        return None
-    from launcher.compute import slurm_queue  # noqa: PLC0415  # local runs have no use for it
-
-    place = slurm_queue.job_folder(run)
-    try:
-        found = slurm_queue.job_id(*place) if place is not None else None
-    except OSError:  # deleted with its sweep
-        return None
-    return None if place is None or found is None else (found, slurm_queue.job_log(*place))
+    complaint = scheduler.cancel(ids)
+    for _ in range(CANCEL_ASKS):  # the next reader of the runs learns what has become of them
+        listed = list_jobs(scheduler, anew=True).jobs
+        if not any(listed[name].state is JobState.ENDING for name in ids if name in listed):
+            break
+        time.sleep(CANCEL_PAUSE_S)
+    return complaint
 
 
-def _scheduled(run: RunFolder) -> bool:
-    return bool((records.read(run.submit) or {}).get("job"))
+def _by_scheduler(runs: Iterable[RunFolder]) -> list[tuple[Scheduler, list[tuple[RunFolder, JobRef]]]]:
+    """Return the runs that have jobs, by scheduler, which `CHOICES` names for the kind of a job."""
+    from launcher.compute.job_folders import job_ref  # noqa: PLC0415  # see `settle`
+
+    kinds: dict[str, list[tuple[RunFolder, JobRef]]] = {}
+    for run in runs:
+        if (ref := job_ref(run)) is not None:
+            kinds.setdefault(ref.kind, []).append((run, ref))
+    return [
+        (target().scheduler(), jobs)
+        for kind, jobs in kinds.items()
+        if (target := CHOICES.get(kind)) is not None and issubclass(target, BatchTarget)
+    ]

@@ -11,8 +11,8 @@ import pytest
 
 from launcher.compute.jobs import cancel, settle
 from launcher.compute.local import Local
-from launcher.compute.slurm import Slurm
-from launcher.compute.slurm_script import tool
+from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.slurm_tool import slurm_tool
 from launcher.data.inputs import Inputs
 from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch
@@ -214,8 +214,8 @@ class TestSlurm(ComputeContract):
         assert submitting.over(folder).state is State.COMPLETED
         setup, job = (folder.logs / "worker-0.log").read_text().rsplit(maxsplit=1)
         assert setup == "of setup"
-        told = tool(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--Format=Comment:200"]).stdout
-        assert told.strip() == comment
+        argv = ["squeue", "--noheader", "--states=all", f"--jobs={job}", "--Format=Comment:200"]
+        assert slurm_tool(argv).stdout.strip() == comment
         assert sorted(path.name for path in (folder.root / "job").iterdir()) == [
             "id.json",
             "job.json",
@@ -228,6 +228,6 @@ class TestSlurm(ComputeContract):
         submitting.submit(folder)
         submitting.until(folder, lambda run: run.state is State.RUNNING)
         found = (records.read(folder.root / "job" / "id.json") or {})["id"]
-        assert tool(["scancel", found]).returncode == 0
+        assert slurm_tool(["scancel", found]).returncode == 0
         run = submitting.over(folder)
         assert (run.state, run.cause and run.cause.kind) == (State.CANCELED, "cancel")

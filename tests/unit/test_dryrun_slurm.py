@@ -10,7 +10,7 @@ import pytest
 
 from launcher.compute.containers import Container, Runtime
 from launcher.compute.local import Local
-from launcher.compute.slurm import Signal, Slurm
+from launcher.compute.slurm.options import Signal, Slurm
 from launcher.data.inputs import Inputs
 from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch

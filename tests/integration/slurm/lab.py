@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.compute.slurm_queue import job_folder, job_id
+from launcher.compute.jobs import job_of
 from launcher.store.runs import read_run
 from tests.integration.conftest import Lab, until
 
@@ -51,11 +51,9 @@ class SlurmLab(Lab):
 
     def job(self, folder: RunFolder) -> str:
         """Return the id of a run's job."""
-        place = job_folder(folder)
-        assert place is not None
-        found = job_id(*place)
+        found = job_of(folder)
         assert found is not None
-        return found
+        return found.id
 
     def state_of(self, folder: RunFolder) -> str:
         """Return a run's state as a user is told it, once the scheduler was asked where that is due."""

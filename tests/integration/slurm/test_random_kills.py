@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.agent.base.tmp import tmp_folder
-from launcher.compute.slurm_queue import job_folder, job_id
+from launcher.compute.jobs import job_of
 from tests.integration.kills import KILLS, Driver
 
 if TYPE_CHECKING:
@@ -28,15 +28,14 @@ SHAPES = [
 
 def steps(folder: RunFolder) -> list[int]:
     """Return the processes of Slurm that manage a run's job."""
-    place = job_folder(folder)
-    job = job_id(*place) if place is not None else None
+    job = job_of(folder)
     found: list[int] = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = path.read_bytes()
         except OSError:
             continue
-        if job is not None and line.startswith(f"slurmstepd: [{job}.".encode()):
+        if job is not None and line.startswith(f"slurmstepd: [{job.id}.".encode()):
             found.append(int(path.parent.name))
     return found
 

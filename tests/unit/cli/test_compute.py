@@ -16,9 +16,9 @@ from launcher.cli.completion import complete
 from launcher.cli.compute_nodes import node_rows
 from launcher.cli.compute_rows import background, writable
 from launcher.cli.compute_slurm import silent
-from launcher.compute.slurm import Slurm
-from launcher.compute.slurm_queue import Job
-from launcher.compute.slurm_survey import Survey
+from launcher.compute.scheduler import Job, JobState
+from launcher.compute.slurm.cluster_check import Survey
+from launcher.compute.slurm.options import Slurm
 from launcher.paths import StoreFolder
 
 MARK = Path("/cache/mark")
@@ -106,18 +106,18 @@ def test_what_was_asked_for_and_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "status", "level", "words"),
+    ("state", "word", "code", "level", "words"),
     [
-        ("PENDING", "", "warn", "still waits after 60 s: Resources"),
-        ("FAILED", str(71 << 8), "bad", "does not see the store /store"),
-        ("FAILED", "53", "bad", "does not see the store /store"),
-        ("FAILED", str(72 << 8), "bad", "no Python"),
-        ("FAILED", str(1 << 8), "bad", "ended as FAILED, exit code 1 > It printed: no module cuda"),
-        ("RUNNING", "", "bad", "this host saw nothing"),
+        (JobState.PENDING, "PENDING", 0, "warn", "still waits after 60 s: Resources"),
+        (JobState.FAILED, "FAILED", 71, "bad", "does not see the store /store"),
+        (JobState.NO_OUTPUT, "FAILED", 0, "bad", "does not see the store /store"),
+        (JobState.FAILED, "FAILED", 72, "bad", "no Python"),
+        (JobState.FAILED, "FAILED", 1, "bad", "ended as FAILED, exit code 1 > It printed: no module cuda"),
+        (JobState.RUNNING, "RUNNING", 0, "bad", "this host saw nothing"),
     ],
 )
-def test_jobs_that_say_nothing(state: str, status: str, level: str, words: str) -> None:
-    job = Job("7", state, "Resources", "", "n1", "", status, "")
+def test_jobs_that_say_nothing(state: JobState, word: str, code: int, level: str, words: str) -> None:
+    job = Job("7", state, word, "Resources", nodes="n1", exit_code=code)
     row = silent(Survey(job="7", last=job, log=("no module cuda",)), Path("/store"), 60)
     assert row.level == level
     assert words in f"{row.found} > {row.next}"
@@ -242,6 +242,6 @@ def test_completion(words: list[str], some: str) -> None:
 
 
 def test_a_python_that_is_too_old() -> None:
-    job = Job("7", "FAILED", "", "", "n1", "", str(1 << 8), "")
+    job = Job("7", JobState.FAILED, "FAILED", nodes="n1", exit_code=1)
     log = ("SyntaxError: future feature annotations is not defined",)
     assert "older than 3.8" in silent(Survey(job="7", last=job, log=log), Path("/store"), 60).found

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from launcher.compute import slurm_queue, slurm_settle
+from launcher.compute import reconcile, scheduler_cache
+from launcher.compute.slurm.options import Slurm
 from launcher.paths import RunFolder, StoreFolder
 from launcher.store import records
 from tests.stand_ins import StandIns
@@ -30,14 +31,15 @@ class Scheduled:
 
     def __init__(self, folder: Path, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = StoreFolder(folder / "store")
+        self.scheduler = Slurm().scheduler()
         self.stand_ins = stand_ins
         self.monkeypatch = monkeypatch
         for name in ("squeue", "sacct", "scontrol", "scancel"):
             stand_ins.make(name)
-        monkeypatch.setattr(slurm_queue, "EVERY_S", 0.0)
-        monkeypatch.setattr(slurm_queue, "ASK_EVERY_S", 0.0)
-        monkeypatch.setattr(slurm_settle, "LAST_WORDS_S", 0.0)
-        monkeypatch.setattr(slurm_settle, "SURE_AFTER_S", 0.0)
+        monkeypatch.setattr(scheduler_cache, "LIST_EVERY_S", 0.0)
+        monkeypatch.setattr(scheduler_cache, "QUERY_EVERY_S", 0.0)
+        monkeypatch.setattr(reconcile, "LAST_WORDS_S", 0.0)
+        monkeypatch.setattr(reconcile, "SURE_AFTER_S", 0.0)
 
     def run(self, number: int = 1, index: int | None = None, retries: int = 0, **submit: Any) -> RunFolder:
         """Return a run whose job was recorded."""

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.compute import slurm_queue, slurm_settle
+from launcher.compute import reconcile, scheduler_cache
+from launcher.compute.job_folders import read_job_id, record_job_id
 from launcher.compute.jobs import cancel, settle
-from launcher.compute.slurm_queue import note_job
+from launcher.compute.slurm.queue import STATES
 from launcher.spec import State
 from launcher.store import records
 from launcher.store.runs import Cause, read_run, request_cancel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from conftest import Scheduled
 
-    from launcher.compute.slurm_queue import Job
+    from launcher.compute.job_folders import JobRef
+    from launcher.compute.scheduler import Job, Scheduler
     from launcher.paths import RunFolder
 
 
@@ -34,7 +35,7 @@ def cause_of(run: RunFolder) -> Cause:
 def run(scheduled: Scheduled) -> RunFolder:
     """Return a run whose job is 7."""
     made = scheduled.run()
-    note_job(scheduled.folder(), "7")
+    record_job_id(scheduled.folder(), "7")
     (scheduled.folder() / "slurm.log").write_text("the script's\nlast words\n")
     return made
 
@@ -100,7 +101,7 @@ def test_a_job_that_completed_without_an_agent_failed(scheduled: Scheduled, run:
 
 
 def test_every_state_that_ends_is_tested() -> None:
-    assert len(slurm_queue.FINAL) == 9  # and CANCELLED, below
+    assert sum(state.final for state in STATES.values()) == 9  # and CANCELLED, below
 
 
 CANCELED_LINE = "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-01-02T03:04:05 ***"
@@ -141,7 +142,7 @@ def test_canceled_needs_evidence_of_a_cancel(  # noqa: PLR0913, PLR0917  # a tab
 
 def test_members_that_slurm_has_forgotten_are_not_said_to_be_canceled(scheduled: Scheduled) -> None:
     runs = [scheduled.run(number, index=number - 1) for number in (1, 2)]
-    note_job(scheduled.folder(0), "9")
+    record_job_id(scheduled.folder(0), "9")
     scheduled.forgotten_since(0)
     scheduled.says(scheduled.line("9_7", "RUNNING", folder=str(scheduled.folder(0))))
     scheduled.stand_ins.make("sacct", says="")
@@ -153,7 +154,7 @@ def test_members_that_slurm_has_forgotten_are_not_said_to_be_canceled(scheduled:
 
 def test_the_cause_of_a_member_quotes_its_own_log(scheduled: Scheduled) -> None:
     runs = [scheduled.run(number, index=number - 1) for number in (1, 2)]
-    note_job(scheduled.folder(0), "9")
+    record_job_id(scheduled.folder(0), "9")
     for index in (0, 1):
         (scheduled.folder(0) / f"slurm-{index}.log").write_text(f"words of {index}\n")
     scheduled.says(scheduled.line("9_0", "FAILED"), scheduled.line("9_1", "FAILED"))
@@ -258,7 +259,7 @@ def test_an_attempt_that_began_since_squeue_was_asked_is_not_lost(
 ) -> None:
     scheduled.says(scheduled.line("7", "PENDING"))
     assert settle([run])
-    monkeypatch.setattr(slurm_queue, "EVERY_S", 60.0)
+    monkeypatch.setattr(scheduler_cache, "LIST_EVERY_S", 60.0)
     scheduled.attempt(run, 0, "Starting", "Running")
     assert settle([run])  # by the answer from before
     assert not run.attempt_lost(0).exists()
@@ -278,7 +279,7 @@ def test_an_agent_that_queued_its_run_itself_left_nothing_to_say(
 def test_an_agents_last_word_has_time_to_arrive(
     scheduled: Scheduled, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slurm_settle, "LAST_WORDS_S", 60.0)
+    monkeypatch.setattr(reconcile, "LAST_WORDS_S", 60.0)
     now = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() - 5))
     scheduled.says(scheduled.line("7", "COMPLETED", end=now))
     settle([run])
@@ -290,7 +291,7 @@ def test_slurm_has_time_to_requeue_what_may_be_tried_again(
     scheduled: Scheduled, *, retries: int, over: bool
 ) -> None:
     run = scheduled.run(retries=retries)
-    note_job(scheduled.folder(), "7")
+    record_job_id(scheduled.folder(), "7")
     now = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() - 5))
     scheduled.says(scheduled.line("7", "NODE_FAIL", end=now))
     settle([run])
@@ -305,17 +306,16 @@ def test_a_listing_from_before_its_job_was_submitted_again_does_not_end_it(
 ) -> None:
     """As on NFS, which remembers what a folder held."""
     run = scheduled.run(retries=1)
-    note_job(scheduled.folder(), "7")
+    record_job_id(scheduled.folder(), "7")
     scheduled.attempt(run, 0, "Starting", "Running", "Queued")
     scheduled.says(scheduled.line("7", "COMPLETED"), scheduled.line("8", "PENDING"))
-    known = slurm_settle.job_id
 
-    def remembered(folder: Path, index: int | None, jobs: Iterable[Job] = ()) -> str | None:
-        found = known(folder, index, jobs)
-        records.create(folder / "id.0.json", {"schema": 1, "id": "8"})
+    def remembered(ref: JobRef, scheduler: Scheduler, jobs: Iterable[Job] = ()) -> str | None:
+        found = read_job_id(ref, scheduler, jobs)
+        records.create(ref.folder / "id.0.json", {"schema": 1, "id": "8"})
         return found
 
-    monkeypatch.setattr(slurm_settle, "job_id", remembered)
+    monkeypatch.setattr(reconcile, "read_job_id", remembered)
     settle([run])
     assert not run.end.exists()
 
@@ -343,7 +343,7 @@ def test_runs_without_a_job_need_no_scheduler(scheduled: Scheduled) -> None:
 
 def test_members_of_an_array_end_each_by_its_own_job(scheduled: Scheduled) -> None:
     runs = [scheduled.run(number, index=number) for number in range(3)]
-    note_job(scheduled.folder(0), "7")
+    record_job_id(scheduled.folder(0), "7")
     scheduled.says(
         scheduled.line("7_0", "FAILED"), scheduled.line("7_1", "PENDING"), scheduled.line("7_2", "RUNNING")
     )
@@ -370,7 +370,7 @@ def test_a_job_that_nobody_knows_ends_nothing(scheduled: Scheduled, run: RunFold
 def test_a_fresh_job_is_not_looked_up(
     scheduled: Scheduled, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slurm_settle, "SURE_AFTER_S", 10.0)
+    monkeypatch.setattr(reconcile, "SURE_AFTER_S", 10.0)
     settle([run])
     assert scheduled.stand_ins.calls("sacct") == []
 

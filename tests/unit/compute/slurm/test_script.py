@@ -8,7 +8,9 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +22,20 @@ from submitit.core.utils import FailedSubmissionError
 from submitit.slurm import slurm as submitit_slurm
 
 from launcher.agent.base.processes import handles
-from launcher.compute import slurm_script
-from launcher.compute.slurm import Slurm
-from launcher.compute.slurm_script import FAILED_SETUP, LOST_PYTHON, LOST_STORE, Script, send
+from launcher.compute import start_script
+from launcher.compute.job_folders import write_script
+from launcher.compute.scheduler import JobRequest
+from launcher.compute.slurm import slurm_scheduler
+from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.script import parameters, render
+from launcher.compute.start_script import FAILED_SETUP, LOST_PYTHON, LOST_STORE
 from launcher.errors import SubmitError
 from tests.processes import wait_for
 
 if TYPE_CHECKING:
     from tests.stand_ins import StandIns
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 RESOURCES = {
     "nodes": 2, "processes_per_node": 4, "gpus_per_node": 4, "cpus_per_process": 6, "memory_gib": 32.5,
     "time_limit_min": 90.5,
@@ -55,14 +61,24 @@ def spec(resources: dict[str, Any] | None = None, processes: int = 1, retries: i
     }
 
 
-def script(options: Slurm, folder: str = "/store/job", members: int | None = None, **values: Any) -> Script:
-    return Script(options, spec(**values), Path(folder), members)
+def request(folder: str = "/store/job", members: int | None = None, **values: Any) -> JobRequest:
+    agent = Path("/store/agents/c0de")
+    return JobRequest(spec=spec(**values), folder=Path(folder), agent=agent, command="job", members=members)
 
 
-def flags(made: Script) -> dict[str, str | None]:
+def script(options: Slurm, folder: str = "/store/job", members: int | None = None, **values: Any) -> str:
+    return render(options, request(folder, members, **values))
+
+
+def submit(folder: Path, variables: dict[str, str] | None = None) -> str:
+    path = write_script(folder, script(Slurm(), str(folder)))
+    return Slurm().scheduler().submit(path, variables or {})
+
+
+def flags(text: str) -> dict[str, str | None]:
     """Return the options as sbatch reads them: as a shell, but a backslash counts between quotes, too."""
     found: dict[str, str | None] = {}
-    for line in made.text("true").splitlines():
+    for line in text.splitlines():
         if line.startswith("#SBATCH "):
             [word] = shlex.split(line.removeprefix("#SBATCH "))
             name, equals, value = word.removeprefix("--").partition("=")
@@ -70,22 +86,22 @@ def flags(made: Script) -> dict[str, str | None]:
     return found
 
 
-def test_the_script_of_a_run() -> None:
+def test_the_script_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3.11")
     options = Slurm(
         partition="gpu", account="vision", gpu_type="a100", setup=["module load cuda/12"],
         teardown=["rm -rf /scratch/$SLURM_JOB_ID"],
         additional_parameters={"licenses": "matlab:2", "spread_job": True, "nice": None, "hold": False},
     )  # fmt: skip
     made = script(options, "/store/runs/mnist/7/job", resources=RESOURCES, processes=5, retries=2)
-    pythons = ["/usr/bin/python3.11", "python3"]
-    lines = made.command(Path("/store/agents/c0de"), pythons, "job /store/runs/mnist/7/job")
-    assert made.text(lines) == (GOLDEN / "slurm_job.txt").read_text()
+    assert made == (GOLDEN / "slurm_job.txt").read_text()
 
 
 def test_the_script_of_an_array() -> None:
-    made = script(Slurm(login_shell=False, max_parallel=3), "/store/sweeps/5eed/jobs/1", members=10)
-    lines = made.command(Path("/store/agents/c0de"), ["python3"], "job /store/sweeps/5eed/jobs/1")
-    assert made.text(lines) == (GOLDEN / "slurm_array.txt").read_text()
+    options = Slurm(login_shell=False, max_parallel=3, python="python3")
+    assert (
+        script(options, "/store/sweeps/5eed/jobs/1", members=10) == (GOLDEN / "slurm_array.txt").read_text()
+    )
 
 
 def test_what_is_not_asked_for_is_left_to_the_site() -> None:
@@ -161,21 +177,23 @@ class Running:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
+        self.monkeypatch = monkeypatch
         self.agent = folder / 'it\'s "$(touch pwned)" `touch pwned`' / "agent"
         self.agent.mkdir(parents=True)
         (self.agent / "__main__.py").write_text(_AGENT)
+        self.job = folder / "it's $(touch pwned)"
+        self.job.mkdir()
         self.told = folder / "told"
         self.pid = folder / "told.pid"
         monkeypatch.setenv("TOLD", str(self.told))
         monkeypatch.chdir(folder)
 
     def start(
-        self, *words: str, pythons: tuple[str, ...] = ("/no/such/python", "python3"), **options: Any
+        self, command: str = "job", executable: str = "/no/such/python", **options: Any
     ) -> subprocess.Popen[str]:
-        made = script(Slurm(login_shell=False, **options), str(self.folder))
-        path = self.folder / "job.sh"
-        path.write_text(made.text(made.command(self.agent, pythons, shlex.join(words))))
-        path.chmod(0o700)
+        self.monkeypatch.setattr(sys, "executable", executable)
+        asked = replace(request(str(self.job)), agent=self.agent, command=command)
+        path = write_script(self.job, render(Slurm(login_shell=False, **options), asked))
         return subprocess.Popen([path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def until(self, line: str) -> None:
@@ -189,16 +207,16 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
 
 @pytest.mark.parametrize("options", [{}, {"teardown": ["true", "false"]}])
 def test_the_agent_is_started_and_its_exit_code_kept(running: Running, options: dict[str, Any]) -> None:
-    process = running.start("job", "it's $(touch pwned)", **options)
+    process = running.start(**options)
     assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 5
-    assert running.told.read_text() == "job it's $(touch pwned)\n"
+    assert running.told.read_text() == f"job {running.job}\n"
     assert not (running.folder / "pwned").exists()
 
 
 def test_setup_and_teardown_are_lines_of_the_same_shell(running: Running) -> None:
     lines = ["NAME='of setup'", "if true; then", "  echo before", "fi"]
-    process = running.start("job", setup=lines, teardown=['echo "after $NAME"', "exit 9"])
+    process = running.start(setup=lines, teardown=['echo "after $NAME"', "exit 9"])
     assert process.communicate(timeout=60) == ("before\nafter of setup\n", "")
     assert process.returncode == 9
 
@@ -216,7 +234,7 @@ def test_setup_and_teardown_are_lines_of_the_same_shell(running: Running) -> Non
     ],
 )
 def test_a_setup_line_that_fails_ends_the_job(running: Running, lines: list[str], failed: str) -> None:
-    process = running.start("job", setup=lines, teardown=["echo after"])
+    process = running.start(setup=lines, teardown=["echo after"])
     out, said = process.communicate(timeout=60)
     assert (process.returncode, out) == (FAILED_SETUP, "")
     assert said.splitlines()[-1] == f"compute.setup: {failed}"
@@ -225,8 +243,8 @@ def test_a_setup_line_that_fails_ends_the_job(running: Running, lines: list[str]
 
 @pytest.mark.parametrize("teardown", [[], ["echo after"]])
 def test_signals_pass_to_the_agent(running: Running, teardown: list[str]) -> None:
-    process = running.start("job", "wait", teardown=teardown)
-    running.until("job wait")
+    process = running.start("job wait", teardown=teardown)
+    running.until(f"job wait {running.job}")
     wait_for(lambda: handles(process.pid, signal.SIGUSR2), "a trap")
     for _ in range(2):
         process.send_signal(signal.SIGUSR2)
@@ -249,18 +267,18 @@ def test_a_job_whose_guard_was_killed_waits_for_a_successor(running: Running) ->
 
 
 def test_a_node_without_python(running: Running) -> None:
-    process = running.start("job", pythons=("/no/such", "it's $(touch pwned)", "`touch pwned`"))
+    process = running.start(python="it's $(touch pwned) `touch pwned`")
     said = process.communicate(timeout=60)[1]
     assert process.returncode == LOST_PYTHON
-    assert said.endswith("has none of these: /no/such it's $(touch pwned) `touch pwned`\n")
+    assert said.endswith("has none of these: it's $(touch pwned) `touch pwned`\n")
     assert not (running.folder / "pwned").exists()
 
 
 def test_a_node_that_does_not_see_the_store(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slurm_script, "STORE_PATIENCE_S", 2)
+    monkeypatch.setattr(start_script, "STORE_PATIENCE_S", 2)
     (running.agent / "__main__.py").unlink()
     began = time.monotonic()
-    process = running.start("job")
+    process = running.start()
     said = process.communicate(timeout=60)[1]
     assert (process.returncode, f"does not see {running.agent}" in said) == (LOST_STORE, True)
     assert time.monotonic() - began >= 1
@@ -269,11 +287,10 @@ def test_a_node_that_does_not_see_the_store(running: Running, monkeypatch: pytes
 
 def test_submission(stand_ins: StandIns, tmp_path: Path) -> None:
     stand_ins.make("sbatch", says="Submitted batch job 123 on cluster x\n")
-    made = script(Slurm(), str(tmp_path))
-    assert send(made, "echo 'ä'") == "123"
-    path = tmp_path / "job.sh"
-    assert stand_ins.calls("sbatch") == [[str(path)]]
-    assert path.read_text(encoding="utf-8").endswith("echo 'ä'\n")
+    path = write_script(tmp_path, "echo 'ä'\n")
+    assert Slurm().scheduler().submit(path, {}) == "123"
+    assert stand_ins.calls("sbatch") == [[str(tmp_path / "job.sh")]]
+    assert path.read_text(encoding="utf-8") == "echo 'ä'\n"
     assert path.stat().st_mode & 0o777 == 0o700
 
 
@@ -281,8 +298,8 @@ def test_the_script_holds_any_path(stand_ins: StandIns, tmp_path: Path) -> None:
     stand_ins.make("sbatch", says="Submitted batch job 123\n")
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     folder.mkdir()
-    assert send(script(Slurm(), str(folder)), f"exec true {folder}\n") == "123"
-    assert b"/caf\xe9\n" in (folder / "job.sh").read_bytes()
+    assert submit(folder) == "123"
+    assert b"/caf\xe9'\n" in (folder / "job.sh").read_bytes()
 
 
 def test_secrets_are_in_the_environment_of_the_submission_alone(
@@ -290,7 +307,7 @@ def test_secrets_are_in_the_environment_of_the_submission_alone(
 ) -> None:
     monkeypatch.setenv("SLURM_LAUNCHER_SECRET_OUTER", "of a job around")
     stand_ins.make("sbatch", f"env >{tmp_path}/env; echo Submitted batch job 5")
-    assert send(script(Slurm(), str(tmp_path)), "true", {"SLURM_LAUNCHER_SECRET_A": "hidden"}) == "5"
+    assert submit(tmp_path, {"SLURM_LAUNCHER_SECRET_A": "hidden"}) == "5"
     told = [line for line in (tmp_path / "env").read_text().splitlines() if "SECRET" in line]
     assert told == ["SLURM_LAUNCHER_SECRET_A=hidden"]
     assert "hidden" not in (tmp_path / "job.sh").read_text()
@@ -300,14 +317,14 @@ def test_secrets_are_in_the_environment_of_the_submission_alone(
 def test_a_controller_that_is_busy_is_asked_again(
     stand_ins: StandIns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slurm_script, "TRIES_S", (0.0, 0.0))
+    monkeypatch.setattr(slurm_scheduler, "TRIES_S", (0.0, 0.0))
     busy = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
     once = f'[ -e "{tmp_path}/x" ] && echo "Submitted batch job 5" && exit; >"{tmp_path}/x"'
     stand_ins.make("sbatch", f'{once}; echo "{busy}" >&2; exit 1')
-    assert send(script(Slurm(), str(tmp_path)), "true") == "5"
+    assert submit(tmp_path) == "5"
     stand_ins.make("sbatch", f'echo "{busy}" >&2; exit 1')
     with pytest.raises(SubmitError, match="sbatch: Batch job submission failed: Socket timed out"):
-        send(script(Slurm(), str(tmp_path)), "true")
+        submit(tmp_path)
     assert len(stand_ins.calls("sbatch")) == 2 + 3
 
 
@@ -324,7 +341,7 @@ REFUSED = "Batch job submission failed: Invalid partition name specified"
 def test_a_refusal_is_told_in_slurms_words(stand_ins: StandIns, tmp_path: Path, said: str, told: str) -> None:
     stand_ins.make("sbatch", f"echo {shlex.quote(said)} >&2; exit 1")
     with pytest.raises(SubmitError) as error:
-        send(script(Slurm(), str(tmp_path)), "true")
+        submit(tmp_path)
     assert str(error.value) == told
     assert len(stand_ins.calls("sbatch")) == 1
 
@@ -337,7 +354,7 @@ def test_submitit_still_takes_what_it_is_given() -> None:
     names = ("partition", "account", "qos", "constraint", "nodelist", "exclude", "dependency", "comment")
     texts: dict[str, Any] = dict.fromkeys((*names, "mail_type", "mail_user"), "x")
     options = Slurm(**texts)
-    passed = {"command", "folder", *script(options, members=2, resources=RESOURCES).parameters()}
+    passed = {"command", "folder", *parameters(options, request(members=2, resources=RESOURCES))}
     assert passed <= set(inspect.signature(make).parameters)
     text = make(
         command="first\nsecond", folder="/f", nodes=2, use_srun=False, map_count=3, array_parallelism=2
@@ -369,4 +386,4 @@ def test_a_submission_that_fails_without_a_word(
 ) -> None:
     stand_ins.make("sbatch", line)
     with pytest.raises(SubmitError, match=f"^sbatch: {words}$"):
-        send(script(Slurm(), str(tmp_path)), "true")
+        submit(tmp_path)

@@ -12,7 +12,7 @@ from launcher.errors import Problem, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from launcher.compute.slurm import Slurm
+    from launcher.compute.slurm.options import Slurm
     from launcher.spec import Cluster, Facts, RunSpec
 
 LOWEST_PORT, HIGHEST_PORT = 1024, 65535

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.compute.slurm_turns import Turns
+from launcher.compute.lanes import Lanes
 
 if TYPE_CHECKING:
     from random import Random
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def order(lanes: int, sizes: list[int], before: tuple[str, ...] = ()) -> list[tuple[int, list[str]]]:
     """Return what is chosen for arrays whose jobs are a, b, …"""
-    turns = Turns(lanes, before)
+    turns = Lanes(lanes, before)
     found: list[tuple[int, list[str]]] = []
     for index, size in enumerate(sizes):
         found.append(turns.choose(size))
@@ -45,7 +45,7 @@ def test_jobs_that_are_there_already_come_first() -> None:
 
 
 def test_an_array_that_was_refused_takes_no_lane() -> None:
-    turns = Turns(1)
+    turns = Lanes(1)
     turns.choose(5)
     assert turns.choose(3) == (1, [])
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import getpass
-import shlex
 import shutil
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,8 +12,10 @@ from uuid import uuid4
 
 from launcher.agent.base.tail import tail_lines
 from launcher.compute.agent_code import install
-from launcher.compute.slurm_queue import FINAL, queue
-from launcher.compute.slurm_script import Script, send, tool
+from launcher.compute.job_folders import log_name, write_script
+from launcher.compute.scheduler import JobRequest, JobState
+from launcher.compute.scheduler_cache import list_jobs
+from launcher.compute.slurm.slurm_tool import slurm_tool
 from launcher.errors import SubmitError
 from launcher.paths import StoreFolder
 from launcher.spec import plain
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from launcher.compute.slurm import Slurm
-    from launcher.compute.slurm_queue import Job
+    from launcher.compute.scheduler import Job, Scheduler
+    from launcher.compute.slurm.options import Slurm
     from launcher.spec import Resources
 
 TIME_LIMIT_MIN = 2
@@ -101,7 +101,7 @@ def survey(asked: Asked, say: Callable[[str], object]) -> Survey:
         return found
     finally:
         if not done:  # by name: Ctrl-C may have hit before the id was known
-            tool(["scancel", "--quiet", f"--user={getpass.getuser()}", f"--name={name}"])
+            slurm_tool(["scancel", "--quiet", f"--user={getpass.getuser()}", f"--name={name}"])
         _remove(folder)
         with suppress(OSError):  # not empty: somebody uses it by now
             while made is not None and store.is_relative_to(made):
@@ -121,19 +121,20 @@ def _ask(asked: Asked, folder: Path, say: Callable[[str], object]) -> Survey:
     records.write(folder / "orders.json", orders)
     plan: dict[str, Any] = {"processes": []}
     spec = {"id": folder.name.lstrip("."), "resources": resources, "retries": 0, "plan": plan}
-    script = Script(options, spec, folder, None)
-    pythons = [options.python] if options.python else [sys.executable, "python3"]
-    agent = install(StoreFolder(folder))
+    scheduler = options.scheduler()
+    request = JobRequest(spec=spec, folder=folder, agent=install(StoreFolder(folder)), command="survey")
     submitted = time.time()
     try:
-        job = send(script, script.command(agent, pythons, f"survey {shlex.quote(str(folder))}"))
+        job = scheduler.submit(write_script(folder, scheduler.render(request)), {})
     except SubmitError as error:
         return Survey(problem=str(error), submitted=submitted)
     say(f"job {job} is submitted")
-    return _hear(Survey(job=job, submitted=submitted), folder, asked.timeout_s, say)
+    return _hear(Survey(job=job, submitted=submitted), folder, scheduler, asked.timeout_s, say)
 
 
-def _hear(found: Survey, folder: Path, timeout_s: float, say: Callable[[str], object]) -> Survey:
+def _hear(
+    found: Survey, folder: Path, scheduler: Scheduler, timeout_s: float, say: Callable[[str], object]
+) -> Survey:
     """Return what the job answers, and when; each side waits for the other's file before it is there."""
     until = time.monotonic() + timeout_s
     next_ask = time.monotonic() + _ASK_S
@@ -147,14 +148,15 @@ def _hear(found: Survey, folder: Path, timeout_s: float, say: Callable[[str], ob
         found = replace(found, answer=answer or {})
         if time.monotonic() >= next_ask:
             next_ask = time.monotonic() + _ASK_S
-            last = queue().jobs.get(str(found.job))
+            last = list_jobs(scheduler).jobs.get(str(found.job))
             if last is not None and last != found.last:
                 found = replace(found, last=last)
-                if last.state == "PENDING":
-                    say(f"it is pending: {last.reason}")
-            over = last is not None and last.state in FINAL - {"COMPLETED"}  # else its word is on its way
+                if last.state is JobState.PENDING:
+                    say(f"it is pending: {last.reason or last.word}")
+            # The answer of a job that completed is on its way.
+            over = last is not None and last.state.final and last.state is not JobState.COMPLETED
         time.sleep(_POLL_S)
-    return replace(found, log=tuple(tail_lines(str(folder / "slurm.log"))))
+    return replace(found, log=tuple(tail_lines(str(folder / log_name(scheduler.kind, None)))))
 
 
 def _remove(folder: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher.compute import slurm_cluster
-from launcher.compute.slurm_cluster import minutes, read_cluster
-from launcher.spec import Partition
+from launcher.compute import scheduler_cache
+from launcher.compute.scheduler_cache import read_limits
+from launcher.compute.slurm.cluster_limits import minutes
+from launcher.compute.slurm.options import Slurm
+from launcher.spec import Cluster, Partition
 from launcher.store import records
 from tests.stand_ins import StandIns
 
@@ -21,6 +23,10 @@ many|2000|32|128000|gpu:2|30:00|2000
 a line that says nothing
 """
 CONFIG = "Configuration data\nMaxArraySize            = 1001\nMaxJobCount             = 10000\n"
+
+
+def read_cluster() -> Cluster | None:
+    return read_limits(Slurm().scheduler())
 
 
 @pytest.fixture
@@ -49,7 +55,7 @@ def test_what_was_found_is_kept_for_a_while(site: StandIns, cache: Path) -> None
     assert read_cluster() == read_cluster()
     assert len(site.calls("sinfo")) == len(site.calls("scontrol")) == 1
     [kept] = (cache / "slurm").iterdir()
-    for age in (-60.0, slurm_cluster.KEEP_S + 1):  # of a clock that was set back, and too old
+    for age in (-60.0, scheduler_cache.LIMITS_KEEP_S + 1):  # of a clock that was set back, and too old
         records.write(kept, {**(records.read(kept) or {}), "time": time.time() - age})
         read_cluster()
     assert len(site.calls("sinfo")) == 3

@@ -19,10 +19,10 @@ class _Lane:
     """The jobs whose members have it last."""
 
 
-class Turns:
+class Lanes:
     """As many lanes as members may run at once; an array takes some, and begins after those that had them.
 
-    Slurm keeps the order by its dependencies, so that nobody has to watch.
+    The scheduler keeps the order by its dependencies, so that nobody has to watch.
     """
 
     def __init__(self, lanes: int, jobs: Iterable[str] = ()) -> None:
@@ -41,7 +41,7 @@ class Turns:
         return len(chosen), sorted({job for lane in chosen for job in lane.jobs})
 
     def take(self, members: int, job: str) -> None:
-        """Give the lanes that `choose` named to an array which Slurm has accepted."""
+        """Give the lanes that `choose` named to an array which the scheduler has accepted."""
         chosen = self._first(members)
         load = max(lane.load for lane in chosen) + members / len(chosen)
         for lane in chosen:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from launcher.compute.slurm import Slurm
+from launcher.compute.slurm.options import Slurm
 from launcher.data.inputs import Inputs
 from launcher.distribution.single import Single
 from launcher.environment.current import Current
@@ -117,7 +117,7 @@ def test_a_host_without_slurm() -> None:
 
 def test_a_launcher_without_submitit(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: dict[str, object] = {}
-    monkeypatch.setattr("launcher.compute.slurm_checks.find_spec", nothing.get)
+    monkeypatch.setattr("launcher.compute.slurm.option_checks.find_spec", nothing.get)
     options = Slurm()
     [found] = options.check(run_spec(options), FACTS)
     assert (found.key, found.hint) == ("compute", "pip install 'launcher[slurm]'")
