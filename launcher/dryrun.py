@@ -15,7 +15,7 @@ from launcher.agent.base.slurm_facts import agents_argv
 from launcher.compute.batch import array_key
 from launcher.compute.docker import Docker, groups_in, user_in
 from launcher.compute.scheduler import JobRequest
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.credentials import hide
 from launcher.environment import Current, Image, Packages
 from launcher.environment.cache.folder import entry_of as folder_of

@@ -16,7 +16,7 @@ from launcher.agent.base.tools import full_output
 from launcher.compute.batch import BatchTarget
 from launcher.compute.containers import MPI, in_image
 from launcher.compute.docker import Docker
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.environment import Image
 from launcher.paths import cache_root
 from launcher.secrets import look, named, wanted

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.compute.slurm.cluster_check import Survey
-    from launcher.compute.slurm.options import Slurm
+    from launcher.compute.slurm.target import Slurm
 
 LOWEST = (3, 8)
 LATE_S = 3.0

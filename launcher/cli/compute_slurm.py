@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from launcher.compute.slurm.options import Slurm
+    from launcher.compute.slurm.target import Slurm
     from launcher.spec import Cluster, LaunchRequest
 
 SHARED = "Choose a folder that nodes see as well: store=DIR, or LAUNCHER_STORE"

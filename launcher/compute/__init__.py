@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from launcher.compute.docker import Docker
 from launcher.compute.local import Local
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 
 if TYPE_CHECKING:
     from launcher.spec import Compute

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
+from launcher.agent.base.failure_kinds import FailureKind
 from launcher.compute.agent_code import install
 from launcher.compute.scheduler import JobRequest
 from launcher.compute.secret_variables import secret_variables
@@ -98,7 +99,7 @@ class BatchTarget(ABC):
         try:
             job_id = scheduler.submit(write_script(folder, scheduler.render(request)), variables)
         except SubmitError as error:
-            cause = {"kind": "submit", "phase": str(State.QUEUED), "message": str(error)}
+            cause = {"kind": FailureKind.SUBMIT, "phase": str(State.QUEUED), "message": str(error)}
             for run in runs:
                 finish(run, State.FAILED, cause)
             raise

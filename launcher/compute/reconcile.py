@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from launcher.agent.base.failure_kinds import FailureKind
 from launcher.agent.base.shared_fs import list_uncached
 from launcher.agent.base.tail import tail_lines
 from launcher.compute.job_folders import job_ref, read_job_id
@@ -72,7 +73,7 @@ def _is_unlisted(
     if entry.id is None:
         _end_unsubmitted(entry, listing)
     elif _left_queue(entry, job, listing):
-        cause = {"kind": "cancel", "message": "canceled while queued", "phase": str(State.QUEUED)}
+        cause = {"kind": FailureKind.CANCEL, "message": "canceled while queued", "phase": str(State.QUEUED)}
         finish(entry.run, State.CANCELED, cause)
     elif job is None:
         return True
@@ -121,7 +122,7 @@ def _end_unsubmitted(entry: _Entry, listing: JobList) -> None:
     gone = records.alive(submit["owner"]) is False if submit.get("owner") else True
     if gone and not listing.problem and listing.time > queued + SURE_AFTER_S:
         message = "the launcher of this run is gone; it was not submitted"
-        cause = {"phase": str(State.QUEUED), "kind": "launcher_lost", "message": message}
+        cause = {"phase": str(State.QUEUED), "kind": FailureKind.LAUNCHER_LOST, "message": message}
         finish(entry.run, State.FAILED, cause)
 
 
@@ -188,37 +189,42 @@ def _judge(
     """Return how a run ended whose agent did not record it."""
     lines = list(tail_lines(str(entry.ref.log)))
     job = scheduler.refine(job, lines)
-    outcome, kind, message = State.FAILED, str(job.state), job.message
+    outcome, kind, message = State.FAILED, FailureKind.AGENT_LOST, job.message
     if entry.run.cancel.exists():
-        outcome, kind, message = State.CANCELED, "cancel", "canceled"
+        outcome, kind, message = State.CANCELED, FailureKind.CANCEL, "canceled"
     elif job.state is JobState.CANCELED:
-        outcome = State.CANCELED
-    elif state is not None and job.state not in BY_SCHEDULER:
+        outcome, kind = State.CANCELED, FailureKind.CANCEL
+    elif job.state in BY_SCHEDULER:
+        kind = FailureKind(job.state)
+    elif state is not None:
         ended = _describe(scheduler, job)
-        kind, message = "agent_lost", f"the agent of {_name(job)} ended without a word ({ended})"
-    elif job.state not in BY_SCHEDULER:
+        message = f"the agent of {_name(job)} ended without a word ({ended})"
+    else:
         kind, message = _why_not_begun(scheduler, entry, job, lines)
     phases = (state or {}).get("phases") or [[str(State.QUEUED), 0.0]]
     cause = {"kind": kind, "message": message, "phase": phases[-1][0], "last_lines": lines}
     return outcome, cause | {"node": job.nodes or None}
 
 
-def _why_not_begun(scheduler: Scheduler, entry: _Entry, job: Job, lines: list[str]) -> tuple[str, str]:
+def _why_not_begun(
+    scheduler: Scheduler, entry: _Entry, job: Job, lines: list[str]
+) -> tuple[FailureKind, str]:
     """Return kind and message for a job whose agent did not begin."""
     title, ended = scheduler.title, _describe(scheduler, job)
+    kind, message = FailureKind.AGENT_LOST, f"{_name(job)} ended before its agent began ({ended})"
     if job.state is JobState.GONE:
         lost = f"it was canceled before it began, or {title} lost it"
-        return "agent_lost", f"{title} knows nothing of job {job.id} any more: {lost}"
-    if job.exit_code == FAILED_SETUP:
+        message = f"{title} knows nothing of job {job.id} any more: {lost}"
+    elif job.exit_code == FAILED_SETUP:
         found = (line for line in reversed(lines) if line.startswith(SETUP))
-        return "start", next(found, f"{SETUP}a line failed")
-    if job.exit_code == LOST_STORE or job.state is JobState.NO_OUTPUT:
-        return "agent_lost", f"{job.nodes} does not see the store {entry.run.root.parents[2]} ({ended})"
-    if job.exit_code == LOST_PYTHON:
-        return "agent_lost", f"{job.nodes} has no Python for the agent; set compute.python ({ended})"
-    if job.state is JobState.NOT_STARTED:
-        return "node_fail", job.message
-    return "agent_lost", f"{_name(job)} ended before its agent began ({ended})"
+        kind, message = FailureKind.START, next(found, f"{SETUP}a line failed")
+    elif job.exit_code == LOST_STORE or job.state is JobState.NO_OUTPUT:
+        message = f"{job.nodes} does not see the store {entry.run.root.parents[2]} ({ended})"
+    elif job.exit_code == LOST_PYTHON:
+        message = f"{job.nodes} has no Python for the agent; set compute.python ({ended})"
+    elif job.state is JobState.NOT_STARTED:
+        kind, message = FailureKind.NODE_FAIL, job.message
+    return kind, message
 
 
 def _name(job: Job) -> str:

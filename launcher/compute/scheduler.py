@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class JobState(StrEnum):
-    """What has become of a job. A state that ends a run by itself is named as the kind of its cause."""
+    """What has become of a job. Those of `BY_SCHEDULER` are named as the `FailureKind` of a cause."""
 
     PENDING = "pending"
     STARTING = "starting"
@@ -29,7 +29,7 @@ class JobState(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     """Its script ended with another exit code than 0, or by a signal."""
-    CANCELED = "cancel"
+    CANCELED = "canceled"
     TIME_LIMIT = "time_limit"
     PREEMPTED = "preempted"
     NODE_FAIL = "node_fail"

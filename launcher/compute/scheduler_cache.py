@@ -56,11 +56,11 @@ def list_jobs(scheduler: Scheduler, *, anew: bool = False) -> JobList:
     if anew:
         found = _ask(scheduler, found)
         records.write(path, found)
-    elif _is_due(found, LIST_EVERY_S):
+    elif _is_old(found, LIST_EVERY_S):
         with _lease(path) as is_ours:
             if is_ours:
                 found = records.read(path) or found  # the previous holder may just have asked
-                if _is_due(found, LIST_EVERY_S):
+                if _is_old(found, LIST_EVERY_S):
                     found = _ask(scheduler, found)
                     records.write(path, found)
     jobs = [Job(fields[0], JobState(fields[1]), *fields[2:]) for fields in found["jobs"]]
@@ -70,10 +70,10 @@ def list_jobs(scheduler: Scheduler, *, anew: bool = False) -> JobList:
 def query(scheduler: Scheduler, ids: Sequence[str]) -> Lookup | None:
     """Return what a scheduler knows of jobs that it no longer lists; None if it is too early to ask again."""
     path = _path(scheduler, "asked")
-    if not _is_due(records.read(path), QUERY_EVERY_S):
+    if not _is_old(records.read(path), QUERY_EVERY_S):
         return None
     with _lease(path) as is_ours:
-        if not is_ours or not _is_due(records.read(path), QUERY_EVERY_S):  # somebody has just asked
+        if not is_ours or not _is_old(records.read(path), QUERY_EVERY_S):  # somebody has just asked
             return None
         records.write(path, {"asked": time.time()})
         return scheduler.query(ids)
@@ -109,7 +109,7 @@ def _ask(scheduler: Scheduler, before: dict[str, Any]) -> dict[str, Any]:
         return {**before, "asked": now, "problem": str(error)}
 
 
-def _is_due(found: dict[str, Any] | None, every_s: float) -> bool:
+def _is_old(found: dict[str, Any] | None, every_s: float) -> bool:
     return time.time() - (found or {"asked": 0.0})["asked"] >= every_s
 
 

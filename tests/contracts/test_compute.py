@@ -11,8 +11,8 @@ import pytest
 
 from launcher.compute.jobs import cancel, settle
 from launcher.compute.local import Local
-from launcher.compute.slurm.options import Slurm
 from launcher.compute.slurm.slurm_tool import slurm_tool
+from launcher.compute.slurm.target import Slurm
 from launcher.data.inputs import Inputs
 from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch

@@ -10,7 +10,7 @@ import pytest
 
 from launcher.compute.job_folders import log_name, write_script
 from launcher.compute.scheduler import Job, JobRequest, JobState, Scheduler
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.errors import SubmitError
 from tests.fake_scheduler import FakeScheduler
 from tests.processes import wait_for
@@ -25,13 +25,8 @@ RESOURCES = {
     "nodes": 1, "processes_per_node": 1, "gpus_per_node": 0, "cpus_per_process": None, "memory_gib": None,
     "time_limit_min": None,
 }  # fmt: skip
-SPEC = {
-    "id": "contract/1",
-    "name": "contract",
-    "retries": 0,
-    "resources": RESOURCES,
-    "plan": {"processes": []},
-}
+PLAN: dict[str, Any] = {"processes": []}
+SPEC = {"id": "contract/1", "name": "contract", "retries": 0, "resources": RESOURCES, "plan": PLAN}
 SECRET = "SLURM_LAUNCHER_SECRET_A"  # noqa: S105  # the name of a variable
 HEAD = """\
 import os, sys, time

@@ -11,7 +11,7 @@ from launcher.checks import check
 from launcher.compute.containers import Container
 from launcher.compute.docker import Docker
 from launcher.compute.local import Local
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.data import Inputs
 from launcher.distribution import Single
 from launcher.environment import Current, Image, Packages

@@ -11,7 +11,7 @@ import pytest
 
 from launcher.compute.docker import Docker
 from launcher.compute.local import Local
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.data.inputs import Inputs
 from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch

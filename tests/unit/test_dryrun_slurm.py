@@ -10,7 +10,8 @@ import pytest
 
 from launcher.compute.containers import Container, Runtime
 from launcher.compute.local import Local
-from launcher.compute.slurm.options import Signal, Slurm
+from launcher.compute.slurm.options import Signal
+from launcher.compute.slurm.target import Slurm
 from launcher.data.inputs import Inputs
 from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch

@@ -34,6 +34,7 @@ LONG = {
 SAME_NAME = {
     "compute": "the targets; in cli/ the commands of that noun",
     "containers": "containers of a run: their options, and in agent/ what runs in them",
+    "cluster_check": "the check of a Slurm cluster: of the host that submits, and in agent/ of the nodes",
     "completion": "completion of words; in cli/ its command",
     "docker": "the target; in agent/ its side beside the processes",
     "frozen": "what a run froze, as JSON and back: a spec, and the configuration of a Hydra app",
@@ -42,6 +43,7 @@ SAME_NAME = {
     "local": "the target; in agent/ its side beside the processes",
     "mpi": "the distribution; in agent/ mpirun's side beside the processes",
     "node": "the agent of a node: its package, and the module that the others serve",
+    "options": "the options of a choice: what its configuration can say",
     "runs": "runs; in cli/ the commands of that noun",
     "slurm": "the target; in agent/ its side beside the processes",
     "sweeps": "sweeps; in cli/ the commands of that noun",
@@ -55,8 +57,8 @@ WORST_WORDS = {
     "carried", "due", "handover", "here", "orders", "shelf", "sight", "surely", "told", "wanted", "workbench",
 }  # fmt: skip
 WORST_NAMES = {
-    "Told", "Workbench", "_check_sight", "_due", "_told", "_value_told", "check_sight",
-    "handover", "shelf", "sight", "told", "wanted", "workbench",
+    "Told", "Workbench", "_check_sight", "_told", "_value_told", "check_sight",
+    "shelf", "sight", "told", "wanted", "workbench",
 }  # fmt: skip
 """Names of files, classes and functions that have such a word."""
 
@@ -65,7 +67,6 @@ CIRCLES = {
         "builder", "conda", "conda_install", "container_tools", "deferred_build", "horovod_build",
         "image_build", "key", "packages", "problems",
     }),
-    frozenset({"slurm", "slurm_checks", "slurm_queue", "slurm_script"}),
     frozenset({"failure", "fetch", "inputs"}),
 }  # fmt: skip
 """Modules that import one another, in functions and for type checking included."""

@@ -15,6 +15,7 @@ from launcher.compute.agent_code import install
 from launcher.compute.job_folders import log_name, write_script
 from launcher.compute.scheduler import JobRequest, JobState
 from launcher.compute.scheduler_cache import list_jobs
+from launcher.compute.slurm.slurm_scheduler import SlurmScheduler
 from launcher.compute.slurm.slurm_tool import slurm_tool
 from launcher.errors import SubmitError
 from launcher.paths import StoreFolder
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.compute.scheduler import Job, Scheduler
-    from launcher.compute.slurm.options import Slurm
+    from launcher.compute.slurm.options import SlurmOptions
     from launcher.spec import Resources
 
 TIME_LIMIT_MIN = 2
@@ -48,7 +49,7 @@ _POLL_S, _ASK_S = 0.05, 1.0
 class Asked:
     """What is asked of a cluster."""
 
-    options: Slurm
+    options: SlurmOptions
     resources: Resources
     """Nodes, GPUs and memory of the job."""
     store: Path
@@ -121,7 +122,7 @@ def _ask(asked: Asked, folder: Path, say: Callable[[str], object]) -> Survey:
     records.write(folder / "orders.json", orders)
     plan: dict[str, Any] = {"processes": []}
     spec = {"id": folder.name.lstrip("."), "resources": resources, "retries": 0, "plan": plan}
-    scheduler = options.scheduler()
+    scheduler = SlurmScheduler(options)
     request = JobRequest(spec=spec, folder=folder, agent=install(StoreFolder(folder)), command="survey")
     submitted = time.time()
     try:

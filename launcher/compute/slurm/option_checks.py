@@ -12,14 +12,14 @@ from launcher.errors import Problem, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from launcher.compute.slurm.options import Slurm
+    from launcher.compute.slurm.options import SlurmOptions
     from launcher.spec import Cluster, Facts, RunSpec
 
 LOWEST_PORT, HIGHEST_PORT = 1024, 65535
 PORTS = re.compile(r"(\d{1,5})-(\d{1,5})")
 
 
-def check_slurm(options: Slurm, spec: RunSpec, facts: Facts) -> Iterator[Problem]:
+def check_slurm(options: SlurmOptions, spec: RunSpec, facts: Facts) -> Iterator[Problem]:
     """Return what is wrong with these options in this spec."""
     cluster = facts.cluster
     if find_spec("submitit") is None:
@@ -34,7 +34,7 @@ def check_slurm(options: Slurm, spec: RunSpec, facts: Facts) -> Iterator[Problem
         yield from _limits(options, spec, cluster)
 
 
-def _options(options: Slurm, spec: RunSpec) -> Iterator[Problem]:
+def _options(options: SlurmOptions, spec: RunSpec) -> Iterator[Problem]:
     if options.max_parallel is not None and "?" in (options.dependency or ""):
         hint = "Arrays of a sweep wait for each other as well, and Slurm takes one kind alone"
         yield Problem("compute.dependency", options.dependency, "no ? with compute.max_parallel", hint)
@@ -55,7 +55,7 @@ def _options(options: Slurm, spec: RunSpec) -> Iterator[Problem]:
             )
 
 
-def _limits(options: Slurm, spec: RunSpec, cluster: Cluster) -> Iterator[Problem]:
+def _limits(options: SlurmOptions, spec: RunSpec, cluster: Cluster) -> Iterator[Problem]:
     resources = spec.resources
     names = (options.partition or cluster.default_partition or "").split(",")
     unknown = [name for name in names if name and name not in cluster.partitions]

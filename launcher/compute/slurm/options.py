@@ -1,21 +1,12 @@
-"""`compute=slurm`: a job of a Slurm cluster for each run, an array for the members of a sweep."""
+"""The options of `compute=slurm`: the one list of their names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from launcher.compute.batch import BatchTarget
 from launcher.compute.containers import Container
-from launcher.compute.slurm.option_checks import check_slurm
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from launcher.compute.scheduler import Scheduler
-    from launcher.errors import Problem
-    from launcher.spec import Facts, RunSpec
 
 
 class Signal(StrEnum):
@@ -28,7 +19,7 @@ class Signal(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slurm(BatchTarget):
+class SlurmOptions:
     """A Slurm cluster. Options that are null are left to the site's defaults."""
 
     kind: ClassVar[str] = "slurm"
@@ -75,15 +66,3 @@ class Slurm(BatchTarget):
     """Into which the processes are started on every node, once it has an image."""
     additional_parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     """Any other option of sbatch."""
-
-    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
-        """See `Compute.check`."""
-        return check_slurm(self, spec, facts)
-
-    def scheduler(self) -> Scheduler:
-        """See `BatchTarget.scheduler`."""
-        from launcher.compute.slurm.slurm_scheduler import (  # noqa: PLC0415  # other targets do without
-            SlurmScheduler,
-        )
-
-        return SlurmScheduler(self)

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from launcher.compute.scheduler import JobRequest
-    from launcher.compute.slurm.options import Slurm
+    from launcher.compute.slurm.options import SlurmOptions
 
 _FREE = "unset SLURM_EXPORT_ENV\n"
 """sbatch leaves its own `--export` to every srun in the job, which would start programs without variables."""
 
 
-def render(options: Slurm, request: JobRequest) -> str:
+def render(options: SlurmOptions, request: JobRequest) -> str:
     """Return the script of a job."""
     from submitit.slurm import slurm  # noqa: PLC0415  # 130 ms, and not all have it
 
@@ -31,7 +31,7 @@ def render(options: Slurm, request: JobRequest) -> str:
     return rendered.replace("#!/bin/bash", first, 1).replace("export SUBMITIT_EXECUTOR=slurm\n", "", 1)
 
 
-def parameters(options: Slurm, request: JobRequest) -> dict[str, Any]:
+def parameters(options: SlurmOptions, request: JobRequest) -> dict[str, Any]:
     """Return the options of sbatch as submitit takes them."""
     resources = request.spec["resources"]
     tasks = resources["processes_per_node"]
@@ -65,7 +65,7 @@ def parameters(options: Slurm, request: JobRequest) -> dict[str, Any]:
     return _literal(found) | {"additional_parameters": _literal(further)}
 
 
-def _additional(options: Slurm, request: JobRequest) -> dict[str, Any]:
+def _additional(options: SlurmOptions, request: JobRequest) -> dict[str, Any]:
     log = log_name(options.kind, None if request.members is None else "%a")
     further: dict[str, Any] = {
         "chdir": request.folder,  # also how the job is found again

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.compute.scheduler import Job, JobRequest, Lookup
-    from launcher.compute.slurm.options import Slurm
+    from launcher.compute.slurm.options import SlurmOptions
     from launcher.spec import Cluster
 
 TRIES_S = (1.0, 4.0, 10.0, 20.0)
@@ -46,7 +46,7 @@ class SlurmScheduler:
     title: ClassVar[str] = "Slurm"
     program: ClassVar[str] = "sbatch"
 
-    def __init__(self, options: Slurm) -> None:
+    def __init__(self, options: SlurmOptions) -> None:
         self._options = options
 
     @property

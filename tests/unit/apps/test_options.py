@@ -23,7 +23,7 @@ from launcher.apps.options import (
     resources,
 )
 from launcher.compute.local import Local
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.errors import ConfigError
 from launcher.spec import Resources
 

@@ -18,7 +18,7 @@ from launcher.cli.compute_rows import background, writable
 from launcher.cli.compute_slurm import silent
 from launcher.compute.scheduler import Job, JobState
 from launcher.compute.slurm.cluster_check import Survey
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.paths import StoreFolder
 
 MARK = Path("/cache/mark")

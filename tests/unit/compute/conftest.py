@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from launcher.compute import reconcile, scheduler_cache
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.paths import RunFolder, StoreFolder
 from launcher.store import records
 from tests.stand_ins import StandIns

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from launcher.compute.containers import Container, Runtime, check_container, in_image
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.data.inputs import Inputs
 from launcher.distribution.mpi import MpiRun, Start
 from launcher.distribution.single import Single

@@ -14,7 +14,7 @@ import pytest
 from launcher.agent.base import process_identity
 from launcher.compute import scheduler_cache
 from launcher.compute.scheduler_cache import JobList, list_jobs, query
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.store import records
 
 if TYPE_CHECKING:

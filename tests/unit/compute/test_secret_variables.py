@@ -8,7 +8,7 @@ import pytest
 
 from launcher.compute.local import Local
 from launcher.compute.secret_variables import secret_variables
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.errors import SubmitError
 from launcher.paths import RunFolder, StoreFolder
 from launcher.spec import Facts, State

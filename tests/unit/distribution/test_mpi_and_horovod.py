@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.compute.local import Local
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.distribution.horovod import Controller, Horovod
 from launcher.distribution.mpi import MpiRun, Start
 from launcher.plan import GpuVisibility, MpiLine, Plan

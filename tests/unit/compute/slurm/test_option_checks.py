@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from launcher.compute.slurm.options import Slurm
+from launcher.compute.slurm.target import Slurm
 from launcher.data.inputs import Inputs
 from launcher.distribution.single import Single
 from launcher.environment.current import Current

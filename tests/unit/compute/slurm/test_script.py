@@ -26,8 +26,8 @@ from launcher.compute import start_script
 from launcher.compute.job_folders import write_script
 from launcher.compute.scheduler import JobRequest
 from launcher.compute.slurm import slurm_scheduler
-from launcher.compute.slurm.options import Slurm
 from launcher.compute.slurm.script import parameters, render
+from launcher.compute.slurm.target import Slurm
 from launcher.compute.start_script import FAILED_SETUP, LOST_PYTHON, LOST_STORE
 from launcher.errors import SubmitError
 from tests.processes import wait_for
@@ -257,10 +257,10 @@ def test_signals_pass_to_the_agent(running: Running, teardown: list[str]) -> Non
 
 
 def test_a_job_whose_guard_was_killed_waits_for_a_successor(running: Running) -> None:
-    process = running.start("job", "wait", teardown=["echo after"])
+    process = running.start("job wait", teardown=["echo after"])
     running.until("job wait")
     os.kill(int(running.pid.read_text()), signal.SIGKILL)
-    running.until("successor job wait")
+    running.until(f"successor job wait {running.job}")
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     assert (out, process.returncode) == ("after\n", 7)
