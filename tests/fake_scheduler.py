@@ -1,4 +1,4 @@
-"""A scheduler of a hundred lines: jobs are plain processes of this host, members of an array count from 1."""
+"""A scheduler for tests: jobs are plain processes of this host, and members of an array count from 1."""
 
 from __future__ import annotations
 

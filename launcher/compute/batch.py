@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
@@ -79,15 +80,14 @@ class BatchTarget(ABC):
 
         variables = secret_variables(runs)
         spec, submit = records.read(runs[0].spec) or {}, records.read(runs[0].submit) or {}
-        folder = runs[0].root / "job"
-        request = JobRequest(spec=spec, folder=folder, agent=agent, command="job")
+        request = JobRequest(spec=spec, folder=runs[0].root / "job", agent=agent, command="job")
         if lanes is not None:
             folder = store.sweeps / str(submit.get("sweep") or "batch") / "jobs" / uuid4().hex[:8]
             parallel, after = lanes.choose(len(runs))
-            request = JobRequest(
-                spec=spec, folder=folder, agent=agent, command="job",
-                members=len(runs), parallel=parallel, after=tuple(after),
-            )  # fmt: skip
+            request = replace(
+                request, folder=folder, members=len(runs), parallel=parallel, after=tuple(after)
+            )
+        folder = request.folder
         folder.mkdir(parents=True, mode=0o700)
         paths = [os.path.relpath(run.root, store.root) for run in runs]
         records.write(folder / "job.json", {"schema": 1, "store": str(store.root), "runs": paths})

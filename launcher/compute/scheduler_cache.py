@@ -51,6 +51,7 @@ def list_jobs(scheduler: Scheduler, *, anew: bool = False) -> JobList:
         scheduler: to ask.
         anew: ask in any case, such as after a change.
     """
+    # Launchers of several versions share the folder: another form of `Job` needs another name.
     path = _path(scheduler, "jobs")
     found = records.read(path) or {"time": 0.0, "asked": 0.0, "jobs": [], "problem": ""}
     if anew:

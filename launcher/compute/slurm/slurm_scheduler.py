@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from launcher.compute.scheduler import Job, JobRequest, Lookup
+    from launcher.compute.scheduler import Job, JobRequest
     from launcher.compute.slurm.options import SlurmOptions
-    from launcher.spec import Cluster
 
 TRIES_S = (1.0, 4.0, 10.0, 20.0)
 """Pauses between tries while the controller does not answer."""
@@ -45,6 +44,9 @@ class SlurmScheduler:
     kind: ClassVar[str] = "slurm"
     title: ClassVar[str] = "Slurm"
     program: ClassVar[str] = "sbatch"
+    list_jobs = staticmethod(queue.list_jobs)
+    query = staticmethod(queue.query)
+    limits = staticmethod(cluster_limits.limits)
 
     def __init__(self, options: SlurmOptions) -> None:
         self._options = options
@@ -73,14 +75,6 @@ class SlurmScheduler:
             time.sleep(pause)
         raise AssertionError
 
-    def list_jobs(self) -> list[Job]:
-        """See `Scheduler.list_jobs`."""
-        return queue.list_jobs()
-
-    def query(self, ids: Sequence[str]) -> Lookup:
-        """See `Scheduler.query`."""
-        return queue.query(ids)
-
     def cancel(self, ids: Sequence[str]) -> str:
         """See `Scheduler.cancel`."""
         calls = [
@@ -88,10 +82,6 @@ class SlurmScheduler:
             for first in range(0, len(ids), _CANCEL_AT_ONCE)
         ]
         return "; ".join(failure(done) for done in calls if done.returncode != 0)
-
-    def limits(self) -> Cluster:
-        """See `Scheduler.limits`."""
-        return cluster_limits.limits()
 
     def refine(self, job: Job, log: Sequence[str]) -> Job:
         """See `Scheduler.refine`. Slurm also reports a job CANCELLED if its prolog has failed."""
