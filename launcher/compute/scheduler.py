@@ -47,7 +47,14 @@ class JobState(StrEnum):
         return self not in _PASSING
 
 
-_PASSING = (JobState.PENDING, JobState.STARTING, JobState.HELD, JobState.RUNNING, JobState.ENDING, JobState.UNKNOWN)
+_PASSING = (
+    JobState.PENDING,
+    JobState.STARTING,
+    JobState.HELD,
+    JobState.RUNNING,
+    JobState.ENDING,
+    JobState.UNKNOWN,
+)
 
 BY_SCHEDULER = (JobState.TIME_LIMIT, JobState.PREEMPTED, JobState.NODE_FAIL, JobState.OUT_OF_MEMORY)
 """The scheduler ended the job for this reason, whatever its processes say."""

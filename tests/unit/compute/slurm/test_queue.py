@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.compute import jobs
 from launcher.compute.job_folders import JobRef, job_ref, record_job_id
 from launcher.compute.jobs import cancel
 from launcher.compute.scheduler import JobState, SchedulerError
@@ -95,6 +96,17 @@ def test_canceling_gives_all_to_scancel(scheduled: Scheduled) -> None:
     scheduled.stand_ins.make("scancel", "echo 'Access denied' >&2; exit 1")
     assert cancel([first]) == "Access denied"
     assert cancel([second]) == ""
+
+
+def test_a_canceled_job_that_is_ending_is_waited_for(
+    scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CANCEL_PAUSE_S", 0.0)
+    run = scheduled.run()
+    record_job_id(scheduled.folder(), "7")
+    scheduled.says(scheduled.line("7", "COMPLETING"))
+    assert cancel([run]) == ""
+    assert len(scheduled.stand_ins.calls("squeue")) == 1 + jobs.CANCEL_ASKS
 
 
 def test_many_are_canceled_in_few_calls(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch) -> None:

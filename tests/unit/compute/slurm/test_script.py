@@ -258,7 +258,7 @@ def test_signals_pass_to_the_agent(running: Running, teardown: list[str]) -> Non
 
 def test_a_job_whose_guard_was_killed_waits_for_a_successor(running: Running) -> None:
     process = running.start("job wait", teardown=["echo after"])
-    running.until("job wait")
+    running.until(f"job wait {running.job}")
     os.kill(int(running.pid.read_text()), signal.SIGKILL)
     running.until(f"successor job wait {running.job}")
     process.send_signal(signal.SIGTERM)
