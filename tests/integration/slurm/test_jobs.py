@@ -56,7 +56,7 @@ def test_jobs_get_a_clean_environment_and_modules_lines(lab: SlurmLab) -> None:
         'compute.setup=["export OF_THE_SETUP=2"]', 'compute.teardown=["touch torn-down"]', "env.OF_THE_RUN=3"
     )
     assert done.stdout == "[None, '2', '3']\n", done.stderr
-    assert (lab.run().root / "job" / "torn-down").exists()
+    until((lab.run().root / "job" / "torn-down").exists, "the job's last line")  # after the end of the run
 
 
 def test_a_folder_of_the_source_and_standard_input(lab: SlurmLab) -> None:
