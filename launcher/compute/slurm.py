@@ -10,23 +10,29 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
+from launcher.capabilities import Capabilities
 from launcher.compute.agents import install
-from launcher.compute.containers import Container
+from launcher.compute.containers import Container, in_image
 from launcher.compute.handover import secrets_of
-from launcher.compute.slurm_checks import check_slurm
+from launcher.compute.slurm_checks import check_slurm, port_range
 from launcher.errors import SubmitError
 from launcher.paths import RunFolder, StoreFolder
-from launcher.spec import Facts, RunSpec, State
+from launcher.spec import RunSpec, State
 from launcher.store import records
 from launcher.store.runs import enter, finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from launcher.capabilities import Row
     from launcher.compute.slurm_script import Script
     from launcher.compute.slurm_turns import Turns
     from launcher.errors import Problem
+    from launcher.facts import Facts
+    from launcher.plan import Plan
+    from launcher.session import Session
+    from launcher.spec import LaunchRequest
 
 
 class Signal(StrEnum):
@@ -43,7 +49,6 @@ class Slurm:
     """A Slurm cluster. Options that are null are left to the site's defaults."""
 
     kind: ClassVar[str] = "slurm"
-    one_queue: ClassVar[bool] = False  # options are of a job; `Turns` keeps `max_parallel` among jobs
 
     partition: str | None = None
     account: str | None = None
@@ -88,16 +93,55 @@ class Slurm:
     additional_parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     """Any other option of sbatch."""
 
+    @property
+    def features(self) -> Capabilities:
+        """See `Compute.features`."""
+        return Capabilities(
+            containers=bool(self.container.image),
+            container_option="compute.container.image",
+            remote_start=True,
+            srun=True,
+            port_range=port_range(self.ports),
+        )
+
+    def probe(self, spec: RunSpec, facts: Facts, session: Session | None) -> Facts:
+        """See `Compute.probe`."""
+        from launcher.compute.slurm_cluster import read_cluster  # noqa: PLC0415  # 5 ms of start-up elsewhere
+
+        del session
+        facts = replace(facts, cluster=read_cluster())
+        return in_image(self.container, facts, current=spec.environment.traits.own_python)
+
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Compute.check`."""
         return check_slurm(self, spec, facts)
 
-    def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
+    def describe(self, request: LaunchRequest, plan: Plan, facts: Facts) -> Iterable[str]:
+        """See `Compute.describe`. All of it is in the job's lines."""
+        del request, plan, facts
+        return ()
+
+    def describe_jobs(self, members: Sequence[tuple[LaunchRequest, Plan]]) -> Iterable[str]:
+        """See `Compute.describe_jobs`."""
+        from launcher.compute.describe_slurm import describe_jobs  # noqa: PLC0415  # no launch needs it
+
+        return describe_jobs(members)
+
+    def check_rows(
+        self, request: LaunchRequest, timeout_s: float, say: Callable[[str], None]
+    ) -> Iterator[Row]:
+        """See `Compute.check_rows`."""
+        from launcher.compute.check_slurm import rows  # noqa: PLC0415  # no launch needs it
+
+        return rows(self, request, timeout_s, say)
+
+    def submit(self, folders: Sequence[Path], store: Path, facts: Facts, session: Session) -> None:
         """See `Compute.submit`. Runs with the same resources share an array.
 
         Raises:
             SubmitError: Slurm refused, in its words; the runs have ended as Failed.
         """
+        del session
         agent = install(StoreFolder(store))
         groups: dict[str, list[RunFolder]] = {}
         for folder in map(RunFolder, folders):

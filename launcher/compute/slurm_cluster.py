@@ -10,9 +10,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launcher.compute.slurm_script import tool
+from launcher.facts import Cluster, Partition
 from launcher.limits import MEMBERS
 from launcher.paths import cache_root
-from launcher.spec import Cluster, Partition, plain
+from launcher.spec import plain
 from launcher.store import records
 
 if TYPE_CHECKING:

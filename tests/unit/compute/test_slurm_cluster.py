@@ -9,7 +9,7 @@ import pytest
 
 from launcher.compute import slurm_cluster
 from launcher.compute.slurm_cluster import minutes, read_cluster
-from launcher.spec import Partition
+from launcher.facts import Partition
 from launcher.store import records
 from tests.stand_ins import StandIns
 
