@@ -69,20 +69,19 @@ def _launch(words: Sequence[str]) -> int:
         return streams.print_code(show(line))
     if line.multirun or line.plugins:
         return _sweep(line)
-    helper = None
+    from launcher.session import Session  # noqa: PLC0415
+
+    session = Session()
     if "compute=docker" in words and not any(word.startswith("dry_run=") for word in words):
         from launcher.engine.helper import Helper  # noqa: PLC0415
 
-        helper = Helper()  # imports the SDK while Hydra is imported here
-    from dataclasses import replace  # noqa: PLC0415
-
+        session.open(Helper)  # imports the SDK while Hydra is imported here
     from launcher.checks import check  # noqa: PLC0415
     from launcher.config.load import load  # noqa: PLC0415
     from launcher.launch import launch  # noqa: PLC0415
     from launcher.probe import probe  # noqa: PLC0415
 
-    request = load(line, check=lambda spec: check(spec, probe(spec, touch=False)))
-    return launch(replace(request, helper=helper))
+    return launch(load(line, check=lambda spec: check(spec, probe(spec))), session)
 
 
 def _sweep(line: CommandLine) -> int:

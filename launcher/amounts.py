@@ -11,7 +11,8 @@ from launcher.limits import MEMBERS, NUMBERS, PROCESSES, PROCESSES_OF_SWEEP, Ran
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from launcher.spec import Facts, RunSpec
+    from launcher.facts import Facts
+    from launcher.spec import RunSpec
 
 
 def check_amounts(spec: RunSpec) -> Iterator[Problem]:
@@ -27,10 +28,10 @@ def check_amounts(spec: RunSpec) -> Iterator[Problem]:
         yield Problem("nodes, processes_per_node", size, expected)
 
 
-def check_members(count: int, spec: RunSpec, facts: Facts) -> Iterator[Problem]:
-    """Return why a sweep has too many members; `spec` and `facts` are those of its first."""
+def check_members(count: int, facts: Facts) -> Iterator[Problem]:
+    """Return why a sweep has too many members; `facts` are those of its first."""
     most, why = MEMBERS, "the members of a sweep"
-    if spec.compute.kind == "slurm" and facts.cluster is not None and facts.cluster.max_jobs < most:
+    if facts.cluster is not None and facts.cluster.max_jobs < most:
         most, why = facts.cluster.max_jobs, "MaxJobCount of this cluster"
     if count > most:
         yield Problem("-m", count, f"at most {most:,} members ({why})", "Split the sweep")

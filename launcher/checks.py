@@ -22,7 +22,8 @@ from launcher.texts import check_paths, check_texts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from launcher.spec import Facts, RunSpec
+    from launcher.facts import Facts
+    from launcher.spec import RunSpec
 
 RESERVED: Final = "LAUNCHER_"
 """Variables with this prefix are the launcher's own."""
@@ -71,7 +72,7 @@ def _checks(spec: RunSpec, facts: Facts) -> Iterator[Problem]:
     yield from unknown_secrets(spec, facts)
     yield from _secrets_file(spec, facts)
     yield from spec.distribution.check(spec, facts)
-    yield from spec.environment.check(spec, facts)
+    yield from spec.environment.check(spec.environment_request, facts)
     yield from spec.data.check(spec, facts)
     yield from spec.compute.check(spec, facts)
 
@@ -80,7 +81,7 @@ def _environment_checks(spec: RunSpec, facts: Facts) -> Iterator[Problem]:
     yield from check_amounts(spec)
     yield from unknown_secrets(spec, facts)
     yield from spec.distribution.check(spec, facts)
-    yield from spec.environment.check(spec, facts)
+    yield from spec.environment.check(spec.environment_request, facts)
     yield from spec.compute.check(spec, facts)
 
 
@@ -163,8 +164,7 @@ def _stdin(spec: RunSpec, stdin: str, tree: Tree) -> Iterator[Problem]:
     if not stdin:
         yield Problem("stdin", stdin, "the path of a file")
     elif Path(stdin).is_absolute():
-        container = getattr(spec.compute, "container", None)
-        if spec.compute.kind == "docker" or getattr(container, "image", None):
+        if spec.compute.features.containers:
             hint = "Containers see the source: put the file there"
             yield Problem("stdin", stdin, "a path relative to the source, with a container", hint)
         elif not path.is_file() or not os.access(path, os.R_OK):

@@ -13,7 +13,7 @@ from launcher.errors import LauncherError, StoreError, SubmitError
 from launcher.follow import Follower, Stopped, first_log, wait
 from launcher.members import Member, checked, record
 from launcher.paths import RunFolder, cache_root
-from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec, State, plain
+from launcher.spec import LaunchRequest, Prepared, RunSpec, State, plain
 from launcher.store.metrics import last_values, objective
 from launcher.store.runs import enter, finish, update_submit
 from launcher.streams import print_code
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from launcher.config.command_line import CommandLine
+    from launcher.facts import Facts
+    from launcher.session import Session
     from launcher.store.fold import Run
 
 
@@ -43,13 +45,15 @@ class SweepResult:
     exit_code: int
 
 
-def launch(request: LaunchRequest) -> int:
+def launch(request: LaunchRequest, session: Session | None = None) -> int:
     """Launch one run; return the exit code.
+
+    `session` is what was opened before the request was known.
 
     Raises:
         ConfigError: with every problem, before anything was touched.
     """
-    return _launch([request], sweep=None).exit_code
+    return _launch([request], sweep=None, session=session).exit_code
 
 
 def launch_sweep(requests: Sequence[LaunchRequest], line: CommandLine | None = None) -> SweepResult:
@@ -64,9 +68,12 @@ def launch_sweep(requests: Sequence[LaunchRequest], line: CommandLine | None = N
 
 
 def _launch(
-    requests: Sequence[LaunchRequest], sweep: str | None, line: CommandLine | None = None
+    requests: Sequence[LaunchRequest],
+    sweep: str | None,
+    line: CommandLine | None = None,
+    session: Session | None = None,
 ) -> SweepResult:
-    members = checked(requests)
+    members = checked(requests, session=session)
     if requests[0].dry_run:
         from launcher.dryrun import describe_all  # noqa: PLC0415  # no launch needs it
 
@@ -141,7 +148,7 @@ def _prepare_one(member: Member, view: View) -> tuple[Prepared, Mapping[str, str
         if member.prepare is not None:
             prepared = member.prepare(view)
         else:
-            prepared = spec.environment.prepare(spec, member.facts, cache_root(), view)
+            prepared = spec.environment.prepare(spec.environment_request, member.facts, cache_root(), view)
         kind = "data"
         return prepared, spec.data.prepare(cache_root(), view)
     except LauncherError as error:
@@ -150,8 +157,7 @@ def _prepare_one(member: Member, view: View) -> tuple[Prepared, Mapping[str, str
 
 def _need(spec: RunSpec, facts: Facts) -> tuple[Any, ...]:
     """Return all that preparing depends on."""
-    gpus = spec.resources.gpus_per_node > 0
-    return spec.environment, spec.framework, spec.distribution.kind, gpus, spec.data, facts, spec.source
+    return spec.environment, spec.environment_request, spec.data, facts, spec.source
 
 
 def _submit(members: Sequence[Member], view: View) -> None:
@@ -165,7 +171,7 @@ def _submit(members: Sequence[Member], view: View) -> None:
     for member in members:
         if member.ready:
             compute = member.request.spec.compute
-            queue = compute.kind if compute.one_queue else repr(compute)
+            queue = compute.kind if compute.features.one_queue else repr(compute)
             groups.setdefault((queue, str(member.request.store)), []).append(member)
     for group in groups.values():
         computes = [member.request.spec.compute for member in group]
@@ -175,7 +181,7 @@ def _submit(members: Sequence[Member], view: View) -> None:
         for member in group:
             member.handed_over = True  # before, since Ctrl-C may hit at any moment
         try:
-            compute.submit(folders, group[0].request.store, facts)
+            compute.submit(folders, group[0].request.store, facts, group[0].session)
         except SubmitError as error:
             refused.append(error)
     if refused and all(_folder(member).end.exists() for member in members):

@@ -40,7 +40,7 @@ CAPITALS: Final = {
     "NAME": "the name of a process",
     "PROGRAM…": "the command line of a process",
 }
-"""What only a launch knows, as `describe_jobs` and `describe_boxes` print it."""
+"""What only a launch knows, as targets and images describe themselves."""
 
 _CAPITAL = re.compile(r"(?<![\w-])(?:BOX\d*|PROGRAM…|[A-Z]+)(?![\w-])")
 

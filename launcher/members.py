@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from launcher.agent.base.integrity import describe
@@ -14,6 +14,7 @@ from launcher.errors import ConfigError, Problem
 from launcher.paths import StoreFolder
 from launcher.probe import probe
 from launcher.secrets import named, wanted
+from launcher.session import Session
 from launcher.store.git import GitQuestion
 from launcher.store.ownership import open_cache
 from launcher.store.runs import create_run, give_back, reserve
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.config.command_line import CommandLine
-    from launcher.engine.helper import Helper
+    from launcher.facts import Facts
     from launcher.paths import RunFolder
     from launcher.plan import Plan
-    from launcher.spec import Facts, LaunchRequest, Prepared, Progress, RunSpec
+    from launcher.spec import LaunchRequest, Prepared, Progress, RunSpec
     from launcher.store.fold import Run
     from launcher.store.snapshots import Snapshot
 
@@ -43,6 +44,7 @@ class Member:
     request: LaunchRequest
     facts: Facts
     plan: Plan
+    session: Session = field(default_factory=Session)
     folder: RunFolder | None = None
     prepare: Callable[[Progress], Prepared] | None = None
     """Another way to its environment than that of its spec."""
@@ -55,7 +57,9 @@ class Member:
     run: Run | None = None
 
 
-def checked(requests: Sequence[LaunchRequest], check: Check = check) -> list[Member]:
+def checked(
+    requests: Sequence[LaunchRequest], check: Check = check, session: Session | None = None
+) -> list[Member]:
     """Return the members with their facts and plans; everything that `check` finds is raised together.
 
     Raises:
@@ -64,10 +68,12 @@ def checked(requests: Sequence[LaunchRequest], check: Check = check) -> list[Mem
     fine: list[tuple[LaunchRequest, Facts]] = []
     problems: dict[str, Problem | str] = {}
     probed: dict[str, Facts] = {}
-    refuse_sweep(len(requests), requests[0].spec, probed, touch=not requests[0].dry_run)
+    session = session or Session()
+    live = None if requests[0].dry_run else session
+    refuse_sweep(len(requests), requests[0].spec, probed, live)
     for request in requests:
         spec = request.spec
-        facts = facts_of(spec, probed, touch=not request.dry_run, helper=request.helper)
+        facts = facts_of(spec, probed, None if request.dry_run else session)
         found = list(check(spec, facts))
         problems.update((str(problem), problem) for problem in found)
         if not found:
@@ -77,14 +83,16 @@ def checked(requests: Sequence[LaunchRequest], check: Check = check) -> list[Mem
         problems.update((str(problem), problem) for problem in check_sweep(specs))
     if problems:
         raise ConfigError(list(problems.values()))
-    members = [Member(each, facts, each.spec.distribution.plan(each.spec, facts)) for each, facts in fine]
+    members = [
+        Member(each, facts, each.spec.distribution.plan(each.spec, facts), session) for each, facts in fine
+    ]
     for index, label in enumerate(labels([request.overrides for request in requests])):
         members[index].place, members[index].label = index, label
     return members
 
 
 def refuse_sweep(
-    count: int, spec: RunSpec, known: dict[str, Facts] | None = None, *, touch: bool = False
+    count: int, spec: RunSpec, known: dict[str, Facts] | None = None, session: Session | None = None
 ) -> None:
     """Refuse a sweep of too many members; `spec` is that of its first.
 
@@ -92,21 +100,19 @@ def refuse_sweep(
         ConfigError: with the limit.
     """
     if count > 1:
-        facts = facts_of(spec, {} if known is None else known, touch=touch)
-        problems = list(check_members(count, spec, facts))
+        facts = facts_of(spec, {} if known is None else known, session)
+        problems = list(check_members(count, facts))
         if problems:
             raise ConfigError(problems)
 
 
-def facts_of(
-    spec: RunSpec, known: dict[str, Facts], *, touch: bool = True, helper: Helper | None = None
-) -> Facts:
+def facts_of(spec: RunSpec, known: dict[str, Facts], session: Session | None) -> Facts:
     """Return what the probe finds for a spec, asked once for all specs alike; for the rest see `probe`."""
     gpus = spec.resources.gpus_per_node > 0
     secrets = named(wanted(spec).values())
     versioned = spec.framework.version is not None
     asked = repr((spec.distribution.kind, spec.environment, spec.compute, gpus, secrets, versioned))
-    facts = known[asked] = known.get(asked) or probe(spec, touch=touch, helper=helper)
+    facts = known[asked] = known.get(asked) or probe(spec, session)
     return facts
 
 
@@ -157,7 +163,7 @@ def record(members: Sequence[Member], sweep: str | None = None, line: CommandLin
         words = (
             None if line is None else {key: getattr(line, key) for key in ("overrides", "conf", "primary")}
         )
-        parallel = getattr(members[0].request.spec.compute, "max_parallel", None)
+        parallel = members[0].request.spec.compute.max_parallel
         for root, own in recorded.items():
             create_sweep(StoreFolder(root).sweep(sweep), own, words, parallel)
 

@@ -61,6 +61,7 @@ class Plan:
     """How a run becomes processes: its own, or one mpirun that starts them."""
 
     nodes: int
+    """That have processes, and so an agent each; a job may have more of them for a process to use."""
     processes_per_node: int
     processes: tuple[Process, ...] = ()
     mpi: MpiLine | None = None

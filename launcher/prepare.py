@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from launcher import streams
 from launcher.agent.base.startup import use_utf8
-from launcher.compute.local import Local
-from launcher.data import Inputs
+from launcher.capabilities import Capabilities, EnvironmentRequest, Framework
 from launcher.distribution import CHOICES
 from launcher.environment.build.deferred_build import facts_of, restore
 from launcher.environment.packages import Packages
 from launcher.errors import LauncherError
 from launcher.paths import RunFolder
-from launcher.spec import Framework, Resources, RunSpec, plain
+from launcher.spec import plain
 from launcher.store import records
 from launcher.store.ownership import open_cache
 from launcher.store.runs import read_frozen
@@ -70,18 +69,15 @@ def _built(frozen: Mapping[str, Any], build: Mapping[str, Any]) -> Prepared:
     given = {name: value for name, value in frozen["environment"].items() if name != "kind"}
     with tempfile.TemporaryDirectory(prefix="launcher-") as folder:
         options = restore(Packages(**given), build, Path(folder))
-        spec = RunSpec(  # as far as an environment depends on one
-            name=frozen["name"],
-            source=Path(frozen["source"]),
-            script=frozen["script"],
-            resources=Resources(**frozen["resources"]),
+        request = EnvironmentRequest(
             framework=Framework(**frozen["framework"]),
-            distribution=CHOICES[frozen["distribution"]["kind"]](),
-            environment=options,
-            data=Inputs(),
-            compute=Local(),
+            gpus=frozen["resources"]["gpus_per_node"] > 0,
+            needs=CHOICES[frozen["distribution"]["kind"]]().needs,
+            target=Capabilities(),
+            compute=frozen["compute"]["kind"],
+            deferrable=False,
         )
-        return options.prepare(spec, facts_of(build), open_cache(), Lines(), Path(folder))
+        return options.prepare(request, facts_of(build), open_cache(), Lines(), Path(folder))
 
 
 if __name__ == "__main__":

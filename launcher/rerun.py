@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.checks import unknown_secrets
-from launcher.environment.packages import Packages
 from launcher.errors import BuildError, ConfigError, DamageError, NotFoundError
 from launcher.launch import run_members
 from launcher.members import Member, facts_of
 from launcher.paths import RunFolder, StoreFolder
-from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec
+from launcher.session import Session
+from launcher.spec import LaunchRequest, Prepared, RunSpec
 from launcher.store import records
 from launcher.store.ownership import open_cache
 from launcher.store.runs import create_run, environment_of, read_frozen
@@ -22,6 +21,7 @@ from launcher.store.snapshots import Snapshot, check_unchanged
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from launcher.facts import Facts
     from launcher.spec import Progress
 
 
@@ -62,8 +62,8 @@ def again(
     if not folder.source.is_dir():
         raise NotFoundError(f"{folder.id}: its snapshot of the source is gone from the store")
     check_unchanged(folder.source.resolve())
-    spec = _spec(folder, frozen)
-    facts = facts_of(spec, known)
+    spec, session = _spec(folder, frozen), Session()
+    facts = facts_of(spec, known, session)
     problems = [
         problem
         for problem in unknown_secrets(spec, facts)
@@ -79,7 +79,7 @@ def again(
     def prepare(progress: Progress) -> Prepared:
         return _environment(folder, then or environment_of(folder), spec, facts, progress)
 
-    member = Member(request, facts, spec.distribution.plan(spec, facts), prepare=prepare)
+    member = Member(request, facts, spec.distribution.plan(spec, facts), session, prepare=prepare)
     return member, Snapshot(path=folder.source.resolve(), **submit["snapshot"])
 
 
@@ -116,7 +116,7 @@ def _environment(
         BuildError: what would be built today is not what the run had.
     """
     if then is None:
-        return spec.environment.prepare(spec, facts, open_cache(), progress)
+        return spec.environment.prepare(spec.environment_request, facts, open_cache(), progress)
     damage = records.damage_of(folder.submit, PREPARED("environment", then))
     if damage is not None:
         raise DamageError(f"{folder.id}: {damage}")
@@ -125,9 +125,10 @@ def _environment(
         values = {name: then[name] for name in Prepared.__dataclass_fields__ if name in then}
         values["packages"] = tuple(then["packages"])
         return Prepared(**values)
-    if not isinstance(spec.environment, Packages):
+    pinned = spec.environment.pinned(then["packages"])
+    if pinned is None:
         raise BuildError(f"environment: {problem}. Bring it there again, or launch anew instead of rerunning")
-    now = spec.environment.prepare(spec, facts, open_cache(), progress)
+    now = spec.environment.prepare(spec.environment_request, facts, open_cache(), progress)
     if now.build is not None:
         return now
     if now.key != then["key"]:
@@ -138,8 +139,7 @@ def _environment(
     if now.packages == tuple(then["packages"]):
         return now
     progress.step("Building the versions that the run had")
-    pinned = replace(spec, environment=spec.environment.pinned(then["packages"]))
-    return pinned.environment.prepare(pinned, facts, open_cache(), progress)
+    return pinned.prepare(spec.environment_request, facts, open_cache(), progress)
 
 
 def _missing(then: Mapping[str, Any], spec: RunSpec, progress: Progress) -> str | None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from launcher import members
     from launcher.config.drift import Difference
-    from launcher.spec import Facts, LaunchRequest
+    from launcher.facts import Facts
+    from launcher.spec import LaunchRequest
     from launcher.store.snapshots import Snapshot
     from launcher.store.sweeps import Member, Sweep
 

@@ -7,17 +7,20 @@ tests, printed by a dry run and written as JSON into the run folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
-from launcher.limits import MEMBERS
+from launcher.capabilities import EnvironmentRequest, Framework
 
 if TYPE_CHECKING:
+    from launcher.capabilities import Capabilities, Needs, Row, Traits
     from launcher.errors import Problem
+    from launcher.facts import Facts, Mpi
     from launcher.plan import Plan
+    from launcher.session import Session
 
 SCHEMA = 1
 """Version of every record that is written into the store."""
@@ -64,100 +67,6 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mpi:
-    """An MPI installation."""
-
-    mpirun: str
-    """Absolute path; in an environment that is yet to be built `@{prefix}/bin/mpirun`."""
-    flavour: str
-    """`openmpi`, `mpich` or `intel`."""
-    version: str
-    compiler: str | None = None
-    """Absolute path of mpicxx, or None where the headers are missing."""
-
-    @property
-    def major(self) -> int:
-        """First number of the version, 0 where it could not be read."""
-        head = self.version.split(".", 1)[0]
-        return int(head) if head.isdigit() else 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
-    """Limits of a part of a cluster; of its nodes the largest counts."""
-
-    nodes: int
-    """That one job may have."""
-    cpus: int
-    memory_mib: int
-    gpus: int
-    time_limit_min: float | None
-    """None: no limit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
-    """What the scheduler that this host submits to allows."""
-
-    partitions: Mapping[str, Partition]
-    default_partition: str | None
-    max_array: int
-    """Members of one array."""
-    max_jobs: int = MEMBERS
-    """That its controller keeps, the members of arrays among them (MaxJobCount)."""
-    pmi: tuple[str, ...] = ()
-    """What its srun can tell MPI's ranks by (`srun --mpi=list`); empty where that is not known."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
-    """The container engine that this host's user speaks to."""
-
-    problem: str = ""
-    """Why there is none; then nothing else is known."""
-    address: str = ""
-    version: str = ""
-    cpus: int = 1
-    memory_mib: int = 0
-    rootless: bool = False
-    """Whether its root is the user, so that a container's root is the submitter."""
-    remapped: bool = False
-    """Whether it gives users of containers other numbers (userns-remap)."""
-    elsewhere: str = ""
-    """Why it is none of this machine; empty where it is."""
-    helper: Any = field(default=None, compare=False, repr=False)
-    """What will speak to it for a supervisor (`launcher.engine.helper`)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What the probe found in the world, in bounded time."""
-
-    cpus: int = 1
-    memory_mib: int = 0
-    """Of this machine; 0 where that is not known."""
-    gpus: tuple[str, ...] = ()
-    """Index of each GPU of this machine, as CUDA_VISIBLE_DEVICES takes it."""
-    mpi: Mpi | None = None
-    cxx: str | None = None
-    """C++ compiler, as an absolute path."""
-    modules: frozenset[str] = frozenset()
-    """Which of the modules that matter (tensorflow, torch, horovod, mpi4py) this Python can import."""
-    versions: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Of these modules the installed versions, where a version is asked for; empty where nobody can know."""
-    horovod_controllers: tuple[str, ...] = ()
-    """What the Horovod that a run would use can do: `mpi`, `gloo`."""
-    cluster: Cluster | None = None
-    """With compute=slurm, where there is one."""
-    engine: Engine | None = None
-    """With compute=docker."""
-    unknown_secrets: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Of the secrets that the spec names those without a value, each with what is expected, in words."""
-    secrets_file: Path | None = None
-    """Where at least one of the others stands."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """An environment that is ready to be used."""
 
@@ -191,6 +100,11 @@ class Distribution(Protocol):
 
     kind: ClassVar[str]
 
+    @property
+    def needs(self) -> Needs:
+        """What it needs of the other axes."""
+        ...
+
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """Return what is wrong with these options in this spec."""
         ...
@@ -209,8 +123,17 @@ class Environment(Protocol):
 
     kind: ClassVar[str]
 
-    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
-        """Return what is wrong with these options in this spec."""
+    @property
+    def traits(self) -> Traits:
+        """What the other axes may know of it."""
+        ...
+
+    def check(self, request: EnvironmentRequest, facts: Facts) -> Iterable[Problem]:
+        """Return what is wrong with these options for this request."""
+        ...
+
+    def describe(self, request: EnvironmentRequest, facts: Facts) -> Iterable[str]:
+        """Return its lines of a dry run; nothing is touched."""
         ...
 
     def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:
@@ -221,7 +144,11 @@ class Environment(Protocol):
         """Return the MPI that comes with it, None where that of the machine serves."""
         ...
 
-    def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
+    def pinned(self, packages: Iterable[str]) -> Environment | None:
+        """Return it with the versions that `Prepared.packages` has; None: what is gone cannot be built."""
+        ...
+
+    def prepare(self, request: EnvironmentRequest, facts: Facts, cache: Path, progress: Progress) -> Prepared:
         """Build it, or find it built.
 
         Raises:
@@ -250,29 +177,42 @@ class Compute(Protocol):
     """Where runs run. Canceling and ends are in `launcher.compute.jobs`; logs are files of the store."""
 
     kind: ClassVar[str]
-    one_queue: ClassVar[bool]
-    """Whether all runs of a launch are submitted together, even if their options differ."""
+
+    @property
+    def features(self) -> Capabilities:
+        """What the other axes may know of it."""
+        ...
 
     @property
     def max_parallel(self) -> int | None:
-        """Members of a sweep that run side by side."""
+        """Members of a sweep that run side by side, where that is asked for."""
+        ...
+
+    def probe(self, spec: RunSpec, facts: Facts, session: Session | None) -> Facts:
+        """Return facts of this host with those of the target; without a session nothing is started."""
         ...
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """Return what this target cannot do for this spec."""
         ...
 
-    def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
-        """Hand over run folders whose environment is ready."""
+    def describe(self, request: LaunchRequest, plan: Plan, facts: Facts) -> Iterable[str]:
+        """Return the lines of a dry run about one run; nothing is touched."""
         ...
 
+    def describe_jobs(self, members: Sequence[tuple[LaunchRequest, Plan]]) -> Iterable[str]:
+        """Return those about what members of this kind are handed over as, together."""
+        ...
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Framework:
-    """The machine-learning framework whose packages the environment brings."""
+    def check_rows(
+        self, request: LaunchRequest, timeout_s: float, say: Callable[[str], None]
+    ) -> Iterator[Row]:
+        """Yield what of the target works from this host; `say` tells what it waits for."""
+        ...
 
-    name: str = "python"
-    version: str | None = None
+    def submit(self, folders: Sequence[Path], store: Path, facts: Facts, session: Session) -> None:
+        """Hand over run folders whose environment is ready."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,7 +232,7 @@ class RunSpec:
     stdin: str | None = None
     """File that the process of rank 0 reads as its standard input, relative to `source` or absolute."""
     resources: Resources = Resources()
-    framework: Framework = Framework()
+    framework: Framework = field(default_factory=Framework)
     distribution: Distribution
     environment: Environment
     data: Data
@@ -317,6 +257,17 @@ class RunSpec:
         head = ("@{python}", os.path.relpath(self.script, self.cwd) if self.cwd else self.script)
         return (*head, *self.args)
 
+    @property
+    def environment_request(self) -> EnvironmentRequest:
+        """What of it the environment depends on."""
+        return EnvironmentRequest(
+            framework=self.framework,
+            gpus=self.resources.gpus_per_node > 0,
+            needs=self.distribution.needs,
+            target=self.compute.features,
+            compute=self.compute.kind,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchRequest:
@@ -329,14 +280,12 @@ class LaunchRequest:
     overrides: tuple[str, ...] = ()
     wait: bool = True
     dry_run: bool = False
-    helper: Any = field(default=None, compare=False, repr=False)
-    """Of an engine, if one was started before the request was known; see `Engine`."""
 
 
 def plain(value: Any) -> Any:
     """Return a dataclass, mapping or sequence as JSON-ready data; options carry their `kind`."""
     if is_dataclass(value):
-        data = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        data = {each.name: plain(getattr(value, each.name)) for each in fields(value)}
         kind = getattr(value, "kind", None)
         return {"kind": kind, **data} if kind is not None else data
     if isinstance(value, Mapping):

@@ -14,7 +14,7 @@ from launcher.compute.job_folders import log_name
 from launcher.compute.scheduler import Job, JobRequest, JobState, Lookup, SchedulerError
 from launcher.compute.start_script import start_script
 from launcher.errors import SubmitError
-from launcher.spec import Cluster, Partition
+from launcher.facts import Cluster, Partition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from launcher import commands
+from launcher.capabilities import BAD
 from launcher.cli.columns import Columns
-from launcher.cli.output import Help, Parser, number, say, say_json, table
+from launcher.cli.output import Help, Parser, number, say, say_aside, say_json, table
 from launcher.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -41,17 +42,10 @@ def _check(options: argparse.Namespace, words: Sequence[str], parser: Parser) ->
     strange = [word for word in words if word.startswith("-") and not word.startswith(("--config", "-c"))]
     if strange:
         parser.error(f"unrecognized arguments: {' '.join(strange)}")
-    from launcher.cli.compute_rows import BAD  # noqa: PLC0415  # only now something is wanted
     from launcher.config.load import load  # noqa: PLC0415  # imports Hydra
 
     request = load([*given, *options.words, *words])
-    if request.spec.compute.kind == "slurm":
-        from launcher.cli.compute_slurm import rows  # noqa: PLC0415
-    elif request.spec.compute.kind == "docker":
-        from launcher.cli.compute_docker import rows  # noqa: PLC0415
-    else:
-        from launcher.cli.compute_local import rows  # noqa: PLC0415
-    found = list(rows(request, options.timeout))
+    found = list(request.spec.compute.check_rows(request, options.timeout, say_aside))
     fine = all(row.level != BAD for row in found)
     if options.json:
         say_json({"compute": request.spec.compute.kind, "ok": fine, "rows": [row._asdict() for row in found]})

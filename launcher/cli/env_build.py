@@ -11,7 +11,6 @@ from launcher.cli.output import say, say_json
 from launcher.config.command_line import parse
 from launcher.config.load import load, load_sweep
 from launcher.config.overrides import quoted
-from launcher.environment import Packages
 from launcher.errors import ConfigError
 from launcher.members import checked
 from launcher.probe import probe
@@ -89,13 +88,11 @@ def _launch_words(argv: Sequence[str]) -> list[str]:
 def _built(member: Member, view: View) -> dict[str, Any]:
     """Build for a member what its job would else build."""
     begin, told, spec = time.monotonic(), Told(view), member.request.spec
-    options = spec.environment
-    if isinstance(options, Packages):
-        options = replace(options, build_on="submit")
-    prepared: Prepared = options.prepare(spec, member.facts, open_cache(), told)
+    request = replace(spec.environment_request, deferrable=False)
+    prepared: Prepared = spec.environment.prepare(request, member.facts, open_cache(), told)
     return {
         "key": prepared.key,
-        "kind": options.kind,
+        "kind": spec.environment.kind,
         "python": prepared.python,
         "prefix": prepared.prefix or None,
         "image": prepared.image,

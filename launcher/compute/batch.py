@@ -24,26 +24,27 @@ if TYPE_CHECKING:
 
     from launcher.compute.lanes import Lanes
     from launcher.compute.scheduler import Scheduler
-    from launcher.spec import Facts
+    from launcher.facts import Facts
+    from launcher.session import Session
 
 
 class BatchTarget(ABC):
     """A compute target whose runs are jobs of a scheduler."""
 
     kind: ClassVar[str]
-    one_queue: ClassVar[bool] = False  # options are of a job; `Lanes` keeps `max_parallel` among jobs
     max_parallel: int | None
 
     @abstractmethod
     def scheduler(self) -> Scheduler:
         """Return the scheduler with these options."""
 
-    def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
+    def submit(self, folders: Sequence[Path], store: Path, facts: Facts, session: Session) -> None:
         """See `Compute.submit`. Runs with the same resources share an array.
 
         Raises:
             SubmitError: the scheduler refused, in its words; the runs have ended as Failed.
         """
+        del session
         agent = install(StoreFolder(store))
         groups: dict[str, list[RunFolder]] = {}
         for folder in map(RunFolder, folders):

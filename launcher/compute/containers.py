@@ -1,19 +1,22 @@
-"""Containers on the nodes of a cluster: their options, and what is wrong with them."""
+"""Containers on nodes: the options of a cluster's, what is wrong with them, and who runs in them."""
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pwd import getpwuid
 from typing import TYPE_CHECKING
 
 from launcher.errors import Problem
-from launcher.spec import Mpi
+from launcher.facts import Mpi
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from launcher.spec import Facts, RunSpec
+    from launcher.facts import Engine, Facts
+    from launcher.spec import RunSpec
 
 MOUNT = re.compile(r"/[^:,]*:/[^:,]*(:ro)?")
 MPI = re.compile(r"(openmpi|mpich|intel) (\d+(\.\d+)*)")
@@ -67,7 +70,7 @@ def check_container(options: Container, spec: RunSpec) -> Iterator[Problem]:
         yield Problem(f"{key}.options", options.options, "none: they are podman's", f"Use {key}.wrap")
     if options.mpi is not None and not MPI.fullmatch(options.mpi):
         yield Problem(f"{key}.mpi", options.mpi, "flavour and version, such as 'openmpi 4.1'")
-    if str(getattr(spec.distribution, "start", "")) == "srun":
+    if spec.distribution.needs.srun:
         hint = "Its ranks would run outside of the container"
         yield Problem("distribution.start", "srun", "mpirun with a container", hint)
 
@@ -107,3 +110,24 @@ def in_image(options: Container, facts: Facts, *, current: bool) -> Facts:
         return replace(facts, mpi=mpi)
     modules = frozenset({"tensorflow", "torch", "horovod", "mpi4py", "sklearn"})
     return replace(facts, mpi=mpi, modules=modules, versions={}, horovod_controllers=("mpi", "gloo"))
+
+
+def user_in(engine: Engine | None) -> str:
+    """Return who the submitter is in containers of an engine: uid and gid."""
+    rootless = engine is not None and engine.rootless
+    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+
+
+def groups_in(engine: Engine | None) -> list[int]:
+    """Return the submitter's further groups in containers of an engine, which a rootless one cannot give."""
+    rootless = engine is not None and engine.rootless
+    return [] if rootless else sorted({*os.getgroups()} - {os.getgid()})
+
+
+def login_in(engine: Engine | None) -> str:
+    """Return the submitter's name in containers of an engine."""
+    uid = int(user_in(engine).partition(":")[0])
+    try:
+        return getpwuid(uid).pw_name
+    except KeyError:
+        return f"user{uid}"

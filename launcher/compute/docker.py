@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from pwd import getpwuid
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
-from launcher.compute.containers import MPI, check_mounts
+from launcher.capabilities import Capabilities
+from launcher.compute.containers import MPI, check_mounts, groups_in, login_in, user_in
+from launcher.compute.host import with_gpus
 from launcher.compute.local_supervisor import hand_over
 from launcher.compute.machine import check_containers
 from launcher.errors import EngineError, Problem, SubmitError
@@ -23,9 +24,13 @@ from launcher.store.runs import finish
 from launcher.streams import is_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from launcher.spec import Engine, Facts, RunSpec
+    from launcher.capabilities import Row
+    from launcher.facts import Engine, Facts
+    from launcher.plan import Plan
+    from launcher.session import Session
+    from launcher.spec import LaunchRequest, RunSpec
 
 LEAST_MEMORY_MIB = 6
 """Less the engine refuses."""
@@ -44,7 +49,6 @@ class Docker:
     """Containers of this machine, one a node; the engine is that of DOCKER_HOST or of the docker context."""
 
     kind: ClassVar[str] = "docker"
-    one_queue: ClassVar[bool] = True
 
     max_parallel: int | None = None
     """Members of a sweep that run side by side; null: one for each CPU."""
@@ -64,11 +68,22 @@ class Docker:
     ulimits: dict[str, int] = field(default_factory=dict[str, int])
     """Such as `memlock: -1`."""
 
+    @property
+    def features(self) -> Capabilities:
+        """See `Compute.features`."""
+        return Capabilities(one_queue=True, images=True, pull=str(self.pull), containers=True)
+
+    def probe(self, spec: RunSpec, facts: Facts, session: Session | None) -> Facts:
+        """See `Compute.probe`."""
+        from launcher.compute.docker_facts import read_facts  # noqa: PLC0415  # other targets do without
+
+        return read_facts(spec, self.mpi, with_gpus(spec, facts), session)
+
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Compute.check`."""
         yield from self._options()
         yield from check_containers(spec, facts)
-        if spec.environment.kind == "current":
+        if spec.environment.traits.own_python:
             hint = "Choose environment=packages, from which an image is built, or environment=image"
             yield Problem("environment", "current", "an image with compute=docker", hint)
         for key, text in _texts(spec):
@@ -90,21 +105,44 @@ class Docker:
         if self.mpi is not None and not MPI.fullmatch(self.mpi):
             yield Problem("compute.mpi", self.mpi, "flavour and version, such as 'openmpi 4.1'")
 
-    def submit(self, folders: Sequence[Path], store: Path, facts: Facts) -> None:
+    def describe(self, request: LaunchRequest, plan: Plan, facts: Facts) -> Iterable[str]:
+        """See `Compute.describe`."""
+        from launcher.compute.describe_docker import describe  # noqa: PLC0415  # no launch needs it
+
+        return describe(request, plan, facts)
+
+    def describe_jobs(self, members: Sequence[tuple[LaunchRequest, Plan]]) -> Iterable[str]:
+        """See `Compute.describe_jobs`. There is no scheduler."""
+        del members
+        return ()
+
+    def check_rows(
+        self, request: LaunchRequest, timeout_s: float, say: Callable[[str], None]
+    ) -> Iterator[Row]:
+        """See `Compute.check_rows`."""
+        from launcher.compute.check_docker import rows  # noqa: PLC0415  # no launch needs it
+
+        del timeout_s, say
+        return rows(request)
+
+    def submit(self, folders: Sequence[Path], store: Path, facts: Facts, session: Session) -> None:
         """See `Compute.submit`. One supervisor serves all of them, with one way to the engine.
 
         Raises:
             SubmitError: the engine does not see the store; the runs have ended as Failed.
         """
+        from launcher.engine.helper import Helper  # noqa: PLC0415  # other targets do without
+
         known = facts.engine
-        assert known is not None and known.helper is not None, "probed"  # noqa: S101, PT018
+        assert known is not None, "probed"  # noqa: S101
         _check_sight(known, [RunFolder(folder) for folder in folders])
-        pipes = known.helper.take()
+        voice = session.open(Helper)
+        pipes = voice.take()
         engine: dict[str, Any] = {
             "python": sys.executable,
-            "code": known.helper.code,
+            "code": voice.code,
             # Its own for each supervisor: what one has made is removed as it ends.
-            "token": known.helper.token if pipes else uuid4().hex,
+            "token": voice.token if pipes else uuid4().hex,
             "pipes": pipes,
             "user": user_in(known),
             "groups": groups_in(known),
@@ -143,27 +181,6 @@ def _check_sight(engine: Engine, runs: Sequence[RunFolder]) -> None:
         for run in runs:
             finish(run, State.FAILED, cause)
         raise SubmitError(str(error)) from error
-
-
-def user_in(engine: Engine | None) -> str:
-    """Return who the submitter is in containers of an engine: uid and gid."""
-    rootless = engine is not None and engine.rootless
-    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
-
-
-def groups_in(engine: Engine | None) -> list[int]:
-    """Return the submitter's further groups in containers of an engine, which a rootless one cannot give."""
-    rootless = engine is not None and engine.rootless
-    return [] if rootless else sorted({*os.getgroups()} - {os.getgid()})
-
-
-def login_in(engine: Engine | None) -> str:
-    """Return the submitter's name in containers of an engine."""
-    uid = int(user_in(engine).partition(":")[0])
-    try:
-        return getpwuid(uid).pw_name
-    except KeyError:
-        return f"user{uid}"
 
 
 def _engine(spec: RunSpec, engine: Engine) -> Iterator[Problem]:

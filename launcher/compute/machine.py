@@ -16,7 +16,8 @@ from launcher.limits import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from launcher.spec import Facts, RunSpec
+    from launcher.facts import Facts
+    from launcher.spec import RunSpec
 
 
 def check_machine(spec: RunSpec, facts: Facts) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from launcher.spec import Cluster
+    from launcher.facts import Cluster
 
 
 class JobState(StrEnum):

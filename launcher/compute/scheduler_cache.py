@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.compute.scheduler import Job, JobState, SchedulerError
+from launcher.facts import Cluster, Partition
 from launcher.limits import MEMBERS
 from launcher.paths import cache_root
-from launcher.spec import Cluster, Partition, plain
+from launcher.spec import plain
 from launcher.store import records
 
 if TYPE_CHECKING:

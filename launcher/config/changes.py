@@ -10,9 +10,10 @@ import launcher.compute
 import launcher.data
 import launcher.distribution
 import launcher.environment
+from launcher.capabilities import Framework
 from launcher.config.frozen_text import loader
 from launcher.project import installed_conf
-from launcher.spec import Framework, plain
+from launcher.spec import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

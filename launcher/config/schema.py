@@ -12,8 +12,8 @@ import launcher.compute
 import launcher.data
 import launcher.distribution
 import launcher.environment
+from launcher.capabilities import Framework
 from launcher.config.nodes import child, object_type
-from launcher.spec import Framework
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from launcher.spec import Facts, Progress, RunSpec
+    from launcher.facts import Facts
+    from launcher.spec import Progress, RunSpec
 
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 KEYS: Final = ("uri", "mode", "files", "at", "layout")

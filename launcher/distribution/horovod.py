@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from launcher.capabilities import Needs
 from launcher.distribution.mpi import Start, check_start, mpi_plan
 from launcher.errors import Problem
 from launcher.plan import GpuVisibility, Plan, Process
@@ -13,7 +14,8 @@ from launcher.plan import GpuVisibility, Plan, Process
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from launcher.spec import Facts, RunSpec
+    from launcher.facts import Facts
+    from launcher.spec import RunSpec
 
 
 class Controller(StrEnum):
@@ -41,6 +43,11 @@ class Horovod:
     mpi_args: list[str] | None = None
     """Further options of mpirun, or of srun. null: what keeps it from pinning each rank to one core."""
 
+    @property
+    def needs(self) -> Needs:
+        """See `Distribution.needs`."""
+        return Needs(mpi=True, horovod=True, srun=self.start is Start.srun)
+
     def _chosen(self, spec: RunSpec, facts: Facts) -> Controller:
         if self.controller is not Controller.auto:
             return self.controller
@@ -51,7 +58,7 @@ class Horovod:
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Distribution.check`."""
-        if spec.framework.name not in {"tensorflow", "pytorch"} and spec.environment.kind == "packages":
+        if spec.framework.name not in {"tensorflow", "pytorch"} and spec.environment.traits.packages:
             hint = "Try framework=tensorflow"
             yield Problem(
                 "framework", spec.framework.name, "tensorflow or pytorch with distribution=horovod", hint
@@ -62,7 +69,7 @@ class Horovod:
             yield Problem("distribution.start", str(self.start), "mpirun with controller=gloo", hint)
         elif self.controller is Controller.mpi or self.start is Start.srun:
             yield from check_start(spec, facts, self.start, "distribution.controller", "mpi")
-        if not facts.horovod_controllers and spec.environment.kind == "current":
+        if not facts.horovod_controllers and spec.environment.traits.own_python:
             return  # no Horovod at all, which the environment tells
         if chosen not in facts.horovod_controllers and (facts.mpi is not None or chosen is Controller.gloo):
             allowed = " or ".join(facts.horovod_controllers) or "an environment that holds Horovod"

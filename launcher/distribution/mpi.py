@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from launcher.capabilities import Needs
 from launcher.distribution.mpirun import PMI, mpirun_line, srun_line
 from launcher.errors import Problem
 from launcher.plan import Plan
@@ -13,7 +14,8 @@ from launcher.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from launcher.spec import Facts, RunSpec
+    from launcher.facts import Facts
+    from launcher.spec import RunSpec
 
 
 class Start(StrEnum):
@@ -28,7 +30,7 @@ def check_mpi(spec: RunSpec, facts: Facts, key: str, given: str) -> Iterable[Pro
     if facts.mpi is None:
         hint = "Install it, on Debian: apt-get install openmpi-bin libopenmpi-dev"
         yield Problem(key, given, "an mpirun on PATH", hint)
-    elif spec.resources.nodes > 1 and spec.compute.kind == "local":
+    elif spec.resources.nodes > 1 and not spec.compute.features.several_hosts:
         if facts.mpi.flavour != "openmpi":
             hint = "Use processes_per_node instead, or Open MPI 4"
             yield Problem("nodes", spec.resources.nodes, f"1 on this machine with {facts.mpi.flavour}", hint)
@@ -42,7 +44,7 @@ def check_mpi(spec: RunSpec, facts: Facts, key: str, given: str) -> Iterable[Pro
 def check_srun(spec: RunSpec, facts: Facts) -> Iterable[Problem]:
     """Return what keeps srun from starting MPI's ranks."""
     key, given = "distribution.start", str(Start.srun)
-    if spec.compute.kind != "slurm":
+    if not spec.compute.features.srun:
         expected = f"mpirun with compute={spec.compute.kind}"
         yield Problem(key, given, expected, "srun is Slurm's: choose compute=slurm")
         return
@@ -83,6 +85,11 @@ class MpiRun:
     mpi_args: list[str] | None = None
     """Further options of mpirun, or of srun. null: what keeps it from pinning each rank to one core, such
     as `--bind-to none`."""
+
+    @property
+    def needs(self) -> Needs:
+        """See `Distribution.needs`."""
+        return Needs(mpi=True, mpi4py=True, srun=self.start is Start.srun)
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Distribution.check`."""

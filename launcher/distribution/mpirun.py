@@ -9,7 +9,8 @@ from launcher.plan import MpiLine
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from launcher.spec import Mpi, RunSpec
+    from launcher.facts import Mpi
+    from launcher.spec import RunSpec
 
 RANK_STUB = ("sh", "@{agent}/mpi/rank.sh")
 """Gives every rank its own log and metrics file and records how it ended."""
@@ -88,7 +89,7 @@ def _open_mpi_env(spec: RunSpec) -> dict[str, str]:
         # tree of its own (Slurm's reverse_tree_info, 20.11 to 24.11 at least). With 22.05 this took 15 of 329
         # launches; with the variable, of 670 none.
         env["SLURM_PMIX_FENCE"] = "ring"
-        ports = _ports(spec)
+        ports = spec.compute.features.port_range
         if ports is not None:
             env["OMPI_MCA_btl_tcp_port_min_v4"] = str(ports[0])
             env["OMPI_MCA_btl_tcp_port_range_v4"] = str(ports[1] - ports[0])
@@ -98,7 +99,7 @@ def _open_mpi_env(spec: RunSpec) -> dict[str, str]:
 def _simulation_env(spec: RunSpec, cpus: int) -> dict[str, str]:
     """Return what Open MPI needs if one machine simulates several nodes; `mpi_args` and `env` override it."""
     resources = spec.resources
-    if resources.nodes == 1 or spec.compute.kind != "local":
+    if resources.nodes == 1 or spec.compute.features.several_hosts:
         return {}
     values = {
         # Shared memory would pair ranks that take each other for ranks on different hosts.
@@ -130,12 +131,12 @@ def _open_mpi(mpi: Mpi, spec: RunSpec, options: Sequence[str] | None) -> Iterabl
     runtime, launch = ("--prtemca", "ssh") if newer else ("--mca", "rsh")
     argv = [runtime, "plm", launch, runtime, f"plm_{launch}_agent", SHIM]
     argv += [runtime, f"plm_{launch}_no_tree_spawn", "1"]
-    if spec.compute.kind == "local":
+    if not spec.compute.features.several_hosts:
         argv += spare
     else:
         argv += ["--mca", "btl_tcp_if_include", "@{subnet}"]
         argv += [runtime, "prte_if_include" if newer else "oob_tcp_if_include", "@{subnet}"]
-        ports = _ports(spec)
+        ports = spec.compute.features.port_range
         if ports is not None:
             first, last = ports
             argv += ["--mca", "btl_tcp_port_min_v4", str(first)]
@@ -151,7 +152,7 @@ def _hydra_env(mpi: Mpi, spec: RunSpec, *, pinned: bool) -> dict[str, str]:
     env: dict[str, str] = {}
     if mpi.flavour == "intel" and not pinned:
         env["I_MPI_PIN"] = "off"
-    ports = _ports(spec)
+    ports = spec.compute.features.port_range
     if spec.resources.nodes > 1:
         env["LAUNCHER_SHIM_WAITS"] = "yes"
         env["FI_TCP_IFACE"], env["UCX_NET_DEVICES"] = "@{interface}", "@{devices}"
@@ -161,9 +162,3 @@ def _hydra_env(mpi: Mpi, spec: RunSpec, *, pinned: bool) -> dict[str, str]:
             env["FI_TCP_PORT_LOW_RANGE"], env["FI_TCP_PORT_HIGH_RANGE"] = first, last
             env["UCX_TCP_PORT_RANGE"] = f"{first}-{last}"
     return {name: value for name, value in env.items() if name not in spec.env}
-
-
-def _ports(spec: RunSpec) -> tuple[int, int] | None:
-    """Return the first and last port that nodes may use among themselves; None where all are open."""
-    first, _, last = str(getattr(spec.compute, "ports", "")).partition("-")
-    return (int(first), int(last)) if last else None

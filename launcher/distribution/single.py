@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from launcher.capabilities import Needs
 from launcher.errors import Problem
 from launcher.plan import Plan, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from launcher.spec import Facts, RunSpec
+    from launcher.facts import Facts
+    from launcher.spec import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +22,15 @@ class Single:
 
     kind: ClassVar[str] = "single"
 
+    @property
+    def needs(self) -> Needs:
+        """See `Distribution.needs`."""
+        return Needs()
+
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Distribution.check`."""
         del facts
-        if spec.compute.kind == "slurm":  # srun reaches them
+        if spec.compute.features.remote_start:
             return
         for key in ("nodes", "processes_per_node"):
             given = getattr(spec.resources, key)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from launcher.capabilities import Needs
 from launcher.errors import Problem
 from launcher.limits import TASKS
 from launcher.plan import GpuVisibility, Plan, Process
@@ -14,7 +15,8 @@ from launcher.plan import GpuVisibility, Plan, Process
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from launcher.spec import Facts, RunSpec
+    from launcher.facts import Facts
+    from launcher.spec import RunSpec
 
 
 class Chief(StrEnum):
@@ -104,6 +106,11 @@ class ParameterServer:
     evaluator: bool = False
     """One more process outside the cluster, for tf.estimator's evaluation."""
 
+    @property
+    def needs(self) -> Needs:
+        """See `Distribution.needs`."""
+        return Needs()
+
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Distribution.check`."""
         del facts
@@ -137,6 +144,11 @@ class MultiWorker:
     """Workers that reduce gradients among themselves, as MultiWorkerMirroredStrategy does."""
 
     kind: ClassVar[str] = "multi_worker"
+
+    @property
+    def needs(self) -> Needs:
+        """See `Distribution.needs`."""
+        return Needs()
 
     def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
         """See `Distribution.check`."""

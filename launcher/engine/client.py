@@ -13,7 +13,7 @@ from struct import error as StructError  # noqa: N812  # it is a class
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import EngineError
-from launcher.spec import Engine
+from launcher.facts import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping

@@ -10,7 +10,7 @@ engine was `lost` on the way:
 
 and of the launcher, before there is a supervisor:
 
-    {"do": "about"}                           → {"ok": fields of `launcher.spec.Engine`}
+    {"do": "about"}                           → {"ok": fields of `launcher.facts.Engine`}
     {"do": "find", "image"}                   → {"ok": fields of `images.Image`, or null}
 
 What happens by itself is told as {"event": "oom" | "died", "box", "code"} and {"event": "lost" | "back"}.

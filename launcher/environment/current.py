@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -9,12 +10,15 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from launcher.capabilities import EnvironmentRequest, Traits
 from launcher.environment.recipe.frameworks import releases
 from launcher.errors import Problem
-from launcher.spec import Facts, Mpi, Prepared, Progress, RunSpec
+from launcher.spec import Prepared, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from launcher.facts import Facts, Mpi
 
 _TRY = "Try environment=packages, which installs it"
 
@@ -25,18 +29,27 @@ class Current:
 
     kind: ClassVar[str] = "current"
 
-    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+    @property
+    def traits(self) -> Traits:
+        """See `Environment.traits`."""
+        return Traits(own_python=True)
+
+    def check(self, request: EnvironmentRequest, facts: Facts) -> Iterable[Problem]:
         """See `Environment.check`."""
-        known = releases(spec.framework.name)
+        known = releases(request.framework.name)
         module = known[0].modules[0] if known else None
         if module is not None and module not in facts.modules:
             yield Problem("environment", self.kind, f"a Python that has {module}", _TRY)
-        asked, installed = spec.framework.version, facts.versions.get(module or "", "")
+        asked, installed = request.framework.version, facts.versions.get(module or "", "")
         if asked is not None and installed and not f"{installed}.".startswith(f"{asked.rstrip('.')}."):
             yield Problem("framework.version", asked, f"{installed}, which is installed", _TRY)
-        needed = {"horovod": "horovod"}.get(spec.distribution.kind)
-        if needed and needed not in facts.modules:
-            yield Problem("environment", self.kind, f"a Python that has {needed}", _TRY)
+        if request.needs.horovod and "horovod" not in facts.modules:
+            yield Problem("environment", self.kind, "a Python that has horovod", _TRY)
+
+    def describe(self, request: EnvironmentRequest, facts: Facts) -> Iterable[str]:
+        """See `Environment.describe`."""
+        del request, facts
+        yield f"python        {shlex.quote(sys.executable)}, with what is installed in it"
 
     def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:
         """See `Environment.horovod_controllers`."""
@@ -46,9 +59,12 @@ class Current:
         """See `Environment.own_mpi`. What is there the probe finds: its programs come first on PATH."""
         return None
 
-    def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
+    def pinned(self, packages: Iterable[str]) -> None:
+        """See `Environment.pinned`."""
+
+    def prepare(self, request: EnvironmentRequest, facts: Facts, cache: Path, progress: Progress) -> Prepared:
         """See `Environment.prepare`."""
-        del spec, facts, cache, progress  # there is nothing to build
+        del request, facts, cache, progress  # there is nothing to build
         return Prepared(key=self.kind, python=sys.executable, prefix=sys.prefix)
 
 

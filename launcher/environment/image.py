@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from launcher.capabilities import Traits
 from launcher.environment.registry import Registry, check_registry, login_of
 from launcher.errors import EngineError, Problem
 from launcher.spec import Prepared
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from launcher.spec import Facts, Mpi, Progress, RunSpec
+    from launcher.capabilities import EnvironmentRequest
+    from launcher.facts import Facts, Mpi
+    from launcher.spec import Progress, RunSpec
 
 
 def bring(reference: str, spec: RunSpec, progress: Progress) -> str | None:
@@ -31,9 +34,9 @@ def bring(reference: str, spec: RunSpec, progress: Progress) -> str | None:
             return None
     if reference.startswith("sha256:"):
         return f"{reference}: this image is no longer in the engine, and it is in no registry"
-    options = getattr(spec.environment, "registry", Registry())
+    options = getattr(spec.environment, "registry", Registry())  # of any environment that may have one
     try:
-        ensure(reference, str(getattr(spec.compute, "pull", "missing")), login_of(options), progress)
+        ensure(reference, spec.compute.features.pull, login_of(options), progress)
     except EngineError as error:
         return str(error)
     return None
@@ -52,19 +55,28 @@ class Image:
     registry: Registry = field(default_factory=Registry)
     """Who pulls it, where Docker's own configuration does not say so."""
 
-    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+    @property
+    def traits(self) -> Traits:
+        """See `Environment.traits`."""
+        return Traits(base=self.image or "", complete=True, image=self.image or "")
+
+    def check(self, request: EnvironmentRequest, facts: Facts) -> Iterable[Problem]:
         """See `Environment.check`."""
         del facts
-        if spec.compute.kind != "docker":
-            hint = "Choose compute=docker" + (
-                ", or compute.container.image with environment=current"
-                if spec.compute.kind == "slurm"
-                else ""
-            )
-            yield Problem("environment", self.kind, f"another with compute={spec.compute.kind}", hint)
+        if not request.target.images:
+            option = request.target.container_option
+            hint = "Choose compute=docker" + (f", or {option} with environment=current" if option else "")
+            yield Problem("environment", self.kind, f"another with compute={request.compute}", hint)
         if self.image is None:
             yield Problem("environment.image", None, "the name of an image", "environment.image=NAME:TAG")
         yield from check_registry(self.registry)
+
+    def describe(self, request: EnvironmentRequest, facts: Facts) -> Iterable[str]:
+        """See `Environment.describe`."""
+        from launcher.environment.describe_packages import PULL  # noqa: PLC0415  # as with packages
+
+        del facts
+        yield f"image         {self.image}, {PULL[request.target.pull]}"
 
     def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:
         """See `Environment.horovod_controllers`. It is taken to have what is asked for."""
@@ -74,18 +86,16 @@ class Image:
         """See `Environment.own_mpi`. The probe looks into it."""
         return None
 
-    def prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
+    def pinned(self, packages: Iterable[str]) -> None:
+        """See `Environment.pinned`."""
+
+    def prepare(self, request: EnvironmentRequest, facts: Facts, cache: Path, progress: Progress) -> Prepared:
         """See `Environment.prepare`."""
         del cache
         assert self.image is not None, "checked"  # noqa: S101
-        policy = str(getattr(spec.compute, "pull", "missing"))
-        there = None
-        if policy != "always" and facts.engine is not None and facts.engine.helper is not None:
-            there = facts.engine.helper.ask("find", image=self.image)
-        if there is not None:
-            reference = there["reference"]
-        else:
+        reference = facts.image
+        if reference is None:
             from launcher.engine.images import ensure  # noqa: PLC0415  # imports the SDK
 
-            reference = ensure(self.image, policy, login_of(self.registry), progress).reference
+            reference = ensure(self.image, request.target.pull, login_of(self.registry), progress).reference
         return Prepared(key=reference, python=self.python, prefix="", image=reference)

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from launcher.capabilities import Traits
 from launcher.environment.cache.folder import prepared
+from launcher.environment.cache.image_names import REPOSITORY
 from launcher.environment.recipe.frameworks import choose
 from launcher.environment.recipe.horovod import HorovodRequest, supports_mpi
 from launcher.environment.recipe.indexes import has_own_places
@@ -24,9 +26,11 @@ from launcher.paths import expand_home
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from launcher.capabilities import EnvironmentRequest
     from launcher.environment.recipe.key import Recipe
     from launcher.errors import Problem
-    from launcher.spec import Facts, Mpi, Prepared, Progress, RunSpec
+    from launcher.facts import Facts, Mpi
+    from launcher.spec import Prepared, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,11 @@ class Packages:
     """With compute=docker, who pulls and pushes, where Docker's own configuration does not say so."""
 
     @property
+    def traits(self) -> Traits:
+        """See `Environment.traits`."""
+        return Traits(packages=True, base=self.base_image or "", image=f"{self.push or REPOSITORY}:KEY")
+
+    @property
     def conda(self) -> bool:
         """Whether conda brings Python and the first packages."""
         return bool(self.conda_packages) or self.environment_file is not None
@@ -87,19 +96,21 @@ class Packages:
         return replace(self, pip_packages=[absolute(line, base) for line in self.pip_packages], **paths)
 
     def pinned(self, packages: Iterable[str]) -> Packages:
-        """Return these options with the versions that an environment of them had.
-
-        Args:
-            packages: as `Prepared` has them. Those with an address are installed from the options' own.
-        """
+        """See `Environment.pinned`. Packages with an address are installed from the options' own."""
         versions = [package for package in packages if "==" in package]
         return replace(self, pip_packages=[*self.pip_packages, *versions])
 
-    def check(self, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
+    def check(self, request: EnvironmentRequest, facts: Facts) -> Iterable[Problem]:
         """See `Environment.check`."""
         from launcher.environment.recipe.problems import problems
 
-        return problems(self, spec, facts)
+        return problems(self, request, facts)
+
+    def describe(self, request: EnvironmentRequest, facts: Facts) -> Iterable[str]:
+        """See `Environment.describe`."""
+        from launcher.environment.describe_packages import host_lines, image_lines
+
+        return (image_lines if request.target.images else host_lines)(self, request, facts)
 
     def horovod_controllers(self, facts: Facts) -> tuple[str, ...]:
         """See `Environment.horovod_controllers`."""
@@ -121,12 +132,18 @@ class Packages:
         return bundled_mpi(lines)
 
     def recipe(
-        self, spec: RunSpec, facts: Facts, cache: Path, *, on_host: bool = True, root: Path = Path("/")
+        self,
+        request: EnvironmentRequest,
+        facts: Facts,
+        cache: Path,
+        *,
+        on_host: bool = True,
+        root: Path = Path("/"),
     ) -> Recipe:
         """Return everything that decides what the environment holds.
 
         Args:
-            spec: of the run.
+            request: of the run.
             facts: of this machine.
             cache: where answers of interpreters are remembered.
             on_host: whether a Python of this machine runs it; else that of an image will.
@@ -138,14 +155,12 @@ class Packages:
         from launcher.environment.recipe.conda import CondaRequest
         from launcher.environment.recipe.key import Recipe
 
-        release = choose(spec.framework)
-        kind = spec.distribution.kind
-        gpu = spec.resources.gpus_per_node > 0
+        release, gpu = choose(request.framework), request.gpus
         horovod = None
-        if kind == "horovod" and release is not None and release.horovod is not None:
+        if request.needs.horovod and release is not None and release.horovod is not None:
             horovod = HorovodRequest.of(release, facts, gpu=gpu)
         brought = release.brings(gpu=gpu, horovod=horovod is not None) if release else ()
-        mpi4py = kind == "mpi"
+        mpi4py = request.needs.mpi4py
         span = release.python_range(horovod=horovod is not None) if release else None
         modules = (*(release.modules if release else ()), *(horovod.modules if horovod else ()))
         return Recipe(
@@ -159,33 +174,40 @@ class Packages:
             horovod=horovod,
             mpi=f"{facts.mpi.flavour} {facts.mpi.major}" if mpi4py and facts.mpi else None,
             gpu=gpu,
-            torch_backend=self.torch_backend or _torch_backend(spec),
+            torch_backend=self.torch_backend or _torch_backend(request),
             env=dict(release.horovod_env) if release and horovod else {},
         )
 
     def prepare(
-        self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress, root: Path = Path("/")
+        self,
+        request: EnvironmentRequest,
+        facts: Facts,
+        cache: Path,
+        progress: Progress,
+        root: Path = Path("/"),
     ) -> Prepared:
         """See `Environment.prepare`; `root` as for `recipe`."""
         try:
-            return self._prepare(spec, facts, cache, progress, root)
+            return self._prepare(request, facts, cache, progress, root)
         except OSError as error:  # a full disk, a cache that cannot be written
             hint = "LAUNCHER_CACHE names another folder for environments"
             raise BuildError(f"The environment could not be built in {cache}: {error}. {hint}") from error
 
-    def _prepare(self, spec: RunSpec, facts: Facts, cache: Path, progress: Progress, root: Path) -> Prepared:
-        if spec.compute.kind == "docker":
+    def _prepare(
+        self, request: EnvironmentRequest, facts: Facts, cache: Path, progress: Progress, root: Path
+    ) -> Prepared:
+        if request.target.images:
             from launcher.environment.build.image_build import prepare
 
-            return prepare(self, spec, facts, cache, progress)
+            return prepare(self, request, facts, cache, progress)
         from launcher.environment.build.deferred_build import defer
         from launcher.environment.cache import archive
 
-        recipe = self.recipe(spec, facts, cache, root=root)
+        recipe = self.recipe(request, facts, cache, root=root)
         key = recipe.key()
         there = prepared(cache, key)
         packed = self.stage != "node" or (there is not None and archive.of(there) is not None)
-        if self.build_on == "job" and not (there is not None and packed):
+        if self.build_on == "job" and request.deferrable and not (there is not None and packed):
             return defer(recipe, self._files(), facts, cache)
         if there is None:
             from launcher.environment.build.builder import build_once
@@ -201,7 +223,7 @@ class Packages:
         return [*paths, *([Path(self.environment_file)] if self.environment_file else [])]
 
 
-def _torch_backend(spec: RunSpec) -> str | None:
+def _torch_backend(request: EnvironmentRequest) -> str | None:
     """Return `cpu` where PyPI's own build would bring gigabytes of CUDA that the run cannot use."""
-    wanted = spec.framework.name == "pytorch" and spec.resources.gpus_per_node == 0
+    wanted = request.framework.name == "pytorch" and not request.gpus
     return "cpu" if wanted and not has_own_places(os.environ) else None

@@ -18,9 +18,11 @@ from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch
 from launcher.environment.current import Current
 from launcher.errors import SubmitError
+from launcher.facts import Facts
 from launcher.paths import RunFolder, StoreFolder
 from launcher.probe import probe
-from launcher.spec import Compute, Facts, Resources, RunSpec, State, plain
+from launcher.session import Session
+from launcher.spec import Compute, Resources, RunSpec, State, plain
 from launcher.store import records
 from launcher.store.runs import create_run, enter, read_run
 from launcher.store.snapshots import snapshot
@@ -64,14 +66,14 @@ class Submitting:
         plan = spec.distribution.plan(spec, facts)
         tree = snapshot(spec.source, self.store, 1)
         folder = create_run(self.store, spec, plan, config="", snapshot=tree)
-        prepared = spec.environment.prepare(spec, facts, self._folder / "cache", Silent())
+        prepared = spec.environment.prepare(spec.environment_request, facts, self._folder / "cache", Silent())
         enter(folder, State.PREPARING, environment=plain(prepared))
         self.folders.append(folder)
         return folder
 
     def submit(self, *folders: RunFolder) -> None:
         facts = probe(self.spec("pass"))
-        self._compute.submit([folder.root for folder in folders], self.store.root, facts)
+        self._compute.submit([folder.root for folder in folders], self.store.root, facts, Session())
 
     def until(self, folder: RunFolder, reached: Callable[[Run], object], limit_s: float = 120) -> Run:
         deadline = time.monotonic() + limit_s
@@ -199,7 +201,7 @@ class TestSlurm(ComputeContract):
         folder = submitting.record("pass")
         refused = Slurm(partition="nowhere")
         with pytest.raises(SubmitError, match="invalid partition specified: nowhere"):
-            refused.submit([folder.root], submitting.store.root, Facts())
+            refused.submit([folder.root], submitting.store.root, Facts(), Session())
         run = read_run(folder)
         assert (run.state, run.cause and run.cause.kind) == (State.FAILED, "submit")
 

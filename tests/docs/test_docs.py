@@ -15,10 +15,11 @@ import pytest
 import yaml
 
 from launcher.__main__ import main
+from launcher.capabilities import Framework
 from launcher.cli import COMMANDS, compute, env, runs, sweeps
 from launcher.config.schema import schemas
 from launcher.environment.recipe.frameworks import RELEASES
-from launcher.spec import Framework, State
+from launcher.spec import State
 from launcher.store.filters import KEYS
 
 from .pages import NAMES, REPOSITORY, blocks

@@ -13,11 +13,11 @@ import time
 import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any
 
 import pytest
 
-from launcher.compute.local import Local
+from launcher.capabilities import Capabilities, EnvironmentRequest, Framework, Needs
 from launcher.environment import Packages, environments, prepared, remove
 from launcher.environment.build.builder import build_once
 from launcher.environment.recipe.conda import solver
@@ -26,7 +26,8 @@ from launcher.environment.recipe.horovod import HorovodRequest
 from launcher.environment.recipe.interpreters import choose_interpreter
 from launcher.environment.recipe.key import Recipe
 from launcher.errors import BuildError
-from launcher.spec import Facts, Framework, Prepared, RunSpec
+from launcher.facts import Facts
+from launcher.spec import Prepared
 from tests.conda_channel import add_file, make_channel
 from tests.local_package import put_package
 
@@ -51,11 +52,6 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 """
 
 
-@dataclass(frozen=True)
-class Single:
-    kind: ClassVar[str] = "single"
-
-
 @dataclass
 class Told:
     """Keeps what is told."""
@@ -67,23 +63,16 @@ class Told:
         self.steps.append(text)
 
 
-def spec(environment: Packages, framework: str = "python") -> RunSpec:
-    return RunSpec(
-        name="test",
-        source=Path(),
-        script="train.py",
-        framework=Framework(name=framework),
-        distribution=cast("Any", Single()),
-        environment=environment,
-        data=cast("Any", None),
-        compute=Local(),
+def request(framework: str = "python") -> EnvironmentRequest:
+    return EnvironmentRequest(
+        framework=Framework(name=framework), gpus=False, needs=Needs(), target=Capabilities(), compute="local"
     )
 
 
 def prepare(
     environment: Packages, cache: Path, progress: Told | None = None, framework: str = "python"
 ) -> Prepared:
-    return environment.prepare(spec(environment, framework), Facts(), cache, progress or Told())
+    return environment.prepare(request(framework), Facts(), cache, progress or Told())
 
 
 def put_wheel(index: Path, name: str, version: str, requires: str = "") -> None:
@@ -192,7 +181,7 @@ def test_paths_count_from_the_file_that_names_them(index: Path, cache: Path, tmp
     )
     before = sorted(project.rglob("*"))
     option = Packages(requirements_file="requirements.txt", pip_packages=["./sub/pkgy"]).located(project)
-    assert list(option.check(spec(option), Facts())) == []
+    assert list(option.check(request(), Facts())) == []
     made = prepare(option, cache)
     uri = project.as_uri()
     assert made.packages == (
@@ -364,7 +353,7 @@ def test_conda_packages(channel: Path, index: Path, cache: Path) -> None:
     del index
     told = Told()
     option = Packages(conda_packages=["condademo>=3"], channels=[channel.as_uri()], pip_packages=["demo"])
-    assert list(option.check(spec(option), Facts())) == []
+    assert list(option.check(request(), Facts())) == []
     made = prepare(option, cache, told)
     assert output(
         made, "import condademo, demo, sys; print(condademo.version, demo.version, sys.prefix)"
@@ -410,7 +399,7 @@ def test_another_python(index: Path, cache: Path) -> None:
 
 def spec_problems(python: str) -> list[str]:
     option = Packages(python=python)
-    return [str(problem) for problem in option.check(spec(option), Facts())]
+    return [str(problem) for problem in option.check(request(), Facts())]
 
 
 def test_the_index_that_this_machine_uses(cache: Path) -> None:

@@ -15,7 +15,8 @@ from launcher.compute.slurm.target import Slurm
 from launcher.data import Inputs
 from launcher.distribution import Single
 from launcher.environment import Current, Image, Packages
-from launcher.spec import Facts, Resources, RunSpec
+from launcher.facts import Facts
+from launcher.spec import Resources, RunSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

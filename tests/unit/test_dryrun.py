@@ -18,10 +18,11 @@ from launcher.distribution.torch import Torch
 from launcher.dryrun import describe_all, describe_environment
 from launcher.environment import Current, Image, Packages
 from launcher.environment.cache.folder import entry_of
+from launcher.facts import Facts
 from launcher.legend import legend
 from launcher.paths import cache_root
 from launcher.plan import Plan
-from launcher.spec import Environment, Facts, LaunchRequest, Prepared, Resources, RunSpec
+from launcher.spec import Environment, LaunchRequest, Prepared, Resources, RunSpec
 
 
 class Member(NamedTuple):
@@ -67,7 +68,7 @@ def test_packages_are_shown_with_their_python_and_whether_they_are_built(cache: 
         "packages      none",
         "built         no: to be built by its job",
     ]
-    key = wish.recipe(request.spec, Facts(), cache_root()).key()
+    key = wish.recipe(request.spec.environment_request, Facts(), cache_root()).key()
     place = entry_of(cache_root(), key)
     place.root.mkdir(parents=True)
     place.finish(Prepared(key=key, python=sys.executable, prefix=str(place.root / "1")), {})
@@ -81,8 +82,9 @@ def test_conda_brings_its_own_python() -> None:
 
 
 def test_an_image_has_lines_of_its_own() -> None:
-    assert list(describe_environment(asked(Image(image="a:1"), compute=Docker()), Facts())) == []
-    assert list(describe_environment(asked(Packages(), compute=Docker()), Facts())) == []
+    for environment in (Image(image="a:1"), Packages()):
+        lines = describe_environment(asked(environment, compute=Docker()), Facts())
+        assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["image"]
 
 
 def test_every_placeholder_that_occurs_is_explained_once() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from launcher.capabilities import Framework
 from launcher.compute.docker import Docker, Pull
 from launcher.compute.local import Local
 from launcher.data.inputs import Inputs
@@ -15,11 +16,12 @@ from launcher.distribution.horovod import Horovod
 from launcher.distribution.mpi import MpiRun
 from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch
-from launcher.dryrun import describe, describe_boxes
+from launcher.dryrun import describe, describe_environment
 from launcher.engine.boxes import run_line
 from launcher.environment import Image, Packages
 from launcher.environment.registry import Registry
-from launcher.spec import Engine, Facts, Framework, LaunchRequest, Mpi, Resources, RunSpec
+from launcher.facts import Engine, Facts, Mpi
+from launcher.spec import LaunchRequest, Resources, RunSpec
 
 if TYPE_CHECKING:
     from launcher.spec import Compute, Environment
@@ -53,7 +55,8 @@ def asked(environment: Environment, compute: Compute, **fields: Any) -> LaunchRe
 
 def shown(request: LaunchRequest, facts: Facts = FACTS) -> str:
     plan = request.spec.distribution.plan(request.spec, facts)
-    return "\n".join([*describe(request, plan), *describe_boxes(request, plan, facts)]) + "\n"
+    target = request.spec.compute.describe(request, plan, facts)
+    return "\n".join([*describe(request, plan), *describe_environment(request, facts), *target]) + "\n"
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +111,7 @@ def test_nothing_is_installed_that_nobody_wants() -> None:
 
 def test_other_targets_have_no_containers() -> None:
     request = asked(Packages(), Local())
-    assert list(describe_boxes(request, Single().plan(request.spec, FACTS), FACTS)) == []
+    assert list(Local().describe(request, Single().plan(request.spec, FACTS), FACTS)) == []
 
 
 @pytest.mark.parametrize(

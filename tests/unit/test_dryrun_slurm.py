@@ -15,9 +15,10 @@ from launcher.compute.slurm.target import Slurm
 from launcher.data.inputs import Inputs
 from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch
-from launcher.dryrun import describe, describe_jobs
+from launcher.dryrun import describe
 from launcher.environment.current import Current
-from launcher.spec import Compute, Facts, LaunchRequest, Resources, RunSpec
+from launcher.facts import Facts
+from launcher.spec import Compute, LaunchRequest, Resources, RunSpec
 
 GOLDEN = Path(__file__).parent / "golden"
 SITE = Slurm(
@@ -42,7 +43,7 @@ APPTAINER = Container(runtime=Runtime.apptainer, image="/images/a.sif")
 
 def asked(compute: Compute, **fields: Any) -> LaunchRequest:
     resources = Resources(**fields.pop("resources", {}))
-    distribution = Torch() if resources.nodes > 1 else Single()
+    distribution = fields.pop("distribution", Torch() if resources.nodes > 1 else Single())
     spec = RunSpec(
         name="mnist", source=Path("/source"), script="train.py", resources=resources,
         distribution=distribution, environment=Current(), data=Inputs(), compute=compute, **fields,
@@ -53,7 +54,7 @@ def asked(compute: Compute, **fields: Any) -> LaunchRequest:
 def shown(*requests: LaunchRequest) -> str:
     members = [(request, request.spec.distribution.plan(request.spec, Facts())) for request in requests]
     lines = [line for member in members for line in describe(*member)] if len(members) == 1 else []
-    return "\n".join([*lines, *describe_jobs(members)]) + "\n"
+    return "\n".join([*lines, *requests[0].spec.compute.describe_jobs(members)]) + "\n"
 
 
 BIG = {"nodes": 3, "processes_per_node": 2, "gpus_per_node": 2, "cpus_per_process": 4, "memory_gib": 1.5,
@@ -85,3 +86,10 @@ def test_scripts(name: str, requests: list[LaunchRequest], monkeypatch: pytest.M
 
 def test_another_compute_has_no_script() -> None:
     assert "sbatch" not in shown(asked(Local()))
+
+
+def test_nodes_without_processes_have_no_agents() -> None:
+    request = asked(Slurm(python="python3"), resources={"nodes": 3}, distribution=Single())
+    assert "--nodes=3" in (text := shown(request))
+    assert "agents of the other nodes" not in text
+    assert "agents of the other nodes" in shown(asked(Slurm(python="python3"), resources={"nodes": 3}))

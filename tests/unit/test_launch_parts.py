@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from launcher.capabilities import Framework
 from launcher.compute.local import Local
 from launcher.data.inputs import Inputs
 from launcher.distribution.horovod import Horovod
@@ -16,8 +17,9 @@ from launcher.distribution.single import Single
 from launcher.distribution.tensorflow import ParameterServer
 from launcher.dryrun import describe
 from launcher.environment.current import Current
+from launcher.facts import Facts, Mpi
 from launcher.probe import probe
-from launcher.spec import Facts, Framework, LaunchRequest, Mpi, Resources, RunSpec
+from launcher.spec import LaunchRequest, Resources, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +123,7 @@ def test_without_tools_there_is_nothing(tool: Callable[[str, str], None]) -> Non
 def test_a_tool_that_hangs_or_is_broken_is_given_up(
     tool: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("launcher.probe._TIMEOUT_S", 0.2)
+    monkeypatch.setattr("launcher.compute.host._TIMEOUT_S", 0.2)
     tool("nvidia-smi", "exec /bin/sleep 60")
     assert probe(spec_of(Single(), gpus=1)).gpus == ()
     (tmp_path / "bin" / "nvidia-smi").write_text("#!/no/such/interpreter\n")

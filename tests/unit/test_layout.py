@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 LONG = {
     "attempt": "the start of an attempt, its events and its end share nearly all of its state",
     "node": "two lines more than allowed",
-    "dryrun": "a target and a container do not yet describe themselves",
     "image_build": "two lines more than allowed, of which the move of options takes some",
-    "spec": "ports and values of a run are not yet apart",
     "fold": "states and causes are not yet apart",
     "sweeps": "two lines more than allowed",
     "create_run": "a record with many fields, each on a line",
@@ -64,8 +62,12 @@ WORST_NAMES = {
 
 CIRCLES = {
     frozenset({
-        "builder", "conda", "conda_install", "container_tools", "deferred_build", "horovod_build",
-        "image_build", "key", "packages", "problems",
+        "builder", "conda", "conda_install", "container_tools", "deferred_build", "describe_packages",
+        "horovod_build", "image_build", "key", "packages", "problems",
+    }),
+    frozenset({
+        "check_nodes", "check_slurm", "describe_slurm", "slurm", "slurm_checks", "slurm_cluster",
+        "slurm_queue", "slurm_script", "slurm_settle", "slurm_survey",
     }),
     frozenset({"failure", "fetch", "inputs"}),
 }  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from launcher.compute.slurm.slurm_tool import slurm_tool
+from launcher.facts import Cluster, Partition
 from launcher.limits import MEMBERS
-from launcher.spec import Cluster, Partition
 
 _FIELDS = "%P|%D|%c|%m|%G|%l|%s"
 _NO_LIMIT = ("infinite", "UNLIMITED", "n/a")

@@ -13,10 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from launcher.compute.slurm.options import SlurmOptions
-    from launcher.spec import Cluster, Facts, RunSpec
+    from launcher.facts import Cluster, Facts
+    from launcher.spec import RunSpec
 
 LOWEST_PORT, HIGHEST_PORT = 1024, 65535
 PORTS = re.compile(r"(\d{1,5})-(\d{1,5})")
+
+
+def port_range(text: str) -> tuple[int, int] | None:
+    """Return the first and last port of an option that may be wrong; None where it is."""
+    found = PORTS.fullmatch(text)
+    ports = (int(found[1]), int(found[2])) if found else (0, 0)
+    return ports if LOWEST_PORT <= ports[0] < ports[1] <= HIGHEST_PORT else None
 
 
 def check_slurm(options: SlurmOptions, spec: RunSpec, facts: Facts) -> Iterator[Problem]:
@@ -38,8 +46,7 @@ def _options(options: SlurmOptions, spec: RunSpec) -> Iterator[Problem]:
     if options.max_parallel is not None and "?" in (options.dependency or ""):
         hint = "Arrays of a sweep wait for each other as well, and Slurm takes one kind alone"
         yield Problem("compute.dependency", options.dependency, "no ? with compute.max_parallel", hint)
-    found = PORTS.fullmatch(options.ports)
-    if not found or not LOWEST_PORT <= int(found[1]) < int(found[2]) <= HIGHEST_PORT:
+    if port_range(options.ports) is None:
         yield Problem(
             "compute.ports", options.ports, "FIRST-LAST between 1024 and 65535, such as 20000-32000"
         )

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import launcher
 from launcher.environment.recipe.local_packages import contents
 from launcher.errors import BuildError
+from launcher.facts import Facts, Mpi
 from launcher.secrets import conceal, fill, named
-from launcher.spec import Facts, Mpi, Prepared, plain
+from launcher.spec import Prepared, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,4 +71,4 @@ def restore(options: Packages, build: Mapping[str, Any], folder: Path) -> Packag
         for name in ("requirements_file", "environment_file")
         if (given := getattr(options, name)) is not None
     }
-    return replace(options, build_on="submit", **paths)
+    return replace(options, **paths)

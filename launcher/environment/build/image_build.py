@@ -41,13 +41,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from launcher.capabilities import EnvironmentRequest
     from launcher.engine.images import Login
     from launcher.engine.look import Inside
     from launcher.environment.build.container_tools import ContainerTools
     from launcher.environment.build.horovod_build import BuildHost
     from launcher.environment.packages import Packages
     from launcher.environment.recipe.interpreters import Interpreter
-    from launcher.spec import Facts, Progress, RunSpec
+    from launcher.facts import Facts
+    from launcher.spec import Progress
 
 DEFAULT_BASE = "python:3.11-slim-bookworm"
 GPU_HOROVOD_BASE = "nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04"
@@ -89,20 +91,21 @@ def _apt(packages: Sequence[str]) -> str:
     return f"RUN apt-get update && DEBIAN_FRONTEND=noninteractive {install} && rm -rf /var/lib/apt/lists/*"
 
 
-def prepare(options: Packages, spec: RunSpec, facts: Facts, cache: Path, progress: Progress) -> Prepared:
-    """Build the image of a spec's packages, or find it built.
+def prepare(
+    options: Packages, request: EnvironmentRequest, facts: Facts, cache: Path, progress: Progress
+) -> Prepared:
+    """Build the image of these packages, or find it built.
 
     Raises:
         BuildError: with the last lines of what failed.
         EngineError: the engine cannot be reached, or a registry refuses.
     """
     login = login_of(options.registry)
-    policy = str(getattr(spec.compute, "pull", "missing"))
-    base = images.ensure(base_of(options, spec), policy, login, progress)
+    base = images.ensure(base_of(options, request), request.target.pull, login, progress)
     client = connect(timeout_s=600)
     try:
         maker = _Maker(
-            client, options, _plan(options, spec, facts, base, client, cache), spec, cache, progress
+            client, options, _plan(options, request, facts, base, client, cache), request, cache, progress
         )
         made = maker.once(login)
         entry_of(cache, made.key).use()
@@ -111,26 +114,25 @@ def prepare(options: Packages, spec: RunSpec, facts: Facts, cache: Path, progres
         client.close()
 
 
-def base_of(options: Packages, spec: RunSpec) -> str:
+def base_of(options: Packages, request: EnvironmentRequest) -> str:
     """Return the name of the image that it begins with."""
     if options.base_image is not None:
         return options.base_image
-    if spec.distribution.kind == "horovod" and spec.resources.gpus_per_node > 0:
+    if request.needs.horovod and request.gpus:
         return GPU_HOROVOD_BASE
     return DEFAULT_BASE if options.python is None else f"python:{options.python}-slim-bookworm"
 
 
-def uses_mpi(spec: RunSpec, facts: Facts) -> bool:
+def uses_mpi(options: Packages, request: EnvironmentRequest, facts: Facts) -> bool:
     """Tell whether the image has to have an mpirun that its packages do not bring."""
-    brought = spec.environment.own_mpi() is not None
-    return facts.mpi is not None and spec.distribution.kind in {"mpi", "horovod"} and not brought
+    return facts.mpi is not None and request.needs.mpi and options.own_mpi() is None
 
 
 def _plan(  # noqa: PLR0913, PLR0917  # all that decides
-    options: Packages, spec: RunSpec, facts: Facts, base: images.Image, client: Any, cache: Path
+    options: Packages, request: EnvironmentRequest, facts: Facts, base: images.Image, client: Any, cache: Path
 ) -> Plan:
     apt = set(options.apt_packages)
-    if uses_mpi(spec, facts) and "mpirun" not in look(client, base.id, cache).programs:
+    if uses_mpi(options, request, facts) and "mpirun" not in look(client, base.id, cache).programs:
         apt |= set(MPI_PACKAGES)
     below = {
         "base": base.reference,
@@ -139,7 +141,7 @@ def _plan(  # noqa: PLR0913, PLR0917  # all that decides
         "python": options.python,
     }
     here = machine()
-    recipe = options.recipe(spec, replace(facts, cxx=None), cache, on_host=False)
+    recipe = options.recipe(request, replace(facts, cxx=None), cache, on_host=False)
     recipe = replace(recipe, machine={"machine": here["machine"]}, image=below)
     return Plan(base=base, apt=tuple(sorted(apt)), lines=tuple(options.dockerfile_lines), recipe=recipe)
 
@@ -151,7 +153,7 @@ class _Maker:
     client: Any
     options: Packages
     plan: Plan
-    spec: RunSpec
+    request: EnvironmentRequest
     cache: Path
     progress: Progress
 
@@ -279,7 +281,7 @@ class _Maker:
         return replace(recipe, interpreter=interpreter, machine={**machine(), "libc": inside.python["libc"]})
 
     def _check_version(self, interpreter: Interpreter) -> None:
-        release = choose(self.spec.framework)
+        release = choose(self.request.framework)
         if release is None:
             return
         span = release.python_range(horovod=self.plan.recipe.horovod is not None)

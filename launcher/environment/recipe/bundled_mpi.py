@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from launcher.spec import Mpi
+from launcher.facts import Mpi
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

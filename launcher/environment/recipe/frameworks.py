@@ -16,7 +16,7 @@ from launcher.errors import Problem, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from launcher.spec import Framework
+    from launcher.capabilities import Framework
 
 HOROVOD = "0.28.1"
 

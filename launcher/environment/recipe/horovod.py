@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from launcher.environment.recipe.frameworks import Release
-    from launcher.spec import Facts, Mpi
+    from launcher.facts import Facts, Mpi
 
 _LAYOUT = 1
 _GIB_PER_COMPILER = 1.7  # resident size of the largest translation unit with TensorFlow's headers

@@ -29,19 +29,20 @@ _PATHS = "Paths count from the folder of the file that names them"
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from launcher.capabilities import EnvironmentRequest
     from launcher.environment.packages import Packages
-    from launcher.spec import Facts, RunSpec
+    from launcher.facts import Facts
 
 
-def problems(options: Packages, spec: RunSpec, facts: Facts) -> Iterable[Problem]:
-    """Return everything that is wrong with `environment=packages` in this spec."""
-    in_image = spec.compute.kind == "docker"
-    yield from check_framework(spec.framework)
-    yield from _python(options, spec, on_host=not in_image)
+def problems(options: Packages, request: EnvironmentRequest, facts: Facts) -> Iterable[Problem]:
+    """Return everything that is wrong with `environment=packages` for this request."""
+    in_image = request.target.images
+    yield from check_framework(request.framework)
+    yield from _python(options, request, on_host=not in_image)
     yield from _files(options)
     yield from _requirements(options.pip_packages)
     yield from _conda(options, on_host=not in_image)
-    yield from _horovod(options, spec, facts, on_host=not in_image)
+    yield from _horovod(options, request, facts, on_host=not in_image)
     yield from _image(options, in_image=in_image)
     backend = options.torch_backend
     known = torch_backends() if backend is not None else []
@@ -58,9 +59,8 @@ def _text(version: Version) -> str:
     return ".".join(map(str, version))
 
 
-def _span(release: Release | None, spec: RunSpec) -> tuple[Version, Version] | None:
-    horovod = spec.distribution.kind == "horovod"
-    return release.python_range(horovod=horovod) if release else None
+def _span(release: Release | None, request: EnvironmentRequest) -> tuple[Version, Version] | None:
+    return release.python_range(horovod=request.needs.horovod) if release else None
 
 
 def _image(options: Packages, *, in_image: bool) -> Iterable[Problem]:
@@ -97,12 +97,12 @@ def _in_image(options: Packages) -> Iterable[Problem]:
     yield from check_registry(options.registry)
 
 
-def _python(options: Packages, spec: RunSpec, *, on_host: bool) -> Iterable[Problem]:
-    release = choose(spec.framework)
-    span = _span(release, spec)
+def _python(options: Packages, request: EnvironmentRequest, *, on_host: bool) -> Iterable[Problem]:
+    release = choose(request.framework)
+    span = _span(release, request)
     wanted = options.python
     said = f"Python {span_text(span)}" if span else "a version of Python"
-    tested = f"{said}, with which {spec.framework.name} {release.version} was tested" if release else said
+    tested = f"{said}, with which {request.framework.name} {release.version} was tested" if release else said
     if wanted is not None and "/" not in wanted:
         numbers = version_numbers(wanted)
         if _text(numbers) != wanted:
@@ -186,10 +186,12 @@ def _conda(options: Packages, *, on_host: bool) -> Iterable[Problem]:
         )
 
 
-def _horovod(options: Packages, spec: RunSpec, facts: Facts, *, on_host: bool) -> Iterable[Problem]:
-    if spec.distribution.kind != "horovod":
+def _horovod(
+    options: Packages, request: EnvironmentRequest, facts: Facts, *, on_host: bool
+) -> Iterable[Problem]:
+    if not request.needs.horovod:
         return
-    release = choose(spec.framework)
+    release = choose(request.framework)
     if release is None or release.horovod is None:
         yield Problem("distribution", "horovod", "framework=tensorflow or pytorch in a version with Horovod")
         return
@@ -204,6 +206,6 @@ def _horovod(options: Packages, spec: RunSpec, facts: Facts, *, on_host: bool) -
         yield Problem(
             "distribution", "horovod", f"{' and '.join(missing)} to build Horovod with", f"Try: {DEBIAN}"
         )
-    if spec.resources.gpus_per_node > 0 and shutil.which("nvcc") is None:
+    if request.gpus and shutil.which("nvcc") is None:
         hint = "Try: apt-get install nvidia-cuda-toolkit, or put CUDA's bin folder on PATH"
         yield Problem("distribution", "horovod", "nvcc, to build Horovod for GPUs", hint)

@@ -13,9 +13,9 @@ import pytest
 
 from launcher.__main__ import main
 from launcher.cli.completion import complete
-from launcher.cli.compute_nodes import node_rows
-from launcher.cli.compute_rows import background, writable
-from launcher.cli.compute_slurm import silent
+from launcher.compute.check_nodes import node_rows
+from launcher.compute.check_rows import background, writable
+from launcher.compute.check_slurm import silent
 from launcher.compute.scheduler import Job, JobState
 from launcher.compute.slurm.cluster_check import Survey
 from launcher.compute.slurm.target import Slurm

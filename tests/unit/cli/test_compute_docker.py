@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from launcher.__main__ import main
-from launcher.cli.compute_docker import GPU_HOOK, engine_rows
+from launcher.compute.check_docker import GPU_HOOK, engine_rows
 from launcher.engine.about import About, chosen_by, registries
 from launcher.engine.made import Made
+from launcher.facts import Engine, Facts
 from launcher.paths import StoreFolder
-from launcher.spec import Engine, Facts, Resources
+from launcher.spec import Resources
 
 MARKS = {Path("/store/mark"): Path("/store"), Path("/cache/mark"): Path("/cache")}
 ABOUT = About(
@@ -46,7 +47,7 @@ def table(about: About = ABOUT, facts: Facts = FACTS, **resources: Any) -> dict[
 
 
 def test_an_engine_that_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("launcher.cli.compute_docker.LOW_GIB", 0)
+    monkeypatch.setattr("launcher.compute.check_docker.LOW_GIB", 0)
     rows = table()
     assert {level for level, _ in rows.values()} == {"ok"}
     assert rows["folders"][1].startswith("the engine sees /store, /cache >")

@@ -14,7 +14,8 @@ from launcher.data.inputs import Inputs
 from launcher.distribution.mpi import MpiRun, Start
 from launcher.distribution.single import Single
 from launcher.environment.current import Current
-from launcher.spec import Facts, Mpi, RunSpec
+from launcher.facts import Facts, Mpi
+from launcher.spec import RunSpec
 
 
 def spec(options: Container, **fields: Any) -> RunSpec:
@@ -75,5 +76,5 @@ def test_an_environment_s_own_mpi_comes_along() -> None:
 def test_nobody_looks_into_the_image_for_modules() -> None:
     wanted = spec(Container(image="a"))
     inside = in_image(Container(image="a"), Facts(), current=True)
-    assert list(wanted.environment.check(wanted, inside)) == []
+    assert list(wanted.environment.check(wanted.environment_request, inside)) == []
     assert inside.horovod_controllers == ("mpi", "gloo")

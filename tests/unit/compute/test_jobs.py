@@ -11,7 +11,9 @@ from launcher.compute import CHOICES, reconcile, scheduler_cache
 from launcher.compute.job_folders import record_job_id
 from launcher.compute.jobs import cancel, first_reason, job_of, settle
 from launcher.errors import SubmitError
-from launcher.spec import Cluster, Facts, State
+from launcher.facts import Cluster, Facts
+from launcher.session import Session
+from launcher.spec import State
 from launcher.store import records
 from launcher.store.runs import read_run
 from tests.fake_scheduler import FakeScheduler, FakeTarget
@@ -45,7 +47,7 @@ class Submitting:
 
     def submit(self, *runs: RunFolder, most: int = 100) -> None:
         facts = Facts(cluster=Cluster(partitions={}, default_partition=None, max_array=most))
-        self.target.submit([run.root for run in runs], self.scheduled.store.root, facts)
+        self.target.submit([run.root for run in runs], self.scheduled.store.root, facts, Session())
 
     def over(self, run: RunFolder) -> Run:
         def ended() -> bool:

@@ -10,8 +10,10 @@ from launcher.compute.local import Local
 from launcher.compute.secret_variables import secret_variables
 from launcher.compute.slurm.target import Slurm
 from launcher.errors import SubmitError
+from launcher.facts import Facts
 from launcher.paths import RunFolder, StoreFolder
-from launcher.spec import Facts, State
+from launcher.session import Session
+from launcher.spec import State
 from launcher.store import records
 from launcher.store.runs import read_run
 
@@ -54,7 +56,7 @@ def test_one_that_is_gone_by_then_ends_the_runs(
     folders = [run(store, 1, X="@{secret.A}"), run(store, 2, X="@{secret.B}")]
     monkeypatch.delenv("B")
     with pytest.raises(SubmitError, match=r"^\$\{secret:B\}: got None; expected a value: the variable B"):
-        target.submit([folder.root for folder in folders], store.root, Facts())
+        target.submit([folder.root for folder in folders], store.root, Facts(), Session())
     for folder in folders:
         ended = read_run(folder)
         assert (ended.state, ended.cause and ended.cause.kind) == (State.FAILED, "submit")

@@ -16,9 +16,9 @@ from launcher.config.load import load, load_sweep
 from launcher.config.schema import schemas
 from launcher.environment.recipe.requirements import read
 from launcher.errors import ConfigError
+from launcher.facts import Cluster, Facts
 from launcher.limits import FLAGS, INTERPOLATIONS, ITEMS, MEMBERS, NUMBERS, TEXT, VALUES
 from launcher.members import refuse_sweep
-from launcher.spec import Cluster, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from launcher.checks import check
 from launcher.config.compose import Composer
 from launcher.config.load import load, load_sweep
 from launcher.errors import ConfigError, Problem
-from launcher.spec import Facts
+from launcher.facts import Facts
 
 if TYPE_CHECKING:
     from pathlib import Path

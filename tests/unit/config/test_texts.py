@@ -16,7 +16,8 @@ from launcher.config.load import load
 from launcher.config.overrides import quoted
 from launcher.config.schema import GROUPS, schemas
 from launcher.errors import ConfigError
-from launcher.spec import Cluster, Engine, Facts, Mpi, plain
+from launcher.facts import Cluster, Engine, Facts, Mpi
+from launcher.spec import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from launcher.capabilities import Framework
 from launcher.compute.local import Local
 from launcher.data.inputs import Inputs
 from launcher.environment.current import Current
 from launcher.environment.packages import Packages
-from launcher.spec import Framework, Resources, RunSpec
+from launcher.spec import Resources, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from launcher.compute.local import Local
 from launcher.compute.slurm.target import Slurm
 from launcher.distribution.horovod import Controller, Horovod
 from launcher.distribution.mpi import MpiRun, Start
+from launcher.facts import Cluster, Facts, Mpi
 from launcher.plan import GpuVisibility, MpiLine, Plan
-from launcher.spec import Cluster, Facts, Mpi
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,9 @@ import pytest
 from launcher.distribution import CHOICES
 from launcher.distribution.single import Single
 from launcher.distribution.torch import Torch
+from launcher.facts import Facts
 from launcher.plan import Plan, Process
-from launcher.spec import Facts, plain
+from launcher.spec import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

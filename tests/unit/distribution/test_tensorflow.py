@@ -9,8 +9,8 @@ import pytest
 
 from launcher.amounts import check_amounts
 from launcher.distribution.tensorflow import Chief, MultiWorker, ParameterServer
+from launcher.facts import Facts
 from launcher.plan import GpuVisibility, Plan
-from launcher.spec import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

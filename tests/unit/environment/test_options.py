@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from omegaconf import OmegaConf
 
-from launcher.compute.local import Local
+from launcher.capabilities import Capabilities, EnvironmentRequest, Framework, Needs
+from launcher.distribution.horovod import Horovod
+from launcher.distribution.mpi import MpiRun
 from launcher.environment import CHOICES, Current, Packages
 from launcher.environment.build.uv import torch_backends
 from launcher.environment.recipe import problems
 from launcher.environment.recipe.key import digest
-from launcher.spec import Facts, Framework, Mpi, Resources, RunSpec, plain
+from launcher.facts import Facts, Mpi
+from launcher.spec import plain
 
 if TYPE_CHECKING:
     from launcher.spec import Environment
@@ -25,45 +28,20 @@ MPI = Mpi(mpirun="/usr/bin/mpirun", flavour="openmpi", version="4.1.4", compiler
 FACTS = Facts(cxx="/usr/bin/g++", mpi=MPI)
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A distribution, as far as environments look at it."""
-
-    kind: ClassVar[str] = "single"
+MPI4PY, HOROVOD = MpiRun().needs, Horovod().needs
 
 
-@dataclass(frozen=True)
-class Horovod(Kind):
-    kind: ClassVar[str] = "horovod"
-
-
-@dataclass(frozen=True)
-class Mpirun(Kind):
-    kind: ClassVar[str] = "mpi"
-
-
-def spec(
-    environment: Environment,
-    framework: str = "python",
-    version: str | None = None,
-    kind: Kind | None = None,
-    gpus: int = 0,
-) -> RunSpec:
-    return RunSpec(
-        name="test",
-        source=Path(),
-        script="train.py",
-        framework=Framework(name=framework, version=version),
-        distribution=cast("Any", kind or Kind()),
-        environment=environment,
-        data=cast("Any", None),
-        compute=Local(),
-        resources=Resources(gpus_per_node=gpus),
-    )
+def request(
+    framework: str = "python", version: str | None = None, needs: Needs | None = None, gpus: int = 0
+) -> EnvironmentRequest:
+    return EnvironmentRequest(
+        framework=Framework(name=framework, version=version), gpus=gpus > 0, needs=needs or Needs(),
+        target=Capabilities(), compute="local",
+    )  # fmt: skip
 
 
 def said(environment: Environment, facts: Facts = FACTS, **of: Any) -> list[str]:
-    return [str(problem) for problem in environment.check(spec(environment, **of), facts)]
+    return [str(problem) for problem in environment.check(request(**of), facts)]
 
 
 @pytest.mark.parametrize("option", CHOICES.values(), ids=CHOICES)
@@ -91,17 +69,17 @@ def test_current_must_have_what_is_asked_for() -> None:
         "environment: got 'current'; expected a Python that has tensorflow. "
         "Try environment=packages, which installs it"
     )
-    both = said(Current(), framework="pytorch", kind=Horovod())
+    both = said(Current(), framework="pytorch", needs=HOROVOD)
     assert len(both) == 2
     assert (
-        said(Current(), Facts(modules=frozenset({"torch", "horovod"})), framework="pytorch", kind=Horovod())
+        said(Current(), Facts(modules=frozenset({"torch", "horovod"})), framework="pytorch", needs=HOROVOD)
         == []
     )
 
 
 def test_current_is_the_python_of_the_launcher(tmp_path: Path) -> None:
     current = Current()
-    made = current.prepare(spec(current), FACTS, tmp_path, cast("Any", None))
+    made = current.prepare(request(), FACTS, tmp_path, cast("Any", None))
     assert made.key == "current"
     assert made.python == sys.executable
     assert current.horovod_controllers(Facts(horovod_controllers=("gloo",))) == ("gloo",)
@@ -195,14 +173,14 @@ def test_an_unknown_version_is_one_problem() -> None:
 
 
 def test_horovod_needs_a_compiler_and_a_framework(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert said(Packages(), framework="tensorflow", kind=Horovod()) == []
-    (text,) = said(Packages(), Facts(), framework="tensorflow", kind=Horovod())
+    assert said(Packages(), framework="tensorflow", needs=HOROVOD) == []
+    (text,) = said(Packages(), Facts(), framework="tensorflow", needs=HOROVOD)
     assert "a C++ compiler" in text
     assert "apt-get install g++ make" in text
-    (text,) = said(Packages(), framework="sklearn", kind=Horovod())
+    (text,) = said(Packages(), framework="sklearn", needs=HOROVOD)
     assert "framework=tensorflow or pytorch" in text
     monkeypatch.setenv("PATH", "/nonesuch")
-    text, gpu = said(Packages(), framework="tensorflow", kind=Horovod(), gpus=1)
+    text, gpu = said(Packages(), framework="tensorflow", needs=HOROVOD, gpus=1)
     assert "expected make to build" in text
     assert "nvcc" in gpu
 
@@ -232,14 +210,14 @@ def test_the_controllers_of_the_horovod_that_will_be_built() -> None:
 
 def test_what_a_framework_and_a_distribution_bring(tmp_path: Path) -> None:
     packages = Packages(pip_packages=["six"])
-    plain_recipe = packages.recipe(spec(packages), FACTS, tmp_path)
+    plain_recipe = packages.recipe(request(), FACTS, tmp_path)
     assert plain_recipe.requirements == ("six",)
     assert plain_recipe.modules == ()
-    mpi = packages.recipe(spec(packages, kind=Mpirun()), FACTS, tmp_path)
+    mpi = packages.recipe(request(needs=MPI4PY), FACTS, tmp_path)
     assert mpi.requirements == ("mpi4py", "six")
     assert mpi.mpi == "openmpi 4"
     assert mpi.modules == ("mpi4py",)
-    horovod = packages.recipe(spec(packages, framework="tensorflow", kind=Horovod()), FACTS, tmp_path)
+    horovod = packages.recipe(request(framework="tensorflow", needs=HOROVOD), FACTS, tmp_path)
     assert horovod.requirements[0] == "tensorflow-cpu==2.15.1"
     assert horovod.modules == ("tensorflow", "horovod.tensorflow")
     assert horovod.horovod is not None
@@ -247,7 +225,7 @@ def test_what_a_framework_and_a_distribution_bring(tmp_path: Path) -> None:
     assert variables["HOROVOD_WITH_MPI"] == "1"
     assert variables["HOROVOD_WITH_TENSORFLOW"] == "1"
     assert variables["PATH"].startswith(f"{tmp_path}/venv/bin:/usr/bin:")
-    gpu = packages.recipe(spec(packages, framework="pytorch", kind=Horovod(), gpus=2), Facts(), tmp_path)
+    gpu = packages.recipe(request(framework="pytorch", needs=HOROVOD, gpus=2), Facts(), tmp_path)
     assert gpu.horovod is not None
     variables = gpu.horovod.variables(tmp_path / "venv", tmp_path / "tmp", "/usr/bin")
     assert variables["HOROVOD_GPU_OPERATIONS"] == "NCCL"

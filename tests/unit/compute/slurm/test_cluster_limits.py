@@ -11,7 +11,7 @@ from launcher.compute import scheduler_cache
 from launcher.compute.scheduler_cache import read_limits
 from launcher.compute.slurm.cluster_limits import minutes
 from launcher.compute.slurm.target import Slurm
-from launcher.spec import Cluster, Partition
+from launcher.facts import Cluster, Partition
 from launcher.store import records
 from tests.stand_ins import StandIns
 

@@ -12,7 +12,8 @@ from launcher.compute.slurm.target import Slurm
 from launcher.data.inputs import Inputs
 from launcher.distribution.single import Single
 from launcher.environment.current import Current
-from launcher.spec import Cluster, Facts, Partition, Resources, RunSpec
+from launcher.facts import Cluster, Facts, Partition
+from launcher.spec import Resources, RunSpec
 
 GPU = Partition(nodes=8, cpus=64, memory_mib=512 * 1024, gpus=4, time_limit_min=2880.0)
 SHORT = Partition(nodes=2, cpus=8, memory_mib=16 * 1024, gpus=0, time_limit_min=30.0)

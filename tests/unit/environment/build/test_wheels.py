@@ -20,8 +20,8 @@ from launcher.environment.recipe.frameworks import releases
 from launcher.environment.recipe.horovod import HorovodRequest
 from launcher.environment.recipe.interpreters import Interpreter
 from launcher.errors import BuildError
+from launcher.facts import Facts
 from launcher.prepare import Lines
-from launcher.spec import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from launcher.capabilities import Framework
 from launcher.environment.recipe.frameworks import NAMES, RELEASES, check_framework, choose, releases
-from launcher.spec import Framework
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from launcher.environment.recipe.frameworks import releases
 from launcher.environment.recipe.horovod import HorovodRequest
 from launcher.environment.recipe.interpreters import Interpreter
 from launcher.environment.recipe.key import Recipe, normalised
-from launcher.spec import Facts, Mpi
+from launcher.facts import Facts, Mpi
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,33 +7,35 @@ import shutil
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from launcher.cli.compute_nodes import node_rows
-from launcher.cli.compute_rows import BAD, OK, WARN, Row, background, output, writable
-from launcher.cli.output import say_aside
+from launcher.capabilities import BAD, OK, WARN, Row
+from launcher.compute.check_nodes import node_rows
+from launcher.compute.check_rows import background, output, writable
 from launcher.compute.scheduler import JobState
 from launcher.compute.scheduler_cache import read_limits
 from launcher.compute.slurm.cluster_check import Asked, Survey, survey
 from launcher.compute.slurm.slurm_tool import slurm_tool
 from launcher.compute.start_script import LOST_PYTHON, LOST_STORE
+from launcher.facts import Facts
 from launcher.paths import cache_root
-from launcher.spec import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from launcher.compute.slurm.target import Slurm
-    from launcher.spec import Cluster, LaunchRequest
+    from launcher.facts import Cluster
+    from launcher.spec import LaunchRequest
 
 SHARED = "Choose a folder that nodes see as well: store=DIR, or LAUNCHER_STORE"
 
 
-def rows(request: LaunchRequest, timeout_s: float) -> Iterator[Row]:
+def rows(
+    options: Slurm, request: LaunchRequest, timeout_s: float, say: Callable[[str], None]
+) -> Iterator[Row]:
     """Yield what works from here; a job is submitted only where nothing is bad before."""
-    options = cast("Slurm", request.spec.compute)
     cluster = read_limits(options.scheduler())
     before = [
         *_tools(), *_options(request, cluster), *_partitions(options, cluster),
@@ -43,7 +45,7 @@ def rows(request: LaunchRequest, timeout_s: float) -> Iterator[Row]:
     if cluster is None or any(row.level == BAD for row in before):
         yield Row("job", WARN, "none was submitted", "Mend what is bad, and check again")
         return
-    yield from _job(request, options, cluster, timeout_s)
+    yield from _job(request, options, cluster, timeout_s, say)
 
 
 def _tools() -> Iterator[Row]:
@@ -95,7 +97,9 @@ def _partitions(options: Slurm, cluster: Cluster | None) -> Iterator[Row]:
         yield Row("partition", OK, found)
 
 
-def _job(request: LaunchRequest, options: Slurm, cluster: Cluster, timeout_s: float) -> Iterator[Row]:
+def _job(
+    request: LaunchRequest, options: Slurm, cluster: Cluster, timeout_s: float, say: Callable[[str], None]
+) -> Iterator[Row]:
     names = (options.partition or cluster.default_partition or "").split(",")
     most = max((cluster.partitions[name].nodes for name in names if name in cluster.partitions), default=2)
     wanted = request.spec.resources
@@ -111,7 +115,7 @@ def _job(request: LaunchRequest, options: Slurm, cluster: Cluster, timeout_s: fl
         options=options, resources=resources, store=request.store, paths=tuple(paths), timeout_s=timeout_s
     )
     try:
-        found = survey(asked, say_aside)
+        found = survey(asked, say)
     finally:
         mark.unlink(missing_ok=True)
     if not found.answer:

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from launcher.cli.compute_rows import BAD, OK, WARN, Row, background, writable
-from launcher.distribution.mpi import MpiRun
+from launcher.capabilities import BAD, OK, WARN, Row
+from launcher.compute.check_rows import background, writable
+from launcher.compute.host import compiler, cpu_count, read_gpus, read_mpi
 from launcher.paths import cache_root
-from launcher.probe import probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from launcher.spec import Facts, LaunchRequest, Resources
+    from launcher.facts import Mpi
+    from launcher.spec import LaunchRequest, Resources
 
 MPI_PACKAGES = "Debian: apt-get install openmpi-bin libopenmpi-dev"
 
 
-def rows(request: LaunchRequest, timeout_s: float) -> Iterator[Row]:
+def rows(request: LaunchRequest) -> Iterator[Row]:
     """Yield what this machine has."""
-    del timeout_s
     spec = request.spec
-    resources = replace(spec.resources, gpus_per_node=max(1, spec.resources.gpus_per_node))
-    facts = probe(replace(spec, distribution=MpiRun(), resources=resources))
+    own = spec.environment.traits.own_python
     yield Row("python", OK, f"{sys.executable}, {'.'.join(map(str, sys.version_info[:3]))}")
-    yield _cpus(spec.resources, facts)
-    yield _gpus(spec.resources, facts)
-    yield _mpirun(facts)
-    compiler = facts.cxx
-    if compiler:
-        yield Row("compiler", OK, compiler)
+    yield _cpus(spec.resources, cpu_count())
+    yield _gpus(spec.resources, read_gpus())
+    yield _mpirun(spec.environment.own_mpi() or read_mpi(current=own))
+    found = compiler()
+    if found:
+        yield Row("compiler", OK, found)
     else:
         yield Row(
             "compiler", WARN, "none; Horovod is compiled here", "Debian: apt-get install g++ cmake make"
@@ -44,26 +42,26 @@ def rows(request: LaunchRequest, timeout_s: float) -> Iterator[Row]:
         yield Row("slurm", OK, "there is a cluster here", "python -m launcher compute check compute=slurm")
 
 
-def _cpus(resources: Resources, facts: Facts) -> Row:
+def _cpus(resources: Resources, cpus: int) -> Row:
     wanted = resources.world_size * (resources.cpus_per_process or 1)
-    found = f"{facts.cpus} for this process"
-    if wanted > facts.cpus:
+    found = f"{cpus} for this process"
+    if wanted > cpus:
         return Row("CPUs", WARN, f"{found}, {wanted} asked for", "They are shared, and all is slower")
     return Row("CPUs", OK, found)
 
 
-def _gpus(resources: Resources, facts: Facts) -> Row:
+def _gpus(resources: Resources, gpus: Sequence[str]) -> Row:
     wanted = resources.nodes * resources.gpus_per_node
-    found = f"{len(facts.gpus)} ({', '.join(facts.gpus)})" if facts.gpus else "none"
-    if wanted > len(facts.gpus):
+    found = f"{len(gpus)} ({', '.join(gpus)})" if gpus else "none"
+    if wanted > len(gpus):
         return Row("GPUs", BAD, f"{found}, {wanted} asked for", "Try gpus_per_node=0; nvidia-smi tells more")
     return Row("GPUs", OK, found)
 
 
-def _mpirun(facts: Facts) -> Row:
-    if facts.mpi is None:
+def _mpirun(mpi: Mpi | None) -> Row:
+    if mpi is None:
         return Row("mpirun", WARN, "none; distribution=mpi needs it", MPI_PACKAGES)
-    found = f"{facts.mpi.mpirun}, {facts.mpi.flavour} {facts.mpi.version}"
-    if facts.mpi.compiler is None:
+    found = f"{mpi.mpirun}, {mpi.flavour} {mpi.version}"
+    if mpi.compiler is None:
         return Row("mpirun", WARN, f"{found}, no mpicxx: no Horovod over MPI", MPI_PACKAGES)
     return Row("mpirun", OK, found)

@@ -6,24 +6,24 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from launcher.cli.compute_rows import BAD, OK, WARN, Row, background, free_gib, writable
-from launcher.compute.local import Local
-from launcher.distribution.single import Single
+from launcher.capabilities import BAD, OK, WARN, Row
+from launcher.compute.check_rows import background, free_gib, writable
+from launcher.compute.host import cpu_count, read_gpus
 from launcher.engine.about import About, ask, chosen_by, registries, sdk_version
 from launcher.engine.client import INSTALL, read_engine
 from launcher.errors import EngineError
+from launcher.facts import Facts
 from launcher.paths import cache_root
-from launcher.probe import probe
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
 
-    from launcher.spec import Engine, Facts, LaunchRequest, Resources, RunSpec
+    from launcher.facts import Engine
+    from launcher.spec import LaunchRequest, Resources, RunSpec
 
 LOW_GIB = 10.0
 """An image with a framework takes some of that."""
@@ -32,9 +32,8 @@ GPU_HOOK = "nvidia-container-runtime-hook"
 """What dockerd calls for containers with GPUs, if it is on its PATH; of that it tells nobody."""
 
 
-def rows(request: LaunchRequest, timeout_s: float) -> Iterator[Row]:
+def rows(request: LaunchRequest) -> Iterator[Row]:
     """Yield what the engine has and what it can."""
-    del timeout_s
     version = sdk_version()
     if version is None:
         yield Row("SDK", BAD, "the Docker SDK for Python is missing", INSTALL)
@@ -44,9 +43,9 @@ def rows(request: LaunchRequest, timeout_s: float) -> Iterator[Row]:
         request.spec,
         writable("store", request.store, "Choose another: store=DIR, or LAUNCHER_STORE"),
     )
-    facts = _facts(spec)
-    engine = facts.engine
-    assert engine is not None, "probed"  # noqa: S101
+    engine = read_engine()
+    # Not a probe's: that looks into images, and before a launch it starts what a supervisor takes.
+    facts = Facts(cpus=cpu_count(), gpus=read_gpus(), engine=engine)
     if engine.problem:
         yield Row("engine", BAD, engine.problem, "Start it, or name another: DOCKER_HOST, DOCKER_CONTEXT")
         yield store
@@ -89,13 +88,6 @@ def engine_rows(
     yield _users(facts.engine)
     yield Row("registries", OK, f"logged in at {', '.join(registries()) or 'none'}")
     yield _leftovers(about)
-
-
-def _facts(spec: RunSpec) -> Facts:
-    """Return engine and GPUs, whether or not these are asked for, without what a launch starts on its way."""
-    resources = replace(spec.resources, gpus_per_node=max(1, spec.resources.gpus_per_node))
-    facts = probe(replace(spec, compute=Local(), distribution=Single(), resources=resources))
-    return replace(facts, engine=read_engine())
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from launcher.cli.compute_rows import BAD, OK, WARN, Row
+from launcher.capabilities import BAD, OK, WARN, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

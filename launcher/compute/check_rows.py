@@ -1,27 +1,18 @@
-"""Rows of `launcher compute check`, and those that every compute target has."""
+"""Rows of `launcher compute check` that every compute target has."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
 from uuid import uuid4
 
-OK, WARN, BAD = "ok", "warn", "bad"
+from launcher.capabilities import BAD, OK, WARN, Row
+
 SYSTEMD = Path("/run/systemd/system")
 """There where systemd runs (sd_booted(3))."""
 
 _TOOL_S = 10
-
-
-class Row(NamedTuple):
-    """One line of the table."""
-
-    what: str
-    level: str
-    found: str
-    next: str = ""
 
 
 def output(*argv: str) -> str | None:
