@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from launcher.checks import check_environment
-from launcher.cli.output import say, say_json
+from launcher.cli import parser_of
+from launcher.cli.output import JSON, Parser, say, say_json
+from launcher.commands import HELP_FLAGS
 from launcher.config.command_line import parse
 from launcher.config.load import load, load_sweep
 from launcher.config.overrides import quoted
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from launcher.members import Member
     from launcher.spec import Prepared
 
-JSON = "--json"
 STORE = "--store"
 
 
@@ -41,13 +42,25 @@ class Told:
         self._view.step(text, done)
 
 
-def build_command(argv: Sequence[str]) -> int:
+def add_options(parser: Parser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="OVERRIDE",
+        help="as of a launch: framework=pytorch; -m for those of a sweep",
+    )
+
+
+def run(argv: Sequence[str]) -> int:
     """Build the environment of a launch, or those of a sweep, each once.
 
     Raises:
         ConfigError: with all that is wrong with the launch.
         BuildError: with the last lines of what failed.
     """
+    if set(HELP_FLAGS) & set(argv):
+        parser_of("env", "build").parse_args(HELP_FLAGS[:1])
     line = parse(_launch_words(argv))
     if line.hydra or line.version or line.plugins:
         raise ConfigError(["env build: takes the words of a launch or of a sweep (-m), --store and --json"])

@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from launcher.cli.env_entries import as_json, brief, find, say_left_out
-from launcher.cli.output import moment, pairs, say, say_json, size
+from launcher.cli.output import Options, moment, pairs, say, say_json, size
 from launcher.errors import NotFoundError
 from launcher.paths import cache_root
 from launcher.view import duration
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator, Sequence
 
     from launcher.cli.env_entries import Found
     from launcher.environment.cache.inventory import Entry
-    from launcher.paths import StoreFolder
 
 LABEL = 13
 """Width of the first column."""
@@ -25,13 +23,13 @@ RUNS = 5
 """How many are named."""
 
 
-def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Print all about one environment.
 
     Raises:
         NotFoundError: there is none, or more than one.
     """
-    with find(store, cache_root()) as found:
+    with find(options.store, cache_root()) as found:
         meant = [entry for entry in found.entries if options.key and entry.key.startswith(options.key)]
     if len(meant) != 1:
         _refuse(options.key, meant, found)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from launcher.errors import ConfigError, Problem, nearest
 from launcher.limits import FLAGS
+from launcher.paths import StoreFolder
+from launcher.project import find_store
 from launcher.streams import encode
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ COLORS = {
 MIB = 1 << 20
 
 JSON = "--json"
+
+Options = argparse.Namespace
 
 
 class Help(argparse.HelpFormatter):
@@ -72,13 +76,8 @@ class Parser(argparse.ArgumentParser):
         return action is not None and action.nargs != 0
 
     def flags(self) -> set[str]:
-        """Return the flags of this parser and of its verbs."""
-        known = set(self._option_string_actions)
-        for action in self._actions:
-            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # it has no public name
-                verbs = cast("Mapping[str, Parser]", action.choices)  # pyright: ignore[reportUnknownMemberType]  # untyped there
-                known.update(*(parser.flags() for parser in verbs.values()))
-        return known
+        """Return the flags of this parser."""
+        return set(self._option_string_actions)
 
 
 def number(flag: str, kind: type[int | float] = int) -> Callable[[str], float]:
@@ -102,19 +101,46 @@ def number(flag: str, kind: type[int | float] = int) -> Callable[[str], float]:
     return read
 
 
-def store_options() -> Parser:
-    """Return the options that all verbs of the store's nouns have."""
-    common = Parser(add_help=False, formatter_class=Help)
-    common.add_argument(
-        "--store", help="folder of the run store (else LAUNCHER_STORE, the project's, ./store)"
+def add_store(parser: Parser) -> None:
+    """Add the options that all verbs of the store's nouns have."""
+    parser.add_argument(
+        "--store",
+        type=open_store,
+        default="",
+        help="folder of the run store (else LAUNCHER_STORE, the project's, ./store)",
     )
-    common.add_argument("--json", action="store_true", help="print JSON")
-    return common
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_limit(parser: Parser, limit: int) -> None:
+    """Add the options of a list of which the newest are printed."""
+    parser.add_argument(
+        "-n", "--limit", type=number("--limit"), default=limit, help="how many (default: %(default)s)"
+    )
+    parser.add_argument("-a", "--all", action="store_true", help="no limit")
+
+
+def add_timeout(parser: Parser) -> None:
+    """Add the option of a verb that waits."""
+    parser.add_argument(
+        "--timeout", type=number("--timeout", float), metavar="SECONDS", help="stop waiting, with exit code 1"
+    )
+
+
+def open_store(text: str) -> StoreFolder:
+    """Return the store in a folder, by default the usual one."""
+    return StoreFolder(find_store(text))
 
 
 def say(text: str = "") -> None:
     """Print a line; a name that is not UTF-8 is printed as its bytes."""
     sys.stdout.buffer.write(encode(text) + b"\n")
+
+
+def say_text(options: Options, text: str) -> None:
+    """Print a line, unless JSON is asked for."""
+    if not options.json:
+        say(text)
 
 
 def say_json(value: object) -> None:

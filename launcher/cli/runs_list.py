@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 from launcher.cli.columns import Columns
 from launcher.cli.damage import report_rows
-from launcher.cli.output import moment, pairs, say, say_json, table
+from launcher.cli.output import Options, Parser, add_limit, moment, pairs, say, say_json, table
 from launcher.store.filters import parse_filters
 from launcher.store.index import list_runs
 from launcher.view import duration, value_text
 
 if TYPE_CHECKING:
-    import argparse
-
     from launcher.paths import RunFolder, StoreFolder
     from launcher.store.index import Row
+
+LIMIT = 50
+"""Rows unless more are asked for."""
 
 MOST_VALUE = 20
 """Characters of a returned value."""
@@ -25,8 +26,14 @@ MOST_WAITS = 5
 """Runs that the text tells of why they wait; `--json` has all."""
 
 
-def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
+def add_options(parser: Parser) -> None:
+    """Add the options of this verb."""
+    add_limit(parser, LIMIT)
+
+
+def run(options: Options) -> int:
     """Print the newest runs that pass the filters."""
+    store: StoreFolder = options.store
     filters = parse_filters(options.filters, time.time())
     limit = None if options.all else options.limit
     rows = list_runs(store, filters, limit)

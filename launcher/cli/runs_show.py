@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launcher.cli.damage import report
-from launcher.cli.output import moment, pairs, say, say_json, size
+from launcher.cli.output import Options, Parser, moment, pairs, say, say_json, size
 from launcher.compute.jobs import job_of, settle
 from launcher.spec import State
 from launcher.store.find import find_run
@@ -17,10 +17,8 @@ from launcher.store.runs import Run, environment_of, read_run
 from launcher.view import cause_lines, duration, log_steps, state_text, value_text
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
-    from launcher.paths import StoreFolder
     from launcher.store import records
 
 LABEL = 13
@@ -30,9 +28,18 @@ MOST_VALUE = 2000
 """Characters of a returned value; `--json` has all of it."""
 
 
-def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
+def add_options(parser: Parser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument(
+        "--config",
+        action="store_true",
+        help="the whole configuration, not only what differs from the defaults",
+    )
+
+
+def run(options: Options) -> int:
     """Print a run."""
-    folder = find_run(store, options.run)
+    folder = find_run(options.store, options.run)
     waits = settle([folder]).get(folder, "")
     run = read_run(folder)
     if options.json:
