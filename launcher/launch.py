@@ -10,10 +10,11 @@ from uuid import uuid4
 from launcher.cancelation import CancelRequested, cancelable
 from launcher.compute.jobs import cancel
 from launcher.errors import LauncherError, StoreError, SubmitError
-from launcher.follow import Follower, Stopped, first_log, wait
+from launcher.follow import Follower, Stopped, wait
 from launcher.members import Member, checked, record
 from launcher.paths import RunFolder, cache_root
 from launcher.spec import Facts, LaunchRequest, Prepared, RunSpec, State, plain
+from launcher.store.logs import logs
 from launcher.store.metrics import last_values, objective
 from launcher.store.runs import enter, finish, update_submit
 from launcher.streams import print_code
@@ -188,8 +189,8 @@ def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
     by_folder = {_folder(member): member for member in members}
     followers: list[Follower] = []
     if sweep is None:
-        member = members[0]
-        followers = [Follower(_folder(member), view, first_log(plain(member.plan)), phases=1)]
+        folder = _folder(members[0])
+        followers = [Follower(folder, view, logs(folder, 0)[0].process, phases=1)]
     progress = Progress(view, by_folder) if sweep is not None else None
 
     def on_end(run: Run) -> None:

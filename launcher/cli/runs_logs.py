@@ -10,8 +10,9 @@ from launcher.cli.damage import report
 from launcher.cli.output import Options, Parser, number, say_aside, say_json_line
 from launcher.cli.runs_wait import Scheduler
 from launcher.errors import NotFoundError
+from launcher.follow import LIVENESS_EVERY_S
 from launcher.store.find import find_run
-from launcher.store.logs import Log, logs, tail
+from launcher.store.logs import Log, follow_lines, logs
 from launcher.store.runs import read_run
 from launcher.streams import output_error
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from launcher.paths import RunFolder
-
-LIVENESS_S = 2.0
-"""How often it is checked that what runs the run is alive."""
 
 
 def add_options(parser: Parser) -> None:
@@ -64,7 +62,7 @@ def run(options: Options) -> int:
     while True:
         log = _choose(folder, options, attempt if taken else None)
         follow = _follow(folder, attempt, as_json=options.json)
-        for lines in tail(log.paths, follow if options.follow else _never):
+        for lines in follow_lines(log.paths, follow if options.follow else _never):
             _print(log, lines, as_json=options.json)
             if output_error() is not None:  # nobody reads what follows
                 return code
@@ -96,7 +94,7 @@ def _follow(folder: RunFolder, number: int, *, as_json: bool) -> Callable[[], bo
         if folder.end.exists() or folder.attempt_state(number + 1).exists():
             return False
         if time.monotonic() >= next_check:
-            next_check = time.monotonic() + LIVENESS_S
+            next_check = time.monotonic() + LIVENESS_EVERY_S
             scheduler.ask([folder])
             return not read_run(folder).state.terminal
         return True
