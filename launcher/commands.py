@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from launcher.errors import nearest
 from launcher.paths import LATEST
+from launcher.tables import align
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -156,12 +157,11 @@ HELP_FLAGS: Final = ("-h", "--help")
 
 def overview() -> str:
     """Return the commands with their verbs, a line each."""
-    width = max(map(len, COMMANDS))
-    lines: list[str] = []
-    for name, command in sorted(COMMANDS.items()):
-        verbs = f"  ({', '.join(command.verbs)})" if command.verbs else ""
-        lines.append(f"  {name.ljust(width)}  {command.help}{verbs}")
-    return "\n".join(lines)
+    rows = [
+        (name, command.help + (f"  ({', '.join(command.verbs)})" if command.verbs else ""))
+        for name, command in sorted(COMMANDS.items())
+    ]
+    return "\n".join(f"  {line}" for line in align(rows))
 
 
 def unknown_command(words: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.spec import State
 from launcher.store.metrics import objective, returned
-from launcher.view import duration, table, value_text
+from launcher.tables import align
+from launcher.view import duration, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -147,7 +148,7 @@ class Progress:
 def tell(view: View, sweep: str, lines: Sequence[Line]) -> None:
     """Tell how the members of a sweep ended."""
     view.say()
-    for text in table([HEADER, *map(cells, lines[:MOST_ROWS])]):
+    for text in align([HEADER, *map(cells, lines[:MOST_ROWS])]):
         view.say(text)
     if len(lines) > MOST_ROWS:
         view.say(f"and {len(lines) - MOST_ROWS} more; `python -m launcher sweeps show {sweep}` shows all")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from launcher.cli.columns import Columns
 from launcher.cli.output import Options, Parser, number, say, say_json, table
 from launcher.errors import ConfigError, Problem
+from launcher.tables import Columns
 
 TIMEOUT_S = 60.0
 

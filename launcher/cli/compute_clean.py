@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launcher.cli.columns import Columns
 from launcher.cli.damage import report_store
 from launcher.cli.output import Options, Parser, open_store, say, say_json, table
 from launcher.compute.cleanup import left_folders, remove_folder
 from launcher.engine.client import connect
 from launcher.errors import EngineError
+from launcher.tables import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

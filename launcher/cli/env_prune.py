@@ -6,7 +6,6 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from launcher.cli.columns import Columns
 from launcher.cli.damage import report_store
 from launcher.cli.env_entries import find, say_left_out
 from launcher.cli.output import Options, Parser, say, say_json, size, table
@@ -14,6 +13,7 @@ from launcher.environment.cache import prune
 from launcher.errors import ConfigError, Problem
 from launcher.paths import cache_root
 from launcher.store.filters import UNITS
+from launcher.tables import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,6 +9,7 @@ from launcher.cli.env_entries import as_json, brief, find, say_left_out
 from launcher.cli.output import Options, moment, pairs, say, say_json, size
 from launcher.errors import NotFoundError
 from launcher.paths import cache_root
+from launcher.tables import label_lines
 from launcher.view import duration
 
 if TYPE_CHECKING:
@@ -40,11 +41,8 @@ def run(options: Options) -> int:
         more = {"packages": list(entry.packages), "env": dict(entry.env), "build_s": entry.build_s}
         say_json({**as_json(entry, found), **more, "run_ids": runs})
         return 0
-    for label, text in _lines(entry, found):
-        first, *rest = text.split("\n")
-        say(f"{label.ljust(LABEL)}{first}")
-        for line in rest:
-            say(" " * LABEL + line)
+    for line in label_lines(_lines(entry, found), LABEL):
+        say(line)
     return 0
 
 

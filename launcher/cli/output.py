@@ -16,11 +16,11 @@ from launcher.limits import FLAGS
 from launcher.paths import StoreFolder
 from launcher.project import find_store
 from launcher.streams import encode
+from launcher.tables import GAP, Columns, align, display_width, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from launcher.cli.columns import Columns
     from launcher.errors import LauncherError
 
 COLORS = {
@@ -192,30 +192,27 @@ def _strict(value: object) -> object:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], columns: Columns | None = None) -> None:
-    """Print rows under a header; a terminal may be too narrow for all of them (`columns.fit`)."""
+    """Print rows under a header; a terminal may be too narrow for all of them (`tables.fit`)."""
     body = [[_one_line(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         _terminal_table(header, body, columns)
         return
-    widths = [max(len(row[column]) for row in [header, *body]) for column in range(len(header))]
-    for row in [header, *body]:
-        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in align([header, *body]):
+        say(line)
 
 
 def _terminal_table(header: Sequence[str], rows: list[list[str]], kinds: Columns | None) -> None:
-    from launcher.cli import columns  # noqa: PLC0415  # only a terminal needs it
-
     plain = [[printable(cell) for cell in row] for row in rows]
-    layout = columns.fit(header, plain, _width(), kinds or columns.Columns())
+    layout = fit(header, plain, _width(), kinds or Columns())
     cells = [[[name] for name in layout.header], *layout.rows]
     for number, row in enumerate(cells):
         for at in range(max(map(len, row))):
             parts: list[str] = []
             for cell, width in zip(row, layout.widths, strict=True):
                 text = cell[at] if at < len(cell) else ""
-                blanks = " " * (width - columns.columns_of(text))
+                blanks = " " * (width - display_width(text))
                 parts.append(_styled(text, "bold" if not number else COLORS.get(text, "")) + blanks)
-            say((" " * columns.GAP).join(parts).rstrip())
+            say((" " * GAP).join(parts).rstrip())
     if layout.left_out:
         say(f"\nNo room for {', '.join(layout.left_out)}: a wider terminal or --json shows all")
 

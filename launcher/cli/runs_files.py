@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from launcher.cli.columns import Columns
 from launcher.cli.damage import report
 from launcher.cli.output import Options, Parser, moment, say, say_json, size, table
 from launcher.store.files import list_files
 from launcher.store.find import find_run
 from launcher.store.runs import read_run
+from launcher.tables import Columns
 
 
 def add_options(parser: Parser) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from launcher.cli.columns import Columns
 from launcher.cli.damage import report_rows
 from launcher.cli.output import Options, Parser, add_limit, moment, pairs, say, say_json, table
 from launcher.store.filters import parse_filters
 from launcher.store.index import list_runs
+from launcher.tables import Columns
 from launcher.view import duration, value_text
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from launcher.agent.base.process_logs import process_name
 from launcher.cli.damage import report
 from launcher.cli.output import Options, Parser, moment, pairs, say, say_json, size
 from launcher.compute.jobs import job_of, settle
@@ -14,6 +15,7 @@ from launcher.store.find import find_run
 from launcher.store.index import summarize
 from launcher.store.metrics import last_values, return_record
 from launcher.store.runs import Run, environment_of, read_run
+from launcher.tables import label_lines
 from launcher.view import cause_lines, duration, log_steps, state_text, value_text
 
 if TYPE_CHECKING:
@@ -45,11 +47,9 @@ def run(options: Options) -> int:
     if options.json:
         say_json({**_data(run), "waits": waits or None})
         return report(run, as_json=True)
-    for label, text in [*_lines(run, whole=options.config), *([("waits", waits)] if waits else [])]:
-        first, *rest = text.split("\n")
-        say(f"{label.ljust(LABEL)}{first}")
-        for line in rest:
-            say(" " * LABEL + line)
+    lines = [*_lines(run, whole=options.config), *([("waits", waits)] if waits else [])]
+    for line in label_lines(lines, LABEL):
+        say(line)
     return report(run, as_json=False)
 
 
@@ -146,7 +146,7 @@ def _phases(run: Run) -> Iterator[str]:
 
 
 def _process(process: records.Record, *, over: bool) -> str:
-    name = f"{process.get('role')}-{process.get('index')}".ljust(12)
+    name = process_name(process).ljust(12)
     rank = "" if process.get("rank", -1) < 0 else f"rank {process['rank']}, "
     if process.get("ended") is None:
         how = ("end not recorded" if over else "running") if process.get("started") else "not started"

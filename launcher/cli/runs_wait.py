@@ -12,7 +12,7 @@ from launcher.spec import State
 from launcher.store.find import find_runs
 from launcher.store.index import summarize
 from launcher.store.runs import Run, read_run
-from launcher.view import state_text
+from launcher.view import cause_text, state_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,5 +86,4 @@ def wait_for(folders: Sequence[RunFolder], options: Options) -> int:
 
 
 def _end(run: Run) -> str:
-    cause = f": {run.cause.message}" if run.cause is not None else ""
-    return f"{run.id}  {state_text(run, time.time())}{cause}"
+    return f"{run.id}  {state_text(run, time.time())}{cause_text(run)}"

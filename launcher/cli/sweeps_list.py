@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from launcher.cli.columns import Columns
 from launcher.cli.output import Options, Parser, add_limit, moment, say, say_aside, say_json, table
 from launcher.cli.sweeps_show import overview, settle_members
 from launcher.store.sweeps import DAMAGED, list_sweeps, state_of
+from launcher.tables import Columns
 
 LIMIT = 20
 """Rows unless more are asked for."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from launcher.cli.columns import Columns
 from launcher.cli.output import Options, moment, say, say_json, table
 from launcher.store.sweeps import AGAIN, DELETED, LOST, PENDING, find_sweep, open_members, state_of
+from launcher.tables import Columns, label_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,9 +43,8 @@ def run(options: Options) -> int:
     }
     if waits:
         told["waits"] = _reason(waits)
-    for label, text in told.items():
-        if text:
-            say(f"{label.ljust(11)}{text}")
+    for line in label_lines(((label, text) for label, text in told.items() if text), 11):
+        say(line)
     say()
     table([name.upper() for name in HEADER], map(cells, lines), Columns(key=1, texts=2))
     failures = list(causes(lines))

@@ -42,6 +42,11 @@ class Cause:
     signal: int | None = None
     last_lines: tuple[str, ...] = ()
 
+    @property
+    def process(self) -> str:
+        """The process to blame, `worker-1`; empty if there is none."""
+        return "" if self.role is None else f"{self.role}-{self.index}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from launcher.agent.base.process_logs import planned_processes, process_name
 from launcher.store import records
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from launcher.paths import RunFolder
-    from launcher.store.records import Record
 
 QUICK_S, SLOW_S = 0.01, 0.05
 """Pauses between two looks: quick while lines come, then as slow as keeps a line's delay below 100 ms."""
@@ -133,20 +133,13 @@ def logs(folder: RunFolder, attempt: int | None = None) -> list[Log]:
     taken = folder.attempts()
     number = attempt if attempt is not None else (taken[-1] if taken else 0)
     state = records.read(folder.attempt_state(number)) or {}
-    processes = state.get("processes") or _planned((records.read(folder.spec) or {}).get("plan") or {})
+    plan: Any = (records.read(folder.spec) or {}).get("plan") or {}
+    processes = state.get("processes") or planned_processes(plan)
     found: list[Log] = []
     for process in processes:
-        name = f"{process['role']}-{process['index']}"
+        name = process_name(process)
         rank = process["rank"] if process["rank"] >= 0 else None
         found.append(
             Log(process=name, attempt=number, paths=folder.attempt_log(number, f"{name}.log"), rank=rank)
         )
     return sorted(found, key=lambda log: (log.rank is None, log.rank or 0))
-
-
-def _planned(plan: Record) -> list[Record]:
-    if plan.get("mpi") is None:
-        return list(plan.get("processes") or ())
-    ranks = range(plan.get("nodes", 1) * plan.get("processes_per_node", 1))
-    workers: list[Record] = [{"role": "worker", "index": rank, "rank": rank} for rank in ranks]
-    return [*workers, {"role": "mpirun", "index": 0, "rank": -1}]

@@ -14,7 +14,8 @@ from launcher.follow import Follower, Stopped, wait
 from launcher.paths import RunFolder
 from launcher.store.logs import LogReader
 from launcher.store.runs import read_run
-from launcher.view import View, duration, table
+from launcher.tables import align
+from launcher.view import View, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +31,8 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_tables_are_aligned() -> None:
-    assert table([("run", "state"), ("mnist/10", "x")]) == ["run       state", "mnist/10  x"]
-    assert table([]) == []
+    assert align([("run", "state"), ("mnist/10", "x")]) == ["run       state", "mnist/10  x"]
+    assert align([]) == []
 
 
 def test_without_a_terminal_progress_is_plain_and_rare() -> None:
