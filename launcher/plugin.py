@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from launcher.config.native import jobs
+from launcher.config.hydra_cli import jobs
 from launcher.errors import LauncherError
 from launcher.launch import SIGNALED, launch_sweep
 from launcher.spec import State

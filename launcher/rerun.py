@@ -86,7 +86,7 @@ def again(
 def _spec(folder: RunFolder, frozen: Mapping[str, Any]) -> RunSpec:
     from omegaconf.errors import OmegaConfBaseException  # noqa: PLC0415  # as `thaw`
 
-    from launcher.config.frozen import thaw  # noqa: PLC0415  # only this command of `runs` needs OmegaConf
+    from launcher.config.spec_record import thaw  # noqa: PLC0415  # only this command of `runs` needs OmegaConf
 
     try:
         return thaw(frozen)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from launcher import members
-    from launcher.config.drift import Difference
+    from launcher.config.config_diff import Difference
     from launcher.spec import Facts, LaunchRequest
     from launcher.store.snapshots import Snapshot
     from launcher.store.sweeps import Member, Sweep
@@ -177,7 +177,7 @@ def _composed(sweep: Sweep, words: Sequence[str]) -> list[LaunchRequest]:
 
 def _drift(member: Member, request: LaunchRequest) -> list[Difference]:
     from launcher.config.changes import defaults  # noqa: PLC0415  # only where words are given
-    from launcher.config.drift import differences  # noqa: PLC0415
+    from launcher.config.config_diff import differences  # noqa: PLC0415
 
     if config_digest(request.config) == member.config or not member.run.recorded:
         return []

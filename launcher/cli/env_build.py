@@ -12,7 +12,7 @@ from launcher.cli.output import JSON, Parser, say, say_json
 from launcher.commands import HELP_FLAGS
 from launcher.config.command_line import parse
 from launcher.config.load import load, load_sweep
-from launcher.config.overrides import quoted
+from launcher.config.overrides import quote
 from launcher.environment import Packages
 from launcher.errors import ConfigError
 from launcher.members import checked
@@ -93,7 +93,7 @@ def _launch_words(argv: Sequence[str]) -> list[str]:
         if flag != STORE:
             words.append(word)
         elif equals or (folder := next(rest, "")):
-            words.append(f"store={quoted(folder)}")
+            words.append(f"store={quote(folder)}")
         else:
             raise ConfigError([f"{STORE}: a folder must follow"])
     return words

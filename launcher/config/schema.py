@@ -12,7 +12,7 @@ import launcher.compute
 import launcher.data
 import launcher.distribution
 import launcher.environment
-from launcher.config.nodes import child, object_type
+from launcher.config.omegaconf_nodes import child, object_type
 from launcher.spec import Framework
 
 if TYPE_CHECKING:
