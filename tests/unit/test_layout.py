@@ -32,21 +32,16 @@ LONG = {
 """Files of more than 300 lines and functions of more than 50, with the reason."""
 
 SAME_NAME = {
-    "compute": "the targets; in cli/ the commands of that noun",
     "containers": "containers of a run: their options, and in agent/ what runs in them",
     "cluster_check": "the check of a Slurm cluster: of the host that submits, and in agent/ of the nodes",
     "completion": "completion of words; in cli/ its command",
     "docker": "the target; in agent/ its side beside the processes",
-    "frozen": "what a run froze, as JSON and back: a spec, and the configuration of a Hydra app",
     "horovod": "the distribution, and the environment that it needs",
     "launch": "launches: of this program, and of a Hydra app",
     "local": "the target; in agent/ its side beside the processes",
     "mpi": "the distribution; in agent/ mpirun's side beside the processes",
     "node": "the agent of a node: its package, and the module that the others serve",
-    "options": "the options of a choice: what its configuration can say",
-    "runs": "runs; in cli/ the commands of that noun",
     "slurm": "the target; in agent/ its side beside the processes",
-    "sweeps": "sweeps; in cli/ the commands of that noun",
 }
 """File names that exist more than once with one meaning, with what it is."""
 
