@@ -167,12 +167,12 @@ def overview() -> str:
 def unknown_command(words: Sequence[str]) -> str:
     """Return what is wrong with words that begin with no command, and what was meant."""
     name, *rest = words
-    verb = _meant(name, {verb for command in COMMANDS.values() for verb in command.verbs})
-    noun = _meant(name, COMMANDS)
+    verb = _closest_name(name, {verb for command in COMMANDS.values() for verb in command.verbs})
+    noun = _closest_name(name, COMMANDS)
     if name in {"python", "python3"} or name.endswith(".py"):
         hint = "A script is started by launcher script=FILE"
     elif verb is not None and (noun is None or verb == name):
-        hint = _pointer([[each, verb, *rest] for each in _nouns_with(verb)])
+        hint = _pointer([[each, verb, *rest] for each in _nouns(verb)])
     elif noun is not None:
         hint = _pointer([[noun, *rest]])
     elif SYNONYMS.get(name, "").startswith("-"):
@@ -191,8 +191,8 @@ def unknown_verb(noun: str, words: Sequence[str]) -> str | None:
     if not words:
         return f"{noun}: {expected}, as in launcher {noun} {next(iter(verbs))}"
     name, *rest = words
-    own = _meant(name, verbs)
-    others = [[each, name, *rest] for each in _nouns_with(name)]
+    own = _closest_name(name, verbs)
+    others = [[each, name, *rest] for each in _nouns(name)]
     hint = ""
     if "show" in verbs and (name == LATEST or any(map(str.isdigit, name))):  # an id
         hint = _pointer([[noun, "show", name, *rest]])
@@ -203,11 +203,11 @@ def unknown_verb(noun: str, words: Sequence[str]) -> str | None:
     return f"{noun} {name}: no such verb; {expected}. {hint}".rstrip()
 
 
-def _nouns_with(verb: str) -> list[str]:
+def _nouns(verb: str) -> list[str]:
     return [noun for noun, command in COMMANDS.items() if verb in command.verbs]
 
 
-def _meant(name: str, names: Iterable[str]) -> str | None:
+def _closest_name(name: str, names: Iterable[str]) -> str | None:
     """Return the one of some names that another resembles or means."""
     known = list(names)
     for each in (name, SYNONYMS.get(name), "prune" if SYNONYMS.get(name) == "delete" else None):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from launcher.paths import RunFolder
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
     from launcher.view import View
 
 LIVENESS_EVERY_S = 2.0
@@ -33,7 +33,7 @@ SECOND_INTERRUPT_S = 2.0
 """A second Ctrl-C within this time cancels."""
 
 
-class Stopped(Exception):  # noqa: N818  # no error: the user has seen enough
+class StopSignal(Exception):  # noqa: N818  # no error: the user has seen enough
     """The user or the system stopped the watching by a signal; the runs go on."""
 
     def __init__(self, number: int) -> None:
@@ -168,7 +168,7 @@ def wait(
             if not left:
                 return
             if interrupts.end is not None:
-                raise Stopped(interrupts.end)
+                raise StopSignal(interrupts.end)
             if interrupts.count and not canceled:
                 canceled = _cancel_or_stop(left, view, interrupts)
             if time.monotonic() >= next_liveness:
@@ -202,7 +202,7 @@ def _cancel_or_stop(left: dict[RunFolder, None], view: View, interrupts: Interru
     while time.monotonic() < until and interrupts.count < 2 and interrupts.end is None:  # noqa: PLR2004
         time.sleep(0.05)
     if interrupts.count < 2:  # noqa: PLR2004
-        raise Stopped(interrupts.end or signal.SIGINT)
+        raise StopSignal(interrupts.end or signal.SIGINT)
     view.say("Canceling…")
     problem = cancel(left)
     if problem:

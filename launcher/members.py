@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from launcher.paths import RunFolder
     from launcher.plan import Plan
     from launcher.spec import Facts, LaunchRequest, Prepared, Progress, RunSpec
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
     from launcher.store.snapshots import Snapshot
 
     Check = Callable[[RunSpec, Facts], Iterable[Problem]]
@@ -55,7 +55,7 @@ class Member:
     run: Run | None = None
 
 
-def checked(requests: Sequence[LaunchRequest], check: Check = check) -> list[Member]:
+def validate(requests: Sequence[LaunchRequest], check: Check = check) -> list[Member]:
     """Return the members with their facts and plans; everything that `check` finds is raised together.
 
     Raises:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from launcher.store.fold import Cause, Run
+    from launcher.store.run_state import Cause, Run
 
 _PLAIN_EVERY_S = 5.0
 """At most one line of progress in so many seconds where there is no terminal."""

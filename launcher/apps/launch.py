@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from omegaconf import DictConfig
 
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
 
 
 class JobFailedError(CompactHydraException):

@@ -15,7 +15,7 @@ from launcher.config.load import load, load_sweep
 from launcher.config.overrides import quote
 from launcher.environment import Packages
 from launcher.errors import ConfigError
-from launcher.members import checked
+from launcher.members import validate
 from launcher.probe import probe
 from launcher.store.ownership import open_cache
 from launcher.view import View, duration
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 STORE = "--store"
 
 
-class Told:
+class ProgressRecorder:
     """Passes progress on, and knows whether there was any: what is there is found without a word."""
 
     def __init__(self, view: View) -> None:
@@ -71,8 +71,8 @@ def run(argv: Sequence[str]) -> int:
     )
     built: dict[str, dict[str, Any]] = {}
     with View() as view:
-        for member in checked(requests, check_environment):
-            made = _built(member, view)
+        for member in validate(requests, check_environment):
+            made = _build(member, view)
             built.setdefault(made["key"], made)
     if JSON in argv:
         say_json(list(built.values()) if line.multirun else next(iter(built.values())))
@@ -99,9 +99,9 @@ def _launch_words(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def _built(member: Member, view: View) -> dict[str, Any]:
+def _build(member: Member, view: View) -> dict[str, Any]:
     """Build for a member what its job would else build."""
-    begin, told, spec = time.monotonic(), Told(view), member.request.spec
+    begin, told, spec = time.monotonic(), ProgressRecorder(view), member.request.spec
     options = spec.environment
     if isinstance(options, Packages):
         options = replace(options, build_on="submit")

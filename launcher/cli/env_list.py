@@ -10,7 +10,7 @@ from launcher.cli.output import Options, moment, say, say_json, size, table
 from launcher.paths import cache_root
 
 if TYPE_CHECKING:
-    from launcher.cli.env_entries import Found
+    from launcher.cli.env_entries import EnvironmentList
     from launcher.environment.cache.inventory import Entry
 
 SHORT = 12
@@ -38,7 +38,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def _row(entry: Entry, found: Found) -> tuple[str, ...]:
+def _row(entry: Entry, found: EnvironmentList) -> tuple[str, ...]:
     runs = str(len(found.usage.of(entry.names)))
     what = brief(entry)
     what = what if len(what) <= BRIEF else f"{what[: BRIEF - 2].rstrip()} …"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from launcher.cli.env_entries import Found
+    from launcher.cli.env_entries import EnvironmentList
     from launcher.environment.cache.prune import Waste
 
 UNUSED_FOR = "30d"
@@ -70,7 +70,7 @@ def seconds(text: str) -> float:
     return float(given[1]) * UNITS[given[2]]
 
 
-def _waste(found: Found, cache: Path, before: float) -> list[Waste]:
+def _waste(found: EnvironmentList, cache: Path, before: float) -> list[Waste]:
     waste = [
         *prune.unfinished(cache, found.entries),
         *prune.unused(found.entries, found.usage, before),

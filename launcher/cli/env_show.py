@@ -15,7 +15,7 @@ from launcher.view import duration
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from launcher.cli.env_entries import Found
+    from launcher.cli.env_entries import EnvironmentList
     from launcher.environment.cache.inventory import Entry
 
 LABEL = 13
@@ -46,7 +46,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def _refuse(key: str, meant: Sequence[Entry], found: Found) -> NoReturn:
+def _refuse(key: str, meant: Sequence[Entry], found: EnvironmentList) -> NoReturn:
     if meant:
         keys = ", ".join(entry.name for entry in meant)
         raise NotFoundError(f"{key}: {len(meant)} environments begin so: {keys}")
@@ -57,7 +57,7 @@ def _refuse(key: str, meant: Sequence[Entry], found: Found) -> NoReturn:
     )
 
 
-def _lines(entry: Entry, found: Found) -> Iterator[tuple[str, str]]:
+def _lines(entry: Entry, found: EnvironmentList) -> Iterator[tuple[str, str]]:
     yield "key", entry.key
     yield "kind", entry.kind
     yield "for", "\n".join(entry.wants) or brief(entry)
@@ -85,7 +85,7 @@ def _lines(entry: Entry, found: Found) -> Iterator[tuple[str, str]]:
         yield "packages", "\n".join(entry.packages)
 
 
-def _runs(entry: Entry, found: Found) -> str:
+def _runs(entry: Entry, found: EnvironmentList) -> str:
     runs = found.usage.of(entry.names)
     more = f", and {len(runs) - RUNS} more" if len(runs) > RUNS else ""
     opened = sum(run in found.usage.open for run in runs)

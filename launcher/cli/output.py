@@ -170,7 +170,7 @@ def say_error(error: LauncherError) -> None:
     print(hide(json.dumps(_strict({"error": record}), default=str)), file=sys.stderr)  # noqa: T201
 
 
-def say_aside(text: str, *, as_json: bool = False) -> None:
+def say_note(text: str, *, as_json: bool = False) -> None:
     """Print something that is not the answer on standard error, as one line of JSON if that is asked for."""
     print(json.dumps({"note": text}) if as_json else text, file=sys.stderr, flush=True)  # noqa: T201
 
@@ -211,7 +211,7 @@ def _terminal_table(header: Sequence[str], rows: list[list[str]], kinds: Columns
             for cell, width in zip(row, layout.widths, strict=True):
                 text = cell[at] if at < len(cell) else ""
                 blanks = " " * (width - display_width(text))
-                parts.append(_styled(text, "bold" if not number else COLORS.get(text, "")) + blanks)
+                parts.append(_style(text, "bold" if not number else COLORS.get(text, "")) + blanks)
             say((" " * GAP).join(parts).rstrip())
     if layout.left_out:
         say(f"\nNo room for {', '.join(layout.left_out)}: a wider terminal or --json shows all")
@@ -227,7 +227,7 @@ def _width() -> int:
 CODES = {"bold": 1, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
 
-def _styled(text: str, style: str) -> str:
+def _style(text: str, style: str) -> str:
     if not style or not text or os.environ.get("NO_COLOR"):
         return text
     return f"\x1b[{CODES[style]}m{text}\x1b[0m"

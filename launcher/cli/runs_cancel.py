@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from launcher.cli.damage import report
-from launcher.cli.output import Options, say_aside, say_json, say_text
+from launcher.cli.output import Options, say_json, say_note, say_text
 from launcher.cli.runs_wait import POLL_S
 from launcher.compute.jobs import cancel as end_jobs
 from launcher.compute.jobs import settle
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from launcher.paths import RunFolder
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
 
 CANCEL_WAIT_S = 10.0
 """A supervisor sees the request within half a second and gives processes five to end."""
@@ -42,8 +42,8 @@ def cancel(folders: Sequence[RunFolder], options: Options) -> int:
             say_text(options, f"{run.id}  {run.state}, it was over before")
     problem = end_jobs(left)
     if problem:
-        say_aside(problem, as_json=options.json)
-    for run in _ended(left):
+        say_note(problem, as_json=options.json)
+    for run in _await_ends(left):
         states[run.id] = str(run.state)
         say_text(options, f"{run.id}  {run.state}")
         left.remove(run.folder)
@@ -57,7 +57,7 @@ def cancel(folders: Sequence[RunFolder], options: Options) -> int:
     return int(bool(problem or damaged))
 
 
-def _ended(folders: Sequence[RunFolder]) -> Iterator[Run]:
+def _await_ends(folders: Sequence[RunFolder]) -> Iterator[Run]:
     """Yield runs as they end, for a little while."""
     left = list(folders)
     until = time.monotonic() + CANCEL_WAIT_S

@@ -52,7 +52,7 @@ def run(options: Options) -> int:
         report_rows(rows, as_json=True)
         return 0
     if not rows:
-        say(_nothing(store, filtered=bool(options.filters)))
+        say(_empty_text(store, filtered=bool(options.filters)))
         return 0
     header = ("RUN", "STATE", "CREATED", "TIME", "METRICS", "TAGS", "OVERRIDES")
     table(header, [_row(row) for row in rows], Columns(texts=3))
@@ -73,7 +73,7 @@ def _row(row: Row) -> tuple[str, ...]:
     return (row["id"], row["state"], moment(row["created"]), took, *texts)
 
 
-def _nothing(store: StoreFolder, *, filtered: bool) -> str:
+def _empty_text(store: StoreFolder, *, filtered: bool) -> str:
     if filtered:
         return f"No run in {store.root} passes these filters; `python -m launcher runs list` shows all"
     return (

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from launcher.cli.damage import report
-from launcher.cli.output import Options, Parser, number, say_aside, say_json_line
+from launcher.cli.output import Options, Parser, number, say_json_line, say_note
 from launcher.cli.runs_wait import Scheduler
 from launcher.errors import NotFoundError
 from launcher.follow import LIVENESS_EVERY_S
@@ -75,9 +75,9 @@ def run(options: Options) -> int:
     if not printed and not options.json:
         others = [other.process for other in logs(folder, log.attempt) if _has_lines(other)]
         hint = f". Output exists for --process {others[0]}" if others else ""
-        say_aside(f"{folder.id} {log.process} has printed nothing ({run.state}){hint}")
+        say_note(f"{folder.id} {log.process} has printed nothing ({run.state}){hint}")
     elif options.follow:
-        say_aside(f"{folder.id}  {run.state}", as_json=options.json)
+        say_note(f"{folder.id}  {run.state}", as_json=options.json)
     return code or int(bool(run.damage))
 
 

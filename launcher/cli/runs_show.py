@@ -83,7 +83,7 @@ def _lines(run: Run, *, whole: bool) -> Iterator[tuple[str, str]]:
     labels = {"overrides": overrides, "sweep": submit.get("sweep"), "resumes": submit.get("resumes")}
     labels["rerun of"] = submit.get("rerun_of")
     yield from ((label, value) for label, value in {**labels, "tags": pairs(run.tags)}.items() if value)
-    yield from _frozen(run)
+    yield from _source_lines(run)
     job = job_of(run.folder)
     if job is not None:
         yield "job", f"{job.id} of {job.scheduler}\n{job.log}"
@@ -104,7 +104,7 @@ def _lines(run: Run, *, whole: bool) -> Iterator[tuple[str, str]]:
     yield "next", "\n".join(f"python -m launcher runs {step}" for step in _next(run))
 
 
-def _frozen(run: Run) -> Iterator[tuple[str, str]]:
+def _source_lines(run: Run) -> Iterator[tuple[str, str]]:
     submit = run.submit
     tree = submit.get("snapshot")
     if tree:

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from launcher.cli.output import Options, Parser, add_timeout, say, say_aside, say_json
+from launcher.cli.output import Options, Parser, add_timeout, say, say_json, say_note
 from launcher.compute.jobs import first_reason, settle
 from launcher.spec import State
 from launcher.store.find import find_runs
@@ -37,7 +37,7 @@ class Scheduler:
         for folder, reason in list(said.items())[:1]:
             if reason != self._told:
                 self._told = reason
-                say_aside(f"{folder.id}: {first_reason(said)}", as_json=self._as_json)
+                say_note(f"{folder.id}: {first_reason(said)}", as_json=self._as_json)
         return said
 
 
@@ -79,9 +79,9 @@ def wait_for(folders: Sequence[RunFolder], options: Options) -> int:
         say_json([summarize(run) for run in over] + open_)
     for folder in left[:MOST_TOLD]:
         text = f"{folder.id}: still {read_run(folder).state} after {options.timeout:g} s"
-        say_aside(text, as_json=options.json)
+        say_note(text, as_json=options.json)
     if len(left) > MOST_TOLD:
-        say_aside(f"and {len(left) - MOST_TOLD} more", as_json=options.json)
+        say_note(f"and {len(left) - MOST_TOLD} more", as_json=options.json)
     return int(bool(left) or any(run.state is not State.COMPLETED for run in over))
 
 

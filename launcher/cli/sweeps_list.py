@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.cli.output import Options, Parser, add_limit, moment, say, say_aside, say_json, table
+from launcher.cli.output import Options, Parser, add_limit, moment, say, say_json, say_note, table
 from launcher.cli.sweeps_show import overview, settle_members
 from launcher.store.sweeps import DAMAGED, list_sweeps, state_of
 from launcher.tables import Columns
@@ -18,12 +18,12 @@ def add_options(parser: Parser) -> None:
 
 def run(options: Options) -> int:
     """Print the newest sweeps."""
-    from launcher.sweep_view import counted  # noqa: PLC0415
+    from launcher.sweep_view import count_states  # noqa: PLC0415
 
     sweeps = list_sweeps(options.store, None if options.all else options.limit)
     for sweep in sweeps:
         if sweep.damage is not None:
-            say_aside(f"sweep {sweep.folder.id}: {sweep.damage}", as_json=options.json)
+            say_note(f"sweep {sweep.folder.id}: {sweep.damage}", as_json=options.json)
     settle_members(sweeps)
     states = [[state_of(member) for member in sweep.members] for sweep in sweeps]
     if options.json:
@@ -37,7 +37,7 @@ def run(options: Options) -> int:
             sweep.folder.id,
             ",".join(sweep.names),
             moment(sweep.record.get("created")),
-            counted(own) if sweep.damage is None else DAMAGED,
+            count_states(own) if sweep.damage is None else DAMAGED,
             " ".join(sweep.overrides),
         )
         for sweep, own in zip(sweeps, states, strict=True)

@@ -29,7 +29,7 @@ def run(options: Options) -> int:
     if options.json:
         say_json(describe(sweep, waits))
         return 0
-    from launcher.sweep_view import HEADER, causes, cells, counted  # noqa: PLC0415
+    from launcher.sweep_view import HEADER, causes, cells, count_states  # noqa: PLC0415
 
     lines = _lines(sweep)
     states = [line.state for line in lines]
@@ -38,7 +38,7 @@ def run(options: Options) -> int:
         "sweep": sweep.folder.id,
         "created": f"{moment(record['created'])} by {record['user']} on {record['host']}",
         "overrides": " ".join(sweep.overrides),
-        "members": counted(states),
+        "members": count_states(states),
         "resumed": f"{sweep.resumptions} time{'s' * (sweep.resumptions > 1)}" if sweep.resumptions else "",
     }
     if waits:
@@ -121,10 +121,10 @@ def _lines(sweep: Sweep) -> list[Line]:
 
 def _line(member: Member, label: str) -> Line:
     from launcher.store.runs import Cause, read_run  # noqa: PLC0415
-    from launcher.sweep_view import Line, line_of  # noqa: PLC0415
+    from launcher.sweep_view import Line, summary_row  # noqa: PLC0415
 
     state = state_of(member)
     if state in CAUSES or (state == PENDING and member.claimed):
         cause = Cause(kind=state.lower(), message=CAUSES[state]) if state in CAUSES else None
         return Line(member.place, member.run.id, state, None, None, label, cause)
-    return line_of(member.place, read_run(member.run), label, time.time())
+    return summary_row(member.place, read_run(member.run), label, time.time())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.cli.output import Options, Parser, add_timeout, say_aside
+from launcher.cli.output import Options, Parser, add_timeout, say_note
 from launcher.cli.runs_wait import wait_for
 from launcher.cli.sweeps_show import settle_members
 from launcher.store.sweeps import DELETED, LOST, find_sweep, state_of
@@ -21,5 +21,5 @@ def run(options: Options) -> int:
     gone = [run for run, state in states.items() if state in {LOST, DELETED}]
     code = wait_for([run for run in states if run not in gone], options)
     for run in gone:
-        say_aside(f"{run.id}: {states[run]}", as_json=options.json)
+        say_note(f"{run.id}: {states[run]}", as_json=options.json)
     return 1 if gone else code

@@ -10,7 +10,7 @@ import pytest
 
 from launcher.agent.base import atomic_json, process_identity
 from launcher.errors import NotFoundError
-from launcher.follow import Follower, Stopped, wait
+from launcher.follow import Follower, StopSignal, wait
 from launcher.paths import RunFolder
 from launcher.store.logs import LogReader
 from launcher.store.runs import read_run
@@ -188,7 +188,7 @@ class Impatient(io.StringIO):
 def test_one_interrupt_stops_and_two_cancel(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr("launcher.follow.SECOND_INTERRUPT_S", 0.3)
-    with pytest.raises(Stopped):
+    with pytest.raises(StopSignal):
         wait([run], View(io.StringIO()), interrupt(), lambda _: None)
     assert not run.cancel.exists()
     monkeypatch.setattr("launcher.follow.SECOND_INTERRUPT_S", 30)

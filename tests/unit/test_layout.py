@@ -25,7 +25,7 @@ LONG = {
     "dryrun": "a target and a container do not yet describe themselves",
     "image_build": "two lines more than allowed, of which the move of options takes some",
     "spec": "ports and values of a run are not yet apart",
-    "fold": "states and causes are not yet apart",
+    "run_state": "states and causes are not yet apart",
     "sweeps": "two lines more than allowed",
     "create_run": "a record with many fields, each on a line",
 }
@@ -52,8 +52,8 @@ WORST_WORDS = {
     "carried", "due", "handover", "here", "orders", "shelf", "sight", "surely", "told", "wanted", "workbench",
 }  # fmt: skip
 WORST_NAMES = {
-    "Told", "Workbench", "_check_sight", "_told", "_value_told", "check_sight",
-    "shelf", "sight", "told", "wanted", "workbench",
+    "Told", "Wanted", "Workbench", "_check_sight", "_due", "_here", "_told", "check_sight",
+    "handover", "orders", "shelf", "sight", "told", "wanted", "workbench",
 }  # fmt: skip
 """Names of files, classes and functions that have such a word."""
 
