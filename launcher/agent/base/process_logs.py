@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping
 
-    from ..record_types import Plan, PlannedProcess
+    from .record_types import Plan, PlannedProcess
 
 FOLDER = "logs"
 """In the attempt's folder."""
