@@ -41,6 +41,7 @@ SAME_NAME = {
     "local": "the target; in agent/ its side beside the processes",
     "mpi": "the distribution; in agent/ mpirun's side beside the processes",
     "node": "the agent of a node: its package, and the module that the others serve",
+    "options": "the options of a choice: what its configuration can say",
     "slurm": "the target; in agent/ its side beside the processes",
 }
 """File names that exist more than once with one meaning, with what it is."""
@@ -52,8 +53,8 @@ WORST_WORDS = {
     "carried", "due", "handover", "here", "orders", "shelf", "sight", "surely", "told", "wanted", "workbench",
 }  # fmt: skip
 WORST_NAMES = {
-    "Told", "Wanted", "Workbench", "_check_sight", "_due", "_here", "_told", "check_sight",
-    "handover", "orders", "shelf", "sight", "told", "wanted", "workbench",
+    "Told", "Workbench", "_check_sight", "_told", "check_sight",
+    "shelf", "sight", "told", "wanted", "workbench",
 }  # fmt: skip
 """Names of files, classes and functions that have such a word."""
 
