@@ -12,11 +12,12 @@ from uuid import uuid4
 
 from launcher.cli.compute_nodes import node_rows
 from launcher.cli.compute_rows import BAD, OK, WARN, Row, background, output, writable
-from launcher.cli.output import say_note
-from launcher.compute.slurm_cluster import read_cluster
-from launcher.compute.slurm_script import LOST_PYTHON, LOST_STORE, tool
-from launcher.compute.slurm_settle import NO_OUTPUT
-from launcher.compute.slurm_survey import Asked, Survey, survey
+from launcher.cli.output import say_aside
+from launcher.compute.scheduler import JobState
+from launcher.compute.scheduler_cache import read_limits
+from launcher.compute.slurm.cluster_check import Asked, Survey, survey
+from launcher.compute.slurm.slurm_tool import slurm_tool
+from launcher.compute.start_script import LOST_PYTHON, LOST_STORE
 from launcher.paths import cache_root
 from launcher.spec import Facts
 
@@ -110,7 +111,7 @@ def _job(request: LaunchRequest, options: Slurm, cluster: Cluster, timeout_s: fl
         options=options, resources=resources, store=request.store, paths=tuple(paths), timeout_s=timeout_s
     )
     try:
-        found = survey(asked, say_note)
+        found = survey(asked, say_aside)
     finally:
         mark.unlink(missing_ok=True)
     if not found.answer:
