@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from launcher.cli.compute_nodes import node_rows
 from launcher.cli.compute_rows import BAD, OK, WARN, Row, background, output, writable
-from launcher.cli.output import say_aside
+from launcher.cli.output import say_note
 from launcher.compute.scheduler import JobState
 from launcher.compute.scheduler_cache import read_limits
 from launcher.compute.slurm.cluster_check import Asked, Survey, survey
@@ -111,7 +111,7 @@ def _job(request: LaunchRequest, options: Slurm, cluster: Cluster, timeout_s: fl
         options=options, resources=resources, store=request.store, paths=tuple(paths), timeout_s=timeout_s
     )
     try:
-        found = survey(asked, say_aside)
+        found = survey(asked, say_note)
     finally:
         mark.unlink(missing_ok=True)
     if not found.answer:
