@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from launcher.config.command_line import CommandLine
 
 
-class Terminated(KeyboardInterrupt):
+class TerminationSignal(KeyboardInterrupt):
     """A signal asks this process to end; what Ctrl-C cleans up is cleaned up."""
 
     def __init__(self, number: int) -> None:
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(error, file=sys.stderr)  # noqa: T201  # the one place where errors are told
         return error.exit_code
     except KeyboardInterrupt as interrupt:
-        number = interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT
+        number = interrupt.number if isinstance(interrupt, TerminationSignal) else signal.SIGINT
         return 128 + number  # as shells count
 
 
@@ -59,12 +59,12 @@ def _launch(words: Sequence[str]) -> int:
 
     line = parse(words)
     if line.version:
-        from launcher.config.native import product_version  # noqa: PLC0415
+        from launcher.config.hydra_cli import product_version  # noqa: PLC0415
 
         print(f"launcher {product_version()}")  # noqa: T201  # the answer
         return streams.print_code()
     if line.hydra:
-        from launcher.config.native import show  # noqa: PLC0415
+        from launcher.config.hydra_cli import show  # noqa: PLC0415
 
         return streams.print_code(show(line))
     if line.multirun or line.plugins:
@@ -85,11 +85,11 @@ def _launch(words: Sequence[str]) -> int:
 
 
 def _sweep(line: CommandLine) -> int:
+    from launcher.config.hydra_cli import is_foreign, run  # noqa: PLC0415
     from launcher.config.load import Loader, load_sweep  # noqa: PLC0415
-    from launcher.config.native import foreign, run  # noqa: PLC0415
 
     loader = None if line.plugins else Loader(line, None)
-    if loader is None or foreign(loader):
+    if loader is None or is_foreign(loader):
         from launcher.plugin import launch_one  # noqa: PLC0415
 
         run(line, launch_one)
@@ -116,7 +116,7 @@ def run() -> None:
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
-    raise Terminated(number)
+    raise TerminationSignal(number)
 
 
 if __name__ == "__main__":

@@ -12,21 +12,19 @@ from launcher.compute.jobs import cancel, first_reason, settle
 from launcher.errors import NotFoundError
 from launcher.spec import State
 from launcher.store import records
+from launcher.store.logs import QUICK_S, SLOW_S, LogReader
 from launcher.store.runs import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
     from types import FrameType
 
     from launcher.paths import RunFolder
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
     from launcher.view import View
 
-_QUICK_S, _SLOW_S = 0.01, 0.05
-"""Polls start quick, for short jobs, and slow down to what keeps a line's delay below 100 ms."""
-
-_LIVENESS_EVERY_S = 2.0
+LIVENESS_EVERY_S = 2.0
+"""How often it is checked that what runs a run is alive."""
 
 _BLOCKS_A_POLL = 16
 """Of 1 MiB; a script that never pauses must not keep Ctrl-C from being noticed."""
@@ -35,7 +33,7 @@ SECOND_INTERRUPT_S = 2.0
 """A second Ctrl-C within this time cancels."""
 
 
-class Stopped(Exception):  # noqa: N818  # no error: the user has seen enough
+class StopSignal(Exception):  # noqa: N818  # no error: the user has seen enough
     """The user or the system stopped the watching by a signal; the runs go on."""
 
     def __init__(self, number: int) -> None:
@@ -70,48 +68,18 @@ class Interrupts:
             self.end = number
 
 
-class LogReader:
-    """What was added to a log since the last look."""
-
-    def __init__(self, *paths: Path) -> None:
-        self._paths = [str(path) for path in paths]
-        self._file: Any = None
-
-    def read(self) -> bytes:
-        """Return the new bytes; none while there is no such file."""
-        for path in self._paths if self._file is None else ():
-            try:
-                self._file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115  # polled
-            except OSError:
-                continue
-            break
-        return (self._file.read(1 << 20) if self._file is not None else None) or b""
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-
-
-def first_log(plan: dict[str, Any]) -> str:
-    """Return the file name of rank 0's log."""
-    for process in plan["processes"]:
-        if process["rank"] == 0:
-            return f"{process['role']}-{process['index']}.log"
-    return "worker-0.log"
-
-
 class Follower:
     """One run: its phases go to the view, the output of rank 0 to standard output."""
 
-    def __init__(self, folder: RunFolder, view: View, log: str, phases: int) -> None:
+    def __init__(self, folder: RunFolder, view: View, process: str, phases: int) -> None:
         self._folder = folder
         self._view = view
-        self._log = log
+        self.process = process
+        """The process whose log is shown."""
         self.told = phases
         """How many phases were shown."""
         self._attempt = 0
-        self._reader = LogReader(*folder.attempt_log(0, log))
+        self._reader = LogReader(folder.attempt_log(0, f"{process}.log"))
 
     def poll(self) -> bool:
         """Show what is new; return whether the run is over."""
@@ -126,11 +94,6 @@ class Follower:
                 return False
         self._show(phases[before:])  # all that the processes wrote before has been shown
         return over
-
-    @property
-    def process(self) -> str:
-        """The process whose log is shown."""
-        return self._log.removesuffix(".log")
 
     def close(self) -> None:
         """Close the log."""
@@ -159,7 +122,7 @@ class Follower:
         self._reader.close()
         self._attempt += 1
         self.told = len((records.read(self._folder.submit) or {}).get("phases", ()))
-        self._reader = LogReader(*self._folder.attempt_log(self._attempt, self._log))
+        self._reader = LogReader(self._folder.attempt_log(self._attempt, f"{self.process}.log"))
 
     def _output(self) -> bool:
         data = self._reader.read()
@@ -186,7 +149,7 @@ def wait(
             within `SECOND_INTERRUPT_S` cancels them and waits on.
     """
     left = dict.fromkeys(folders)
-    pause, next_liveness = _QUICK_S, time.monotonic() + _LIVENESS_EVERY_S
+    pause, next_liveness = QUICK_S, time.monotonic() + LIVENESS_EVERY_S
     told, shown = "", None
     lost: set[RunFolder] = set()
     with Interrupts() as interrupts:
@@ -195,7 +158,7 @@ def wait(
             looked = time.monotonic()
             before, shown = shown, show()
             over = [it for it in left if it in lost or it.end.exists() or not it.recorded]
-            pause = _QUICK_S if over or shown != before else pause  # where one ends, the next soon does
+            pause = QUICK_S if over or shown != before else pause  # where one ends, the next soon does
             for folder in over:
                 del left[folder]
                 try:
@@ -205,11 +168,11 @@ def wait(
             if not left:
                 return
             if interrupts.end is not None:
-                raise Stopped(interrupts.end)
+                raise StopSignal(interrupts.end)
             if interrupts.count and not canceled:
                 canceled = _cancel_or_stop(left, view, interrupts)
             if time.monotonic() >= next_liveness:
-                next_liveness = time.monotonic() + _LIVENESS_EVERY_S
+                next_liveness = time.monotonic() + LIVENESS_EVERY_S
                 told = _tell_waiting(left, told, view)
                 for folder in left:
                     with suppress(NotFoundError):
@@ -218,7 +181,7 @@ def wait(
             time.sleep(
                 max(pause, 3 * (time.monotonic() - looked))
             )  # thousands of runs take a quarter of a CPU
-            pause = min(_SLOW_S, pause * 1.2)
+            pause = min(SLOW_S, pause * 1.2)
 
 
 def _tell_waiting(left: dict[RunFolder, None], told: str, view: View) -> str:
@@ -239,7 +202,7 @@ def _cancel_or_stop(left: dict[RunFolder, None], view: View, interrupts: Interru
     while time.monotonic() < until and interrupts.count < 2 and interrupts.end is None:  # noqa: PLR2004
         time.sleep(0.05)
     if interrupts.count < 2:  # noqa: PLR2004
-        raise Stopped(interrupts.end or signal.SIGINT)
+        raise StopSignal(interrupts.end or signal.SIGINT)
     view.say("Canceling…")
     problem = cancel(left)
     if problem:

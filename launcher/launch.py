@@ -10,14 +10,15 @@ from uuid import uuid4
 from launcher.cancelation import CancelRequested, cancelable
 from launcher.compute.jobs import cancel
 from launcher.errors import LauncherError, StoreError, SubmitError
-from launcher.follow import Follower, Stopped, first_log, wait
-from launcher.members import Member, checked, record
+from launcher.follow import Follower, StopSignal, wait
+from launcher.members import Member, record, validate
 from launcher.paths import RunFolder, cache_root
 from launcher.spec import LaunchRequest, Prepared, RunSpec, State, plain
+from launcher.store.logs import logs
 from launcher.store.metrics import last_values, objective
 from launcher.store.runs import enter, finish, update_submit
 from launcher.streams import print_code
-from launcher.sweep_view import Progress, line_of, tell
+from launcher.sweep_view import Progress, print_summary, summary_row
 from launcher.view import View
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from launcher.config.command_line import CommandLine
     from launcher.facts import Facts
     from launcher.session import Session
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
 
 
 _CANCELED = {"kind": "cancel", "phase": str(State.PREPARING), "message": "canceled while preparing"}
@@ -73,7 +74,7 @@ def _launch(
     line: CommandLine | None = None,
     session: Session | None = None,
 ) -> SweepResult:
-    members = checked(requests, session=session)
+    members = validate(requests, session=session)
     if requests[0].dry_run:
         from launcher.dryrun import describe_all  # noqa: PLC0415  # no launch needs it
 
@@ -83,7 +84,7 @@ def _launch(
     try:
         record(members, sweep, line)
     except KeyboardInterrupt:
-        abandon(members)
+        cancel_unsubmitted(members)
         raise
     except StoreError as error:
         raise end_recorded(members, error) from error
@@ -99,14 +100,14 @@ def run_members(members: Sequence[Member], sweep: str | None) -> SweepResult:
             _prepare(members, view)
             _submit(members, view)
             if not members[0].request.wait:
-                _detached(members, view, sweep)
+                _print_steps(members, view, sweep)
                 return SweepResult((None,) * len(members), (None,) * len(members), 0)
             _follow(members, view, sweep)
-        except Stopped as stop:
-            _detached(members, view, sweep)
+        except StopSignal as stop:
+            _print_steps(members, view, sweep)
             return SweepResult((None,) * len(members), (None,) * len(members), stop.exit_code)
         except KeyboardInterrupt:
-            abandon(members)
+            cancel_unsubmitted(members)
             view.say("\nCanceled while preparing; nothing was started.")
             raise
         except (LauncherError, OSError) as error:  # such as a store that is full by now
@@ -194,8 +195,8 @@ def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
     by_folder = {_folder(member): member for member in members}
     followers: list[Follower] = []
     if sweep is None:
-        member = members[0]
-        followers = [Follower(_folder(member), view, first_log(plain(member.plan)), phases=1)]
+        folder = _folder(members[0])
+        followers = [Follower(folder, view, logs(folder, 0)[0].process, phases=1)]
     progress = Progress(view, by_folder) if sweep is not None else None
 
     def on_end(run: Run) -> None:
@@ -216,10 +217,12 @@ def _follow(members: Sequence[Member], view: View, sweep: str | None) -> None:
         if members[0].run is not None:
             view.summary(members[0].run, last_values(_folder(members[0])), follower.process)
     if sweep is not None:
-        tell(view, sweep, [line_of(it.place, it.run, it.label, 0) for it in members if it.run is not None])
+        print_summary(
+            view, sweep, [summary_row(it.place, it.run, it.label, 0) for it in members if it.run is not None]
+        )
 
 
-def _detached(members: Sequence[Member], view: View, sweep: str | None) -> None:
+def _print_steps(members: Sequence[Member], view: View, sweep: str | None) -> None:
     first = _folder(members[0]).id
     if sweep is None:
         view.say(f"{first}  submitted")
@@ -231,7 +234,7 @@ def _detached(members: Sequence[Member], view: View, sweep: str | None) -> None:
         view.say(f"  {'' if number else 'next':8} python -m launcher {step}")
 
 
-def abandon(members: Sequence[Member]) -> None:
+def cancel_unsubmitted(members: Sequence[Member]) -> None:
     """End what was interrupted; a run that was handed over is its supervisor's to end."""
     for member in members:
         if member.folder is not None and not member.handed_over:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from launcher.tables import align
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -59,6 +61,5 @@ def legend(plan: Iterable[str], launch: Iterable[str]) -> Iterator[str]:
     words = dict.fromkeys(word.rstrip("0123456789") for word in _CAPITAL.findall("\n".join(launch)))
     rows += [(word, CAPITALS[word]) for word in words if word in CAPITALS]
     if rows:
-        width = max(len(name) for name, _ in rows)
         yield "placeholders"
-        yield from (f"  {name.ljust(width)}  {meaning}" for name, meaning in rows)
+        yield from (f"  {line}" for line in align(rows))

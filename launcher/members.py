@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from launcher.paths import RunFolder
     from launcher.plan import Plan
     from launcher.spec import LaunchRequest, Prepared, Progress, RunSpec
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
     from launcher.store.snapshots import Snapshot
 
     Check = Callable[[RunSpec, Facts], Iterable[Problem]]
@@ -57,7 +57,7 @@ class Member:
     run: Run | None = None
 
 
-def checked(
+def validate(
     requests: Sequence[LaunchRequest], check: Check = check, session: Session | None = None
 ) -> list[Member]:
     """Return the members with their facts and plans; everything that `check` finds is raised together.

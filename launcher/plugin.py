@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from launcher.config.native import jobs
+from launcher.config.hydra_cli import jobs
 from launcher.errors import LauncherError
 from launcher.launch import SIGNALED, launch_sweep
 from launcher.spec import State
+from launcher.view import cause_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +51,7 @@ def launch_outcomes(requests: Sequence[LaunchRequest]) -> list[float | LauncherE
     outcomes: list[float | LauncherError | None] = []
     for run, objective, request in zip(result.runs, result.objectives, requests, strict=True):
         if run is not None and run.state is not State.COMPLETED:
-            cause = f": {run.cause.message}" if run.cause is not None else ""
-            outcomes.append(LauncherError(f"{run.id} {run.state}{cause}"))
+            outcomes.append(LauncherError(f"{run.id} {run.state}{cause_text(run)}"))
         elif run is not None and objective is None and request.spec.objective is not None:
             outcomes.append(LauncherError(f"{run.id} logged no metric {request.spec.objective!r}"))
         else:

@@ -33,7 +33,7 @@ def rerun(folder: RunFolder, *, wait: bool) -> int:
         StoreError: the source was changed after it was frozen.
         ConfigError: a secret of the run has no value now.
     """
-    member, tree = again(folder, {}, wait=wait)
+    member, tree = prepare_rerun(folder, {}, wait=wait)
     request = member.request
     member.folder = create_run(
         StoreFolder(request.store), request.spec, member.plan, config=request.config, snapshot=tree,
@@ -42,7 +42,7 @@ def rerun(folder: RunFolder, *, wait: bool) -> int:
     return run_members([member], sweep=None).exit_code
 
 
-def again(
+def prepare_rerun(
     folder: RunFolder, known: dict[str, Facts], then: Mapping[str, Any] | None = None, *, wait: bool
 ) -> tuple[Member, Snapshot]:
     """Return what runs a run's frozen records again, not recorded yet, and its source.
@@ -86,7 +86,7 @@ def again(
 def _spec(folder: RunFolder, frozen: Mapping[str, Any]) -> RunSpec:
     from omegaconf.errors import OmegaConfBaseException  # noqa: PLC0415  # as `thaw`
 
-    from launcher.config.frozen import thaw  # noqa: PLC0415  # only this command of `runs` needs OmegaConf
+    from launcher.config.spec_record import thaw  # noqa: PLC0415  # only this command of `runs` needs OmegaConf
 
     try:
         return thaw(frozen)
@@ -120,7 +120,7 @@ def _environment(
     damage = records.damage_of(folder.submit, PREPARED("environment", then))
     if damage is not None:
         raise DamageError(f"{folder.id}: {damage}")
-    problem = _missing(then, spec, progress)
+    problem = _environment_problem(then, spec, progress)
     if problem is None:
         values = {name: then[name] for name in Prepared.__dataclass_fields__ if name in then}
         values["packages"] = tuple(then["packages"])
@@ -142,7 +142,7 @@ def _environment(
     return pinned.prepare(spec.environment_request, facts, open_cache(), progress)
 
 
-def _missing(then: Mapping[str, Any], spec: RunSpec, progress: Progress) -> str | None:
+def _environment_problem(then: Mapping[str, Any], spec: RunSpec, progress: Progress) -> str | None:
     """Return why the environment of an earlier run is not there; None where it is."""
     if not then.get("image"):
         return None if Path(then["python"]).exists() else f"{then['python']} is gone"

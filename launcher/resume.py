@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.compute.jobs import settle
 from launcher.errors import ConfigError, StoreError
-from launcher.launch import abandon, end_recorded, run_members
+from launcher.launch import cancel_unsubmitted, end_recorded, run_members
 from launcher.paths import RunFolder, StoreFolder
-from launcher.rerun import again
+from launcher.rerun import prepare_rerun
 from launcher.store import records
 from launcher.store.runs import create_run, environment_of, read_frozen, read_run, reserve, update_submit
 from launcher.store.shapes import FROZEN
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from launcher import members
-    from launcher.config.drift import Difference
+    from launcher.config.config_diff import Difference
     from launcher.facts import Facts
     from launcher.spec import LaunchRequest
     from launcher.store.snapshots import Snapshot
@@ -31,7 +31,7 @@ DIFFERENCES = 20
 """So many are told."""
 
 
-class _Todo(NamedTuple):
+class _Task(NamedTuple):
     """A member that shall run, and what runs it."""
 
     member: Member
@@ -66,7 +66,7 @@ def resume(sweep: Sweep, states: Sequence[str], words: Sequence[str], *, wait: b
     try:
         _record(sweep, todo)
     except KeyboardInterrupt:
-        abandon(launched)
+        cancel_unsubmitted(launched)
         raise
     except StoreError as error:
         raise end_recorded(launched, error) from error
@@ -84,16 +84,16 @@ def _state(member: Member) -> str:
     return str(read_run(member.run).state) if state in AGAIN - {LOST} else state
 
 
-def _todo(sweep: Sweep, states: Sequence[str], *, wait: bool) -> list[_Todo]:
+def _todo(sweep: Sweep, states: Sequence[str], *, wait: bool) -> list[_Task]:
     then = _environments(sweep)
     told = labels([member.overrides for member in sweep.members])
     known: dict[str, Facts] = {}
-    todo: list[_Todo] = []
+    todo: list[_Task] = []
     for member, state, label in zip(sweep.members, states, told, strict=True):
         if state in AGAIN:
-            launch, source = again(member.run, known, then.get(_needs(member.run) or ""), wait=wait)
+            launch, source = prepare_rerun(member.run, known, then.get(_needs(member.run) or ""), wait=wait)
             launch.place, launch.label = member.place, label
-            todo.append(_Todo(member, launch, source, state == LOST))
+            todo.append(_Task(member, launch, source, state == LOST))
     return todo
 
 
@@ -116,7 +116,7 @@ def _needs(run: RunFolder) -> str | None:
     return repr((spec["environment"], spec["framework"], spec["distribution"]["kind"], gpus, spec["source"]))
 
 
-def _record(sweep: Sweep, todo: Sequence[_Todo]) -> None:
+def _record(sweep: Sweep, todo: Sequence[_Task]) -> None:
     """Take numbers, take the members, record the runs: in this order, as `read_sweep` expects."""
     store = StoreFolder(sweep.folder.root.parents[1])
     counts = Counter(each.launch.request.spec.name for each in todo if not each.lost)
@@ -147,7 +147,7 @@ def _refuse_drift(sweep: Sweep, words: Sequence[str]) -> None:
     name = sweep.folder.id
     if sweep.record["line"] is None:
         raise ConfigError([f"sweep {name}: a sweeper chose its members. Resume it without further words"])
-    given = _composed(sweep, words)
+    given = _compose(sweep, words)
     if len(given) != len(sweep.members):
         counts = f"it has {len(sweep.members)} members, this line makes {len(given)}"
         raise ConfigError([f"sweep {name}: {counts}. {_hint(name)}"])
@@ -156,12 +156,12 @@ def _refuse_drift(sweep: Sweep, words: Sequence[str]) -> None:
         for difference in _drift(member, request):
             found.setdefault(difference, []).append(member.place)
     if found:
-        told = [_told(difference, places, len(given)) for difference, places in found.items()]
+        told = [_difference_text(difference, places, len(given)) for difference, places in found.items()]
         more = [f"… and {len(told) - DIFFERENCES} more"] if len(told) > DIFFERENCES else []
         raise ConfigError([*told[:DIFFERENCES], *more, f"sweep {name} is frozen. {_hint(name)}"])
 
 
-def _composed(sweep: Sweep, words: Sequence[str]) -> list[LaunchRequest]:
+def _compose(sweep: Sweep, words: Sequence[str]) -> list[LaunchRequest]:
     from launcher.config.command_line import CommandLine, parse  # noqa: PLC0415  # only for words
     from launcher.config.load import load_sweep  # noqa: PLC0415
 
@@ -178,7 +178,7 @@ def _composed(sweep: Sweep, words: Sequence[str]) -> list[LaunchRequest]:
 
 def _drift(member: Member, request: LaunchRequest) -> list[Difference]:
     from launcher.config.changes import defaults  # noqa: PLC0415  # only where words are given
-    from launcher.config.drift import differences  # noqa: PLC0415
+    from launcher.config.config_diff import differences  # noqa: PLC0415
 
     if config_digest(request.config) == member.config or not member.run.recorded:
         return []
@@ -186,7 +186,7 @@ def _drift(member: Member, request: LaunchRequest) -> list[Difference]:
     return differences(frozen_text(frozen), frozen_text(request.config), defaults(spec))
 
 
-def _told(difference: Difference, places: Sequence[int], members: int) -> str:
+def _difference_text(difference: Difference, places: Sequence[int], members: int) -> str:
     key, frozen, given = difference
     which = "every member" if len(places) == members else f"member {', '.join(map(str, places[:5]))}"
     more = ", …" if len(places) > 5 and len(places) != members else ""  # noqa: PLR2004  # as many as are read

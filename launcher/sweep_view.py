@@ -7,14 +7,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.spec import State
-from launcher.store.metrics import objective, returned
-from launcher.view import duration, table, value_text
+from launcher.store.metrics import objective, return_value
+from launcher.tables import align
+from launcher.view import duration, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from launcher.paths import RunFolder
-    from launcher.store.fold import Cause, Run
+    from launcher.store.run_state import Cause, Run
     from launcher.view import View
 
 FEW = 20
@@ -63,10 +64,10 @@ def labels(members: Iterable[Sequence[str]]) -> list[str]:
     return [" ".join(word for word in each if word not in common) for each in overrides]
 
 
-def line_of(place: int, run: Run, label: str, now: float) -> Line:
+def summary_row(place: int, run: Run, label: str, now: float) -> Line:
     """Return what is told of a run."""
     return Line(
-        place, run.id, str(run.state), run.seconds(now), objective(run), label, run.cause, returned(run)
+        place, run.id, str(run.state), run.seconds(now), objective(run), label, run.cause, return_value(run)
     )
 
 
@@ -82,7 +83,7 @@ def _value(line: Line) -> str:
     return "-" if line.returned is None else value_text(line.returned, MOST_VALUE)
 
 
-def counted(states: Iterable[str]) -> str:
+def count_states(states: Iterable[str]) -> str:
     """Return how many are in which state, `12 Completed, 1 Failed`; what is most first."""
     return ", ".join(f"{count} {state}" for state, count in Counter(states).most_common())
 
@@ -144,10 +145,10 @@ class Progress:
         return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 
 
-def tell(view: View, sweep: str, lines: Sequence[Line]) -> None:
+def print_summary(view: View, sweep: str, lines: Sequence[Line]) -> None:
     """Tell how the members of a sweep ended."""
     view.say()
-    for text in table([HEADER, *map(cells, lines[:MOST_ROWS])]):
+    for text in align([HEADER, *map(cells, lines[:MOST_ROWS])]):
         view.say(text)
     if len(lines) > MOST_ROWS:
         view.say(f"and {len(lines) - MOST_ROWS} more; `python -m launcher sweeps show {sweep}` shows all")

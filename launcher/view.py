@@ -12,11 +12,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from launcher.agent.base.process_logs import process_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from launcher.store.fold import Cause, Run
+    from launcher.store.run_state import Cause, Run
 
 _PLAIN_EVERY_S = 5.0
 """At most one line of progress in so many seconds where there is no terminal."""
@@ -108,7 +110,7 @@ class View:
         """
         self.say(f"\n{run.id}  {state_text(run, time.time())}")
         if run.cause is not None:
-            for line in cause_lines(run.cause, with_log=shown != process_name(run.cause) or self._alone()):
+            for line in cause_lines(run.cause, with_log=shown != run.cause.process or self._alone()):
                 self.say(f"  cause    {line}" if not line.startswith("|") else f"           {line}")
         for name, value in sorted(metrics.items()):
             self.say(f"  metric   {name} = {value:.6g}")
@@ -129,9 +131,9 @@ def state_text(run: Run, now: float) -> str:
     )
 
 
-def process_name(cause: Cause) -> str:
-    """Return the process that a cause blames, `worker-1`, or nothing."""
-    return "" if cause.role is None else f"{cause.role}-{cause.index}"
+def cause_text(run: Run) -> str:
+    """Return what follows a run's state: `: ` and its cause, or nothing."""
+    return "" if run.cause is None else f": {run.cause.message}"
 
 
 def cause_lines(cause: Cause, *, with_log: bool = True) -> Iterator[str]:
@@ -143,14 +145,7 @@ def cause_lines(cause: Cause, *, with_log: bool = True) -> Iterator[str]:
 
 def log_steps(run: Run) -> Iterator[str]:
     """Yield the command of `runs` that prints the log of the process that failed, if it has one."""
-    name = process_name(run.cause) if run.cause is not None else ""
+    name = run.cause.process if run.cause is not None else ""
     for process in run.processes:
-        if name == f"{process.get('role')}-{process.get('index')}":
+        if name == process_name(process):
             yield f"logs {run.id}" if process.get("rank") == 0 else f"logs {run.id} --process {name}"
-
-
-def table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Return rows as aligned lines."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    lines = (zip(row, widths, strict=True) for row in rows)
-    return ["  ".join(cell.ljust(width) for cell, width in line).rstrip() for line in lines]

@@ -20,7 +20,7 @@ from typing import Any, Final, cast, get_args, get_origin
 from omegaconf import DictConfig, ListConfig, nodes
 from omegaconf.base import ContainerMetadata, Metadata, Node, UnionNode
 
-from launcher.config.nodes import stored
+from launcher.config.omegaconf_nodes import node_value
 from launcher.errors import ConfigError, Problem
 
 ATTRIBUTES: Final = ("ref_type", "object_type", "key_type", "element_type")
@@ -59,7 +59,7 @@ def _node(node: Node, where: str) -> dict[str, Any]:
         hint = getattr(meta, name, None)
         if hint is not None:
             data[name] = _hint(hint, where)
-    value = stored(node)
+    value = node_value(node)
     content = node.__dict__.get("_content")
     if isinstance(content, Node):
         data["of"] = _node(content, where)

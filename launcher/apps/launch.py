@@ -25,6 +25,7 @@ from launcher.launch import SIGNALED, launch_sweep
 from launcher.project import find_store
 from launcher.spec import LaunchRequest, RunSpec, State, plain
 from launcher.store.metrics import return_record
+from launcher.view import cause_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from omegaconf import DictConfig
 
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
 
 
 class JobFailedError(CompactHydraException):
@@ -156,8 +157,5 @@ def _value(run: Run) -> Any:
 
 
 def _why(run: Run) -> str:
-    cause = run.cause
-    if cause is None:
-        return f"{run.id} {run.state}"
-    lines = "".join(f"\n  {line}" for line in cause.last_lines)
-    return f"{run.id} {run.state}: {cause.message}{lines}"
+    lines = run.cause.last_lines if run.cause is not None else ()
+    return "\n  ".join([f"{run.id} {run.state}{cause_text(run)}", *lines])

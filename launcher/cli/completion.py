@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from launcher.cli.output import Help, Parser, say
-from launcher.commands import COMMANDS, VERBS
+from launcher.cli import parser_of
+from launcher.cli.output import Parser, open_store, say
+from launcher.commands import COMMANDS
 from launcher.errors import LauncherError
-from launcher.paths import LATEST, StoreFolder
-from launcher.project import find_store
+from launcher.paths import LATEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from launcher.paths import StoreFolder
 
 # The shells give the words before the cursor and the one that it is in; what comes back is whole words.
 # bash splits words at '=' and ':', so it gives the line, and gets back what follows the last of these.
@@ -104,20 +105,19 @@ NEWEST = 50
 """How many ids are offered before anything is typed; then all that begin with it."""
 
 
-def main(argv: Sequence[str]) -> int:
+def add_options(parser: Parser) -> None:
+    """Add the options of this command."""
+    parser.epilog = "To use it, put into the shell's start file: " + "; ".join(HOWTO.values())
+    parser.add_argument("shell", choices=list(SCRIPTS))
+
+
+def run(words: Sequence[str]) -> int:
     """Print the script of a shell, or answer its question (`query -- WORDS`)."""
-    if argv and argv[0] == "query":
-        words = argv[2:] if argv[1:2] == ["--"] else argv[1:]
+    if words and words[0] == "query":
+        words = words[2:] if words[1:2] == ["--"] else words[1:]
         say("\n".join(complete(words or [""])))
         return 0
-    whole = Parser(
-        prog="launcher completion",
-        description="Print a script that completes commands, run ids, filters and overrides.",
-        epilog="To use it, put into the shell's start file: " + "; ".join(HOWTO.values()),
-        formatter_class=Help,
-    )
-    whole.add_argument("shell", choices=list(SCRIPTS))
-    say(SCRIPTS[whole.parse_args(argv).shell].rstrip())
+    say(SCRIPTS[parser_of("completion").parse_args(words).shell].rstrip())
     return 0
 
 
@@ -126,68 +126,59 @@ def complete(words: Sequence[str]) -> list[str]:
     *before, word = words
     try:
         if before and before[0] in COMMANDS:
-            return _command(before, word)
-        found = _starting(COMMANDS, word) if not before else []
-        from launcher.config.completion import complete_overrides  # noqa: PLC0415  # imports Hydra
-
-        return found + complete_overrides(before, word)
+            found = _command(before, word)
+        else:
+            found = [] if before else list(COMMANDS)
+            found += _overrides(before, word)
     except LauncherError:
         return []
+    return [each for each in found if each.startswith(word)]
 
 
-def _command(before: Sequence[str], word: str) -> list[str]:
-    noun = before[0]
-    if noun not in VERBS:
-        return _starting(SCRIPTS if noun == "completion" else (), word)
-    if len(before) == 1:
-        return _starting(VERBS[noun], word)
-    if before[1] not in VERBS[noun]:
-        return []
-    parser: Parser = import_module(f"launcher.cli.{noun}").parsers()[1][before[1]]
+def _command(before: Sequence[str], word: str) -> Iterable[str]:
+    noun, *words = before
+    command = COMMANDS[noun]
+    if not command.verbs:
+        return () if words else COMPLETIONS[command.operand]([], word)
+    if not words:
+        return command.verbs
+    verb, *words = words
+    if verb not in command.verbs:
+        return ()
+    flags = parser_of(noun, verb)
     if word.startswith("-"):
-        return _starting(sorted(parser.flags()), word)
-    if parser.takes_value(before[-1]):
-        return _starting(_values(before), word)
-    return _verb(before, word)
+        return sorted(flags.flags())
+    if flags.takes_value(before[-1]):
+        return _values(words)
+    return COMPLETIONS[command.verbs[verb].operand](words, word)
 
 
-def _values(before: Sequence[str]) -> list[str]:
+def _values(words: Sequence[str]) -> Iterable[str]:
     """Return what may follow the flag at the end of these words."""
-    if before[0] != "runs" or before[-1] not in {"--process", "--rank", "--attempt"}:
-        return []
+    if words[-1] not in {"--process", "--rank", "--attempt"}:
+        return ()
     from launcher.store.find import find_run  # noqa: PLC0415
     from launcher.store.logs import logs  # noqa: PLC0415
 
-    run = next((word for word in before[2:] if word == LATEST or "/" in word), LATEST)
-    folder = find_run(_store(before), run)
+    run = next((word for word in words if word == LATEST or "/" in word), LATEST)
+    folder = find_run(_store(words), run)
     attempts = folder.attempts()
-    if before[-1] == "--attempt":
-        return [str(attempt) for attempt in attempts]
+    if words[-1] == "--attempt":
+        return map(str, attempts)
     found = logs(folder, attempts[-1] if attempts else None)
-    if before[-1] == "--process":
+    if words[-1] == "--process":
         return [log.process for log in found]
     return [str(log.rank) for log in found if log.rank is not None]
 
 
-def _verb(before: Sequence[str], word: str) -> list[str]:
-    noun, verb = before[:2]
-    if verb in {"check", "build"}:
-        return _launch(before, word)
-    if noun in {"compute", "env"}:
-        return _starting(_keys() if verb == "show" else (), word)
-    if verb == "list":
-        return _filters(before, word) if noun == "runs" else []
-    return _starting(_ids(before, word) if noun == "runs" else _sweeps(before, word), word)
-
-
-def _launch(before: Sequence[str], word: str) -> list[str]:
-    """Complete a verb that takes the words of a launch."""
+def _overrides(words: Sequence[str], word: str) -> list[str]:
+    """Complete the words of a launch."""
     from launcher.config.completion import complete_overrides  # noqa: PLC0415  # imports Hydra
 
-    return complete_overrides([one for one in before[2:] if not one.startswith("-")], word)
+    return complete_overrides(words, word)
 
 
-def _keys() -> list[str]:
+def _keys(_words: Sequence[str], _word: str) -> Iterable[str]:
     """Return the keys of environments; those of images that were built elsewhere are not asked for."""
     from launcher.environment.cache.inventory import places  # noqa: PLC0415  # 20 ms that others do not need
     from launcher.paths import cache_root  # noqa: PLC0415
@@ -195,42 +186,48 @@ def _keys() -> list[str]:
     return [place.root.name for place in places(cache_root())]
 
 
-def _filters(before: Sequence[str], word: str) -> list[str]:
+def _filters(words: Sequence[str], word: str) -> Iterable[str]:
     from launcher.spec import State  # noqa: PLC0415
     from launcher.store.filters import KEYS  # noqa: PLC0415
 
     key, equals, _ = word.partition("=")
     if not equals:
-        return _starting([f"{name}=" for name in KEYS], word)
+        return [f"{name}=" for name in KEYS]
     if key == "state":
-        return _starting([f"state={state.lower()}" for state in State], word)
-    if key == "name":
-        return _starting([f"name={name}" for name in _store(before).experiments()], word)
-    return []
+        return [f"state={state.lower()}" for state in State]
+    return [f"name={name}" for name in _store(words).experiments()] if key == "name" else ()
 
 
-def _ids(before: Sequence[str], word: str) -> list[str]:
+def _runs(words: Sequence[str], word: str) -> Iterable[str]:
     from launcher.store.filters import Filters  # noqa: PLC0415
     from launcher.store.index import list_runs  # noqa: PLC0415
 
-    store = _store(before)
+    store = _store(words)
     name, slash, _ = word.partition("/")
     filters = Filters(names={name}) if slash else Filters()
     names = [f"{name}/{LATEST}" for name in store.experiments()]
     return [LATEST, *names, *(row["id"] for row in list_runs(store, filters, None if word else NEWEST))]
 
 
-def _sweeps(before: Sequence[str], word: str) -> list[str]:
+def _sweeps(words: Sequence[str], word: str) -> Iterable[str]:
     from launcher.store.sweeps import list_sweeps  # noqa: PLC0415
 
-    found = list_sweeps(_store(before), None if word else NEWEST)
+    found = list_sweeps(_store(words), None if word else NEWEST)
     return [LATEST, *(sweep.folder.id for sweep in found)]
 
 
 def _store(words: Sequence[str]) -> StoreFolder:
-    given = next((value for flag, value in pairwise(words) if flag == "--store"), None)
-    return StoreFolder(find_store(given))
+    return open_store(next((value for flag, value in pairwise(words) if flag == "--store"), ""))
 
 
-def _starting(names: Iterable[str], word: str) -> list[str]:
-    return [name for name in names if name.startswith(word)]
+COMPLETIONS: Final[dict[str, Callable[[Sequence[str], str], Iterable[str]]]] = {
+    "": lambda _words, _word: (),
+    "filters": _filters,
+    "key": _keys,
+    "launch": lambda words, word: _overrides([each for each in words if not each.startswith("-")], word),
+    "run": _runs,
+    "runs": _runs,
+    "shell": lambda _words, _word: SCRIPTS,
+    "sweep": _sweeps,
+}
+"""What the operands of a command may be, from the words after the verb and the one that is typed."""

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launcher.cli.columns import Columns
 from launcher.cli.damage import report_store
-from launcher.cli.output import say, say_json, table
+from launcher.cli.output import Options, Parser, open_store, say, say_json, table
 from launcher.compute.cleanup import left_folders, remove_folder
 from launcher.engine.client import connect
 from launcher.errors import EngineError
-from launcher.paths import StoreFolder
-from launcher.project import find_store
+from launcher.tables import Columns
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
+
+    from launcher.paths import StoreFolder
 
 Row = dict[str, str]
 """`what` it is, its `name`, and whose `run` it was as far as that is known."""
 
 
-def clean_command(options: argparse.Namespace) -> int:
+def add_options(parser: Parser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument("--dry-run", action="store_true", help="remove nothing, print what would be")
+    parser.add_argument(
+        "--store",
+        type=open_store,
+        default="",
+        help="runs in this store that are over tell whose folders are left (else the usual one)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: Options) -> int:
     """Remove, or with `--dry-run` only tell.
 
     Raises:
@@ -32,9 +43,8 @@ def clean_command(options: argparse.Namespace) -> int:
         rows = _engine(dry_run=options.dry_run)
     except EngineError as error:
         rows, problem = [], error
-    store = StoreFolder(find_store(options.store))
-    rows += _folders(store, dry_run=options.dry_run)  # after the containers, to which they were lent
-    report_store(store, as_json=options.json)
+    rows += _folders(options.store, dry_run=options.dry_run)  # after the containers, to which they were lent
+    report_store(options.store, as_json=options.json)
     if options.json:
         told = None if problem is None else str(problem)
         say_json({"dry_run": options.dry_run, "removed": rows, "problem": told})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launcher.cli.output import say_aside
+from launcher.cli.output import say_note
 from launcher.store.filters import Filters
 from launcher.store.index import list_runs
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from launcher.paths import StoreFolder
-    from launcher.store.fold import Run
     from launcher.store.index import Row
+    from launcher.store.run_state import Run
 
 MOST = 10
 """Runs whose damage has a line."""
@@ -22,7 +22,7 @@ MOST = 10
 def report(run: Run, *, as_json: bool) -> int:
     """Report a run's damage on standard error; return the exit code, 0 if there is none."""
     for damage in run.damage:
-        say_aside(f"{run.id}: {damage}", as_json=as_json)
+        say_note(f"{run.id}: {damage}", as_json=as_json)
     return int(bool(run.damage))
 
 
@@ -30,10 +30,10 @@ def report_rows(rows: Iterable[Row], *, as_json: bool) -> None:
     """Report on standard error which runs of a list are damaged."""
     damaged = [row for row in rows if row["damage"]]
     for row in damaged[:MOST]:
-        say_aside(f"{row['id']}: {row['cause']['message']}", as_json=as_json)
+        say_note(f"{row['id']}: {row['cause']['message']}", as_json=as_json)
     if len(damaged) > MOST:
         more = f"and {len(damaged) - MOST} more damaged runs; `runs list state=damaged` shows all"
-        say_aside(more, as_json=as_json)
+        say_note(more, as_json=as_json)
 
 
 def report_store(store: StoreFolder, *, as_json: bool) -> None:

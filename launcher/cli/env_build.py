@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from launcher.checks import check_environment
-from launcher.cli.output import say, say_json
+from launcher.cli import parser_of
+from launcher.cli.output import JSON, Parser, say, say_json
+from launcher.commands import HELP_FLAGS
 from launcher.config.command_line import parse
 from launcher.config.load import load, load_sweep
-from launcher.config.overrides import quoted
+from launcher.config.overrides import quote
 from launcher.errors import ConfigError
-from launcher.members import checked
+from launcher.members import validate
 from launcher.probe import probe
 from launcher.store.ownership import open_cache
 from launcher.view import View, duration
@@ -23,11 +25,10 @@ if TYPE_CHECKING:
     from launcher.members import Member
     from launcher.spec import Prepared
 
-JSON = "--json"
 STORE = "--store"
 
 
-class Told:
+class ProgressRecorder:
     """Passes progress on, and knows whether there was any: what is there is found without a word."""
 
     def __init__(self, view: View) -> None:
@@ -40,13 +41,25 @@ class Told:
         self._view.step(text, done)
 
 
-def build_command(argv: Sequence[str]) -> int:
+def add_options(parser: Parser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="OVERRIDE",
+        help="as of a launch: framework=pytorch; -m for those of a sweep",
+    )
+
+
+def run(argv: Sequence[str]) -> int:
     """Build the environment of a launch, or those of a sweep, each once.
 
     Raises:
         ConfigError: with all that is wrong with the launch.
         BuildError: with the last lines of what failed.
     """
+    if set(HELP_FLAGS) & set(argv):
+        parser_of("env", "build").parse_args(HELP_FLAGS[:1])
     line = parse(_launch_words(argv))
     if line.hydra or line.version or line.plugins:
         raise ConfigError(["env build: takes the words of a launch or of a sweep (-m), --store and --json"])
@@ -57,8 +70,8 @@ def build_command(argv: Sequence[str]) -> int:
     )
     built: dict[str, dict[str, Any]] = {}
     with View() as view:
-        for member in checked(requests, check_environment):
-            made = _built(member, view)
+        for member in validate(requests, check_environment):
+            made = _build(member, view)
             built.setdefault(made["key"], made)
     if JSON in argv:
         say_json(list(built.values()) if line.multirun else next(iter(built.values())))
@@ -79,15 +92,15 @@ def _launch_words(argv: Sequence[str]) -> list[str]:
         if flag != STORE:
             words.append(word)
         elif equals or (folder := next(rest, "")):
-            words.append(f"store={quoted(folder)}")
+            words.append(f"store={quote(folder)}")
         else:
             raise ConfigError([f"{STORE}: a folder must follow"])
     return words
 
 
-def _built(member: Member, view: View) -> dict[str, Any]:
+def _build(member: Member, view: View) -> dict[str, Any]:
     """Build for a member what its job would else build."""
-    begin, told, spec = time.monotonic(), Told(view), member.request.spec
+    begin, told, spec = time.monotonic(), ProgressRecorder(view), member.request.spec
     request = replace(spec.environment_request, deferrable=False)
     prepared: Prepared = spec.environment.prepare(request, member.facts, open_cache(), told)
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from launcher.cli.output import say_aside
+from launcher.cli.output import say_note
 from launcher.engine.client import reach
 from launcher.engine.shelf import listed
 from launcher.environment.cache.folder import KEY_LENGTH
@@ -29,7 +29,7 @@ UNREADY = {
 """Kinds of what runs cannot use."""
 
 
-class Found(NamedTuple):
+class EnvironmentList(NamedTuple):
     """All environments, the one that was used last first."""
 
     entries: tuple[Entry, ...]
@@ -41,7 +41,7 @@ class Found(NamedTuple):
 
 
 @contextmanager
-def find(store: StoreFolder, cache: Path, *, sure: bool = False) -> Generator[Found]:
+def find(store: StoreFolder, cache: Path, *, sure: bool = False) -> Generator[EnvironmentList]:
     """Give what there is; without an engine, images are left out. For `sure` see `usage`."""
     images, client, left_out = None, None, ""
     try:
@@ -53,19 +53,19 @@ def find(store: StoreFolder, cache: Path, *, sure: bool = False) -> Generator[Fo
         entries = [*folders(cache, images), *(images or ())]
         entries.sort(key=lambda entry: -entry.used)
         used = usage(store, KEY_LENGTH, sure=sure)
-        yield Found(tuple(entries), used, None if images is None else client, left_out)
+        yield EnvironmentList(tuple(entries), used, None if images is None else client, left_out)
     finally:
         if client is not None:
             client.close()
 
 
-def say_left_out(found: Found, *, as_json: bool) -> None:
+def say_left_out(found: EnvironmentList, *, as_json: bool) -> None:
     """Print why images are left out, aside."""
     if found.left_out:
-        say_aside(f"Images are left out: {found.left_out}", as_json=as_json)
+        say_note(f"Images are left out: {found.left_out}", as_json=as_json)
 
 
-def as_json(entry: Entry, found: Found) -> dict[str, Any]:
+def as_json(entry: Entry, found: EnvironmentList) -> dict[str, Any]:
     """Return an environment for `--json`."""
     runs = found.usage.of(entry.names)
     image = entry.kind == "image"

@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING
 
 from launcher.cli.damage import report_store
 from launcher.cli.env_entries import as_json, brief, find, say_left_out
-from launcher.cli.output import moment, say, say_json, size, table
+from launcher.cli.output import Options, moment, say, say_json, size, table
 from launcher.paths import cache_root
 
 if TYPE_CHECKING:
-    import argparse
-
-    from launcher.cli.env_entries import Found
+    from launcher.cli.env_entries import EnvironmentList
     from launcher.environment.cache.inventory import Entry
-    from launcher.paths import StoreFolder
 
 SHORT = 12
 """Digits of a key that are shown."""
@@ -22,11 +19,11 @@ BRIEF = 60
 """Letters of what it is for."""
 
 
-def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Print the environments."""
-    with find(store, cache_root()) as found:
+    with find(options.store, cache_root()) as found:
         say_left_out(found, as_json=options.json)
-    report_store(store, as_json=options.json)
+    report_store(options.store, as_json=options.json)
     if options.json:
         say_json([as_json(entry, found) for entry in found.entries])
         return 0
@@ -41,7 +38,7 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
     return 0
 
 
-def _row(entry: Entry, found: Found) -> tuple[str, ...]:
+def _row(entry: Entry, found: EnvironmentList) -> tuple[str, ...]:
     runs = str(len(found.usage.of(entry.names)))
     what = brief(entry)
     what = what if len(what) <= BRIEF else f"{what[: BRIEF - 2].rstrip()} …"

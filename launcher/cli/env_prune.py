@@ -6,26 +6,38 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from launcher.cli.columns import Columns
 from launcher.cli.damage import report_store
 from launcher.cli.env_entries import find, say_left_out
-from launcher.cli.output import say, say_json, size, table
+from launcher.cli.output import Options, Parser, say, say_json, size, table
 from launcher.environment.cache import prune
 from launcher.errors import ConfigError, Problem
 from launcher.paths import cache_root
 from launcher.store.filters import UNITS
+from launcher.tables import Columns
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
     from pathlib import Path
 
-    from launcher.cli.env_entries import Found
+    from launcher.cli.env_entries import EnvironmentList
     from launcher.environment.cache.prune import Waste
-    from launcher.paths import StoreFolder
+
+UNUSED_FOR = "30d"
 
 
-def prune_command(store: StoreFolder, options: argparse.Namespace) -> int:
+def add_options(parser: Parser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument(
+        "--unused-for",
+        default=UNUSED_FOR,
+        metavar="TIME",
+        help="such as 12h, 30d, 8w (default: %(default)s)",
+    )
+    parser.add_argument("--all", action="store_true", help="however recently they were used")
+    parser.add_argument("--dry-run", action="store_true", help="remove nothing, print what would be")
+
+
+def run(options: Options) -> int:
     """Remove, or with `--dry-run` only tell.
 
     Raises:
@@ -33,9 +45,9 @@ def prune_command(store: StoreFolder, options: argparse.Namespace) -> int:
     """
     before = time.time() - (0 if options.all else seconds(options.unused_for))
     cache = cache_root()
-    with find(store, cache, sure=True) as found:
+    with find(options.store, cache, sure=True) as found:
         say_left_out(found, as_json=options.json)
-        report_store(store, as_json=options.json)
+        report_store(options.store, as_json=options.json)
         waste = _waste(found, cache, before)
         left = {} if options.dry_run else _remove(waste, cache, found.client)
     if options.json:
@@ -58,7 +70,7 @@ def seconds(text: str) -> float:
     return float(given[1]) * UNITS[given[2]]
 
 
-def _waste(found: Found, cache: Path, before: float) -> list[Waste]:
+def _waste(found: EnvironmentList, cache: Path, before: float) -> list[Waste]:
     waste = [
         *prune.unfinished(cache, found.entries),
         *prune.unused(found.entries, found.usage, before),

@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from launcher.cli.env_entries import as_json, brief, find, say_left_out
-from launcher.cli.output import moment, pairs, say, say_json, size
+from launcher.cli.output import Options, moment, pairs, say, say_json, size
 from launcher.errors import NotFoundError
 from launcher.paths import cache_root
+from launcher.tables import label_lines
 from launcher.view import duration
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator, Sequence
 
-    from launcher.cli.env_entries import Found
+    from launcher.cli.env_entries import EnvironmentList
     from launcher.environment.cache.inventory import Entry
-    from launcher.paths import StoreFolder
 
 LABEL = 13
 """Width of the first column."""
@@ -25,13 +24,13 @@ RUNS = 5
 """How many are named."""
 
 
-def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Print all about one environment.
 
     Raises:
         NotFoundError: there is none, or more than one.
     """
-    with find(store, cache_root()) as found:
+    with find(options.store, cache_root()) as found:
         meant = [entry for entry in found.entries if options.key and entry.key.startswith(options.key)]
     if len(meant) != 1:
         _refuse(options.key, meant, found)
@@ -42,15 +41,12 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
         more = {"packages": list(entry.packages), "env": dict(entry.env), "build_s": entry.build_s}
         say_json({**as_json(entry, found), **more, "run_ids": runs})
         return 0
-    for label, text in _lines(entry, found):
-        first, *rest = text.split("\n")
-        say(f"{label.ljust(LABEL)}{first}")
-        for line in rest:
-            say(" " * LABEL + line)
+    for line in label_lines(_lines(entry, found), LABEL):
+        say(line)
     return 0
 
 
-def _refuse(key: str, meant: Sequence[Entry], found: Found) -> NoReturn:
+def _refuse(key: str, meant: Sequence[Entry], found: EnvironmentList) -> NoReturn:
     if meant:
         keys = ", ".join(entry.name for entry in meant)
         raise NotFoundError(f"{key}: {len(meant)} environments begin so: {keys}")
@@ -61,7 +57,7 @@ def _refuse(key: str, meant: Sequence[Entry], found: Found) -> NoReturn:
     )
 
 
-def _lines(entry: Entry, found: Found) -> Iterator[tuple[str, str]]:
+def _lines(entry: Entry, found: EnvironmentList) -> Iterator[tuple[str, str]]:
     yield "key", entry.key
     yield "kind", entry.kind
     yield "for", "\n".join(entry.wants) or brief(entry)
@@ -89,7 +85,7 @@ def _lines(entry: Entry, found: Found) -> Iterator[tuple[str, str]]:
         yield "packages", "\n".join(entry.packages)
 
 
-def _runs(entry: Entry, found: Found) -> str:
+def _runs(entry: Entry, found: EnvironmentList) -> str:
     runs = found.usage.of(entry.names)
     more = f", and {len(runs) - RUNS} more" if len(runs) > RUNS else ""
     opened = sum(run in found.usage.open for run in runs)

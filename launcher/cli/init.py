@@ -7,13 +7,9 @@ import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from launcher.cli.output import Help, Parser, say, say_json
+from launcher.cli.output import Options, Parser, say, say_json
 from launcher.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 TEMPLATES = Path(__file__).with_name("template")
 """The files of a new project; `@NAME@` in them is its name."""
@@ -30,26 +26,26 @@ FILES = {
 """Path in the project to the template's name, which has an end that no tool takes for code."""
 
 
-def main(argv: Sequence[str]) -> int:
+def add_options(parser: Parser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="made if it is not there")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: Options) -> int:
     """Write a project.
 
     Raises:
         StoreError: a file is in the way, or the folder cannot be written.
     """
-    whole = Parser(
-        prog="launcher init", description="Write a small project that runs at once.", formatter_class=Help
-    )
-    whole.add_argument("folder", type=Path, metavar="DIR", help="made if it is not there")
-    whole.add_argument("--json", action="store_true", help="print JSON")
-    options = whole.parse_args(argv)
     root: Path = options.folder
     taken = [str(root / name) for name in FILES if (root / name).exists()]
     if taken:
         raise StoreError(f"{', '.join(taken)}: already there, and nothing was written. Choose another folder")
     name = _name(root)
     _write(root, name)
-    run = f"{shlex.quote(Path(sys.executable).name)} -m launcher experiment=quick"
-    steps = [f"cd {shlex.quote(str(root))}", run, "python -m launcher runs show latest"]
+    launch = f"{shlex.quote(Path(sys.executable).name)} -m launcher experiment=quick"
+    steps = [f"cd {shlex.quote(str(root))}", launch, "python -m launcher runs show latest"]
     if options.json:
         say_json({"folder": str(root), "files": list(FILES), "next": steps})
         return 0

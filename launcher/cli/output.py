@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from launcher.errors import ConfigError, Problem, nearest
 from launcher.limits import FLAGS
+from launcher.paths import StoreFolder
+from launcher.project import find_store
 from launcher.streams import encode
+from launcher.tables import GAP, Columns, align, display_width, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from launcher.cli.columns import Columns
     from launcher.errors import LauncherError
 
 COLORS = {
@@ -36,6 +38,8 @@ COLORS = {
 MIB = 1 << 20
 
 JSON = "--json"
+
+Options = argparse.Namespace
 
 
 class Help(argparse.HelpFormatter):
@@ -72,13 +76,8 @@ class Parser(argparse.ArgumentParser):
         return action is not None and action.nargs != 0
 
     def flags(self) -> set[str]:
-        """Return the flags of this parser and of its verbs."""
-        known = set(self._option_string_actions)
-        for action in self._actions:
-            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # it has no public name
-                verbs = cast("Mapping[str, Parser]", action.choices)  # pyright: ignore[reportUnknownMemberType]  # untyped there
-                known.update(*(parser.flags() for parser in verbs.values()))
-        return known
+        """Return the flags of this parser."""
+        return set(self._option_string_actions)
 
 
 def number(flag: str, kind: type[int | float] = int) -> Callable[[str], float]:
@@ -102,19 +101,46 @@ def number(flag: str, kind: type[int | float] = int) -> Callable[[str], float]:
     return read
 
 
-def store_options() -> Parser:
-    """Return the options that all verbs of the store's nouns have."""
-    common = Parser(add_help=False, formatter_class=Help)
-    common.add_argument(
-        "--store", help="folder of the run store (else LAUNCHER_STORE, the project's, ./store)"
+def add_store(parser: Parser) -> None:
+    """Add the options that all verbs of the store's nouns have."""
+    parser.add_argument(
+        "--store",
+        type=open_store,
+        default="",
+        help="folder of the run store (else LAUNCHER_STORE, the project's, ./store)",
     )
-    common.add_argument("--json", action="store_true", help="print JSON")
-    return common
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_limit(parser: Parser, limit: int) -> None:
+    """Add the options of a list of which the newest are printed."""
+    parser.add_argument(
+        "-n", "--limit", type=number("--limit"), default=limit, help="how many (default: %(default)s)"
+    )
+    parser.add_argument("-a", "--all", action="store_true", help="no limit")
+
+
+def add_timeout(parser: Parser) -> None:
+    """Add the option of a verb that waits."""
+    parser.add_argument(
+        "--timeout", type=number("--timeout", float), metavar="SECONDS", help="stop waiting, with exit code 1"
+    )
+
+
+def open_store(text: str) -> StoreFolder:
+    """Return the store in a folder, by default the usual one."""
+    return StoreFolder(find_store(text))
 
 
 def say(text: str = "") -> None:
     """Print a line; a name that is not UTF-8 is printed as its bytes."""
     sys.stdout.buffer.write(encode(text) + b"\n")
+
+
+def say_text(options: Options, text: str) -> None:
+    """Print a line, unless JSON is asked for."""
+    if not options.json:
+        say(text)
 
 
 def say_json(value: object) -> None:
@@ -144,7 +170,7 @@ def say_error(error: LauncherError) -> None:
     print(hide(json.dumps(_strict({"error": record}), default=str)), file=sys.stderr)  # noqa: T201
 
 
-def say_aside(text: str, *, as_json: bool = False) -> None:
+def say_note(text: str, *, as_json: bool = False) -> None:
     """Print something that is not the answer on standard error, as one line of JSON if that is asked for."""
     print(json.dumps({"note": text}) if as_json else text, file=sys.stderr, flush=True)  # noqa: T201
 
@@ -166,30 +192,27 @@ def _strict(value: object) -> object:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], columns: Columns | None = None) -> None:
-    """Print rows under a header; a terminal may be too narrow for all of them (`columns.fit`)."""
+    """Print rows under a header; a terminal may be too narrow for all of them (`tables.fit`)."""
     body = [[_one_line(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         _terminal_table(header, body, columns)
         return
-    widths = [max(len(row[column]) for row in [header, *body]) for column in range(len(header))]
-    for row in [header, *body]:
-        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in align([header, *body]):
+        say(line)
 
 
 def _terminal_table(header: Sequence[str], rows: list[list[str]], kinds: Columns | None) -> None:
-    from launcher.cli import columns  # noqa: PLC0415  # only a terminal needs it
-
     plain = [[printable(cell) for cell in row] for row in rows]
-    layout = columns.fit(header, plain, _width(), kinds or columns.Columns())
+    layout = fit(header, plain, _width(), kinds or Columns())
     cells = [[[name] for name in layout.header], *layout.rows]
     for number, row in enumerate(cells):
         for at in range(max(map(len, row))):
             parts: list[str] = []
             for cell, width in zip(row, layout.widths, strict=True):
                 text = cell[at] if at < len(cell) else ""
-                blanks = " " * (width - columns.columns_of(text))
-                parts.append(_styled(text, "bold" if not number else COLORS.get(text, "")) + blanks)
-            say((" " * columns.GAP).join(parts).rstrip())
+                blanks = " " * (width - display_width(text))
+                parts.append(_style(text, "bold" if not number else COLORS.get(text, "")) + blanks)
+            say((" " * GAP).join(parts).rstrip())
     if layout.left_out:
         say(f"\nNo room for {', '.join(layout.left_out)}: a wider terminal or --json shows all")
 
@@ -204,7 +227,7 @@ def _width() -> int:
 CODES = {"bold": 1, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
 
-def _styled(text: str, style: str) -> str:
+def _style(text: str, style: str) -> str:
     if not style or not text or os.environ.get("NO_COLOR"):
         return text
     return f"\x1b[{CODES[style]}m{text}\x1b[0m"

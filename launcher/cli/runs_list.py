@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from launcher.cli.columns import Columns
 from launcher.cli.damage import report_rows
-from launcher.cli.output import moment, pairs, say, say_json, table
+from launcher.cli.output import Options, Parser, add_limit, moment, pairs, say, say_json, table
 from launcher.store.filters import parse_filters
 from launcher.store.index import list_runs
+from launcher.tables import Columns
 from launcher.view import duration, value_text
 
 if TYPE_CHECKING:
-    import argparse
-
     from launcher.paths import RunFolder, StoreFolder
     from launcher.store.index import Row
+
+LIMIT = 50
+"""Rows unless more are asked for."""
 
 MOST_VALUE = 20
 """Characters of a returned value."""
@@ -25,8 +26,14 @@ MOST_WAITS = 5
 """Runs that the text tells of why they wait; `--json` has all."""
 
 
-def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
+def add_options(parser: Parser) -> None:
+    """Add the options of this verb."""
+    add_limit(parser, LIMIT)
+
+
+def run(options: Options) -> int:
     """Print the newest runs that pass the filters."""
+    store: StoreFolder = options.store
     filters = parse_filters(options.filters, time.time())
     limit = None if options.all else options.limit
     rows = list_runs(store, filters, limit)
@@ -45,7 +52,7 @@ def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
         report_rows(rows, as_json=True)
         return 0
     if not rows:
-        say(_nothing(store, filtered=bool(options.filters)))
+        say(_empty_text(store, filtered=bool(options.filters)))
         return 0
     header = ("RUN", "STATE", "CREATED", "TIME", "METRICS", "TAGS", "OVERRIDES")
     table(header, [_row(row) for row in rows], Columns(texts=3))
@@ -66,7 +73,7 @@ def _row(row: Row) -> tuple[str, ...]:
     return (row["id"], row["state"], moment(row["created"]), took, *texts)
 
 
-def _nothing(store: StoreFolder, *, filtered: bool) -> str:
+def _empty_text(store: StoreFolder, *, filtered: bool) -> str:
     if filtered:
         return f"No run in {store.root} passes these filters; `python -m launcher runs list` shows all"
     return (

@@ -6,21 +6,21 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from launcher.agent.base.process_logs import process_name
 from launcher.cli.damage import report
-from launcher.cli.output import moment, pairs, say, say_json, size
+from launcher.cli.output import Options, Parser, moment, pairs, say, say_json, size
 from launcher.compute.jobs import job_of, settle
 from launcher.spec import State
 from launcher.store.find import find_run
 from launcher.store.index import summarize
 from launcher.store.metrics import last_values, return_record
 from launcher.store.runs import Run, environment_of, read_run
+from launcher.tables import label_lines
 from launcher.view import cause_lines, duration, log_steps, state_text, value_text
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
-    from launcher.paths import StoreFolder
     from launcher.store import records
 
 LABEL = 13
@@ -30,19 +30,26 @@ MOST_VALUE = 2000
 """Characters of a returned value; `--json` has all of it."""
 
 
-def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
+def add_options(parser: Parser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument(
+        "--config",
+        action="store_true",
+        help="the whole configuration, not only what differs from the defaults",
+    )
+
+
+def run(options: Options) -> int:
     """Print a run."""
-    folder = find_run(store, options.run)
+    folder = find_run(options.store, options.run)
     waits = settle([folder]).get(folder, "")
     run = read_run(folder)
     if options.json:
         say_json({**_data(run), "waits": waits or None})
         return report(run, as_json=True)
-    for label, text in [*_lines(run, whole=options.config), *([("waits", waits)] if waits else [])]:
-        first, *rest = text.split("\n")
-        say(f"{label.ljust(LABEL)}{first}")
-        for line in rest:
-            say(" " * LABEL + line)
+    lines = [*_lines(run, whole=options.config), *([("waits", waits)] if waits else [])]
+    for line in label_lines(lines, LABEL):
+        say(line)
     return report(run, as_json=False)
 
 
@@ -76,7 +83,7 @@ def _lines(run: Run, *, whole: bool) -> Iterator[tuple[str, str]]:
     labels = {"overrides": overrides, "sweep": submit.get("sweep"), "resumes": submit.get("resumes")}
     labels["rerun of"] = submit.get("rerun_of")
     yield from ((label, value) for label, value in {**labels, "tags": pairs(run.tags)}.items() if value)
-    yield from _frozen(run)
+    yield from _source_lines(run)
     job = job_of(run.folder)
     if job is not None:
         yield "job", f"{job.id} of {job.scheduler}\n{job.log}"
@@ -97,7 +104,7 @@ def _lines(run: Run, *, whole: bool) -> Iterator[tuple[str, str]]:
     yield "next", "\n".join(f"python -m launcher runs {step}" for step in _next(run))
 
 
-def _frozen(run: Run) -> Iterator[tuple[str, str]]:
+def _source_lines(run: Run) -> Iterator[tuple[str, str]]:
     submit = run.submit
     tree = submit.get("snapshot")
     if tree:
@@ -139,7 +146,7 @@ def _phases(run: Run) -> Iterator[str]:
 
 
 def _process(process: records.Record, *, over: bool) -> str:
-    name = f"{process.get('role')}-{process.get('index')}".ljust(12)
+    name = process_name(process).ljust(12)
     rank = "" if process.get("rank", -1) < 0 else f"rank {process['rank']}, "
     if process.get("ended") is None:
         how = ("end not recorded" if over else "running") if process.get("started") else "not started"

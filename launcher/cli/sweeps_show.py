@@ -1,29 +1,18 @@
-"""`launcher sweeps list` and `sweeps show`."""
+"""`launcher sweeps show`."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
-from launcher.cli.columns import Columns
-from launcher.cli.output import moment, say, say_aside, say_json, table
-from launcher.store.sweeps import (
-    AGAIN,
-    DAMAGED,
-    DELETED,
-    LOST,
-    PENDING,
-    find_sweep,
-    list_sweeps,
-    open_members,
-    state_of,
-)
+from launcher.cli.output import Options, moment, say, say_json, table
+from launcher.store.sweeps import AGAIN, DELETED, LOST, PENDING, find_sweep, open_members, state_of
+from launcher.tables import Columns, label_lines
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from launcher.paths import RunFolder, StoreFolder
+    from launcher.paths import RunFolder
     from launcher.store.sweeps import Member, Sweep
     from launcher.sweep_view import Line
 
@@ -33,46 +22,14 @@ CAUSES = {
 }
 
 
-def list_command(store: StoreFolder, options: argparse.Namespace) -> int:
-    """Print the newest sweeps."""
-    from launcher.sweep_view import counted  # noqa: PLC0415
-
-    sweeps = list_sweeps(store, None if options.all else options.limit)
-    for sweep in sweeps:
-        if sweep.damage is not None:
-            say_aside(f"sweep {sweep.folder.id}: {sweep.damage}", as_json=options.json)
-    _settle([member.run for sweep in sweeps for member in open_members(sweep)])
-    states = [[state_of(member) for member in sweep.members] for sweep in sweeps]
-    if options.json:
-        say_json([_head(sweep, own) for sweep, own in zip(sweeps, states, strict=True)])
-        return 0
-    if not sweeps:
-        say(f"No sweeps in {store.root} yet. `python -m launcher -m KEY=VALUE,VALUE` starts one")
-        return 0
-    rows = [
-        (
-            sweep.folder.id,
-            ",".join(sweep.names),
-            moment(sweep.record.get("created")),
-            counted(own) if sweep.damage is None else DAMAGED,
-            " ".join(sweep.overrides),
-        )
-        for sweep, own in zip(sweeps, states, strict=True)
-    ]
-    table(("SWEEP", "NAME", "CREATED", "MEMBERS", "OVERRIDES"), rows, Columns(texts=2))
-    if not options.all and len(rows) == options.limit:
-        say(f"\nThe newest {options.limit}; -n NUMBER or --all shows more")
-    return 0
-
-
-def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Print a sweep with its members."""
-    sweep = find_sweep(store, options.sweep)
-    waits = _settle([member.run for member in open_members(sweep)])
+    sweep = find_sweep(options.store, options.sweep)
+    waits = settle_members([sweep])
     if options.json:
         say_json(describe(sweep, waits))
         return 0
-    from launcher.sweep_view import HEADER, causes, cells, counted  # noqa: PLC0415
+    from launcher.sweep_view import HEADER, causes, cells, count_states  # noqa: PLC0415
 
     lines = _lines(sweep)
     states = [line.state for line in lines]
@@ -81,14 +38,13 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
         "sweep": sweep.folder.id,
         "created": f"{moment(record['created'])} by {record['user']} on {record['host']}",
         "overrides": " ".join(sweep.overrides),
-        "members": counted(states),
+        "members": count_states(states),
         "resumed": f"{sweep.resumptions} time{'s' * (sweep.resumptions > 1)}" if sweep.resumptions else "",
     }
     if waits:
         told["waits"] = _reason(waits)
-    for label, text in told.items():
-        if text:
-            say(f"{label.ljust(11)}{text}")
+    for line in label_lines(((label, text) for label, text in told.items() if text), 11):
+        say(line)
     say()
     table([name.upper() for name in HEADER], map(cells, lines), Columns(key=1, texts=2))
     failures = list(causes(lines))
@@ -99,8 +55,9 @@ def show_command(store: StoreFolder, options: argparse.Namespace) -> int:
     return 0
 
 
-def _settle(runs: list[RunFolder]) -> dict[RunFolder, str]:
+def settle_members(sweeps: Iterable[Sweep]) -> dict[RunFolder, str]:
     """Let schedulers end what is over; return what they say of the rest."""
+    runs = [member.run for sweep in sweeps for member in open_members(sweep)]
     if not runs:
         return {}
     from launcher.compute.jobs import settle  # noqa: PLC0415  # 40 ms that ended sweeps do not need
@@ -109,7 +66,7 @@ def _settle(runs: list[RunFolder]) -> dict[RunFolder, str]:
 
 
 def _reason(waits: Mapping[RunFolder, str]) -> str:
-    from launcher.compute.jobs import first_reason  # noqa: PLC0415  # see `_settle`
+    from launcher.compute.jobs import first_reason  # noqa: PLC0415  # see `settle_members`
 
     return first_reason(waits)
 
@@ -139,12 +96,13 @@ def describe(sweep: Sweep, waits: Mapping[RunFolder, str]) -> dict[str, Any]:
         }
         for member, line in zip(sweep.members, lines, strict=True)
     ]
-    head = _head(sweep, [line.state for line in lines])
+    head = overview(sweep, [line.state for line in lines])
     more = {key: sweep.record[key] for key in ("cwd", "max_parallel")}
     return {**head, **more, "resumptions": sweep.resumptions, "members": members}
 
 
-def _head(sweep: Sweep, states: Sequence[str]) -> dict[str, Any]:
+def overview(sweep: Sweep, states: Sequence[str]) -> dict[str, Any]:
+    """Return a sweep without its members, ready for JSON."""
     return {
         **{key: sweep.record.get(key) for key in ("id", "created", "user", "host")},
         "names": sweep.names,
@@ -163,10 +121,10 @@ def _lines(sweep: Sweep) -> list[Line]:
 
 def _line(member: Member, label: str) -> Line:
     from launcher.store.runs import Cause, read_run  # noqa: PLC0415
-    from launcher.sweep_view import Line, line_of  # noqa: PLC0415
+    from launcher.sweep_view import Line, summary_row  # noqa: PLC0415
 
     state = state_of(member)
     if state in CAUSES or (state == PENDING and member.claimed):
         cause = Cause(kind=state.lower(), message=CAUSES[state]) if state in CAUSES else None
         return Line(member.place, member.run.id, state, None, None, label, cause)
-    return line_of(member.place, read_run(member.run), label, time.time())
+    return summary_row(member.place, read_run(member.run), label, time.time())

@@ -11,7 +11,7 @@ import launcher.data
 import launcher.distribution
 import launcher.environment
 from launcher.capabilities import Framework
-from launcher.config.frozen_text import loader
+from launcher.config.yaml_loader import loader
 from launcher.project import installed_conf
 from launcher.spec import plain
 
@@ -30,10 +30,10 @@ def changed_lines(config: str, spec: Mapping[str, Any]) -> list[str]:
     if not isinstance(node, yaml.MappingNode):
         return lines
     values: dict[str, Any] = yaml.load(config, Loader=loader(config))  # noqa: S506  # a safe one
-    return [*head, *(lines[at] for at in _kept(node, values, defaults(spec), len(lines)))]
+    return [*head, *(lines[at] for at in _keep(node, values, defaults(spec), len(lines)))]
 
 
-def _kept(
+def _keep(
     node: yaml.MappingNode, values: Mapping[str, Any], defaults: Mapping[str, Any], end: int
 ) -> Iterator[int]:
     """Yield the numbers of the lines to keep; `end` is the line after the mapping."""
@@ -47,7 +47,7 @@ def _kept(
         start = key.start_mark.line
         if isinstance(below, yaml.MappingNode) and isinstance(default, dict) and default and value:
             yield start
-            yield from _kept(below, cast("dict[str, Any]", value), cast("dict[str, Any]", default), stop)
+            yield from _keep(below, cast("dict[str, Any]", value), cast("dict[str, Any]", default), stop)
         else:
             yield from range(start, stop)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from launcher.config.key_problems import stranger, told, wrong_value
-from launcher.config.nodes import find
+from launcher.config.key_problems import error_text, unknown_key_problem, wrong_value
+from launcher.config.omegaconf_nodes import find
 from launcher.config.schema import GROUPS
 from launcher.errors import Problem, nearest
 
@@ -40,17 +40,17 @@ def _choice_problem(composer: Composer, override: Override) -> Problem | None:
         return Problem(f"{group}@{override.package}", value, "a group alone", f"Write {group}={value}")
     if sign == "~" and names:
         return None  # what is missing then is told of the key
-    if sign == "++" or (sign and _is_chosen_from(composer, group)):
+    if sign == "++" or (sign and _is_default_group(composer, group)):
         return Problem(f"{sign}{group}", value, "no sign before the group", f"Write {word.lstrip('+')}")
     if value is None:
         return Problem(group, None, choices, "" if group in GROUPS else f"To leave it out write ~{group}")
     for name in value if isinstance(value, list) else [value]:
         if str(name).removesuffix(".yaml") not in names:
-            return Problem(group, name, choices, _meant(group, str(name), names))
+            return Problem(group, name, choices, _choice_hint(group, str(name), names))
     return None
 
 
-def _meant(group: str, name: str, names: Sequence[str]) -> str:
+def _choice_hint(group: str, name: str, names: Sequence[str]) -> str:
     """Return the hint for a choice that does not exist."""
     stem = PurePath(name).stem
     if stem in names:
@@ -58,7 +58,7 @@ def _meant(group: str, name: str, names: Sequence[str]) -> str:
     return nearest(name, names) or ("" if name else f"Write {group}=NAME")
 
 
-def _is_chosen_from(composer: Composer, group: str) -> bool:
+def _is_default_group(composer: Composer, group: str) -> bool:
     """Return whether the defaults have a group already; a project may bring groups of its own."""
     try:
         return group in composer.groups([]).choices
@@ -100,7 +100,7 @@ def _hydra_problem(composer: Composer, key: str, given: str, error: Exception) -
     except (HydraException, OmegaConfBaseException, ValueError):
         return None  # the files are the reason
     return (
-        stranger(base, key, given)
+        unknown_key_problem(base, key, given)
         if find(base, key) is None
-        else wrong_value(base, key, given) or told(error)
+        else wrong_value(base, key, given) or error_text(error)
     )

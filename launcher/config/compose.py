@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from launcher.config import resolvers, schema
 from launcher.config.hydra_loader import HydraLoader
-from launcher.config.nodes import children, stored
+from launcher.config.omegaconf_nodes import children, node_value
 from launcher.config.overrides import Parser
 from launcher.config.text import restore_overrides
 from launcher.project import installed_conf
@@ -53,7 +53,7 @@ class NeedsHydraError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Composed:
+class Composition:
     """A configuration, and which choice of every group it was made of."""
 
     config: DictConfig
@@ -77,7 +77,7 @@ class Composer:
         resolvers.register()
         self.loader = HydraLoader(self.search_path())
         self.parser = Parser(self.loader)
-        self._groups: dict[tuple[str, ...], Composed] = {}
+        self._groups: dict[tuple[str, ...], Composition] = {}
 
     def search_path(self, *, whole: bool = False) -> ConfigSearchPathImpl:
         """Return where files are looked for; `whole` with Hydra's own and those of its plugins."""
@@ -96,7 +96,7 @@ class Composer:
         path.append("schema", "structured://")
         return path
 
-    def compose(self, overrides: Sequence[Override]) -> Composed:
+    def compose(self, overrides: Sequence[Override]) -> Composition:
         """Compose in launcher's order of values, with text as it was written.
 
         Raises:
@@ -104,9 +104,9 @@ class Composer:
             HydraException: what Hydra has against it.
         """
         base, values = self.compose_groups(overrides)
-        return Composed(self.apply(base.config, values), base.choices)
+        return Composition(self.apply(base.config, values), base.choices)
 
-    def compose_groups(self, overrides: Sequence[Override]) -> tuple[Composed, list[Override]]:
+    def compose_groups(self, overrides: Sequence[Override]) -> tuple[Composition, list[Override]]:
         """Return what the choices of groups make, and the overrides of values that remain."""
         if any(override.is_hydra_override() for override in overrides):
             raise NeedsHydraError
@@ -129,9 +129,9 @@ class Composer:
         config = self.loader._compose_config_from_defaults_list(defaults.defaults, repository)
         OmegaConf.set_struct(config, value=True)
         choices = dict[str, Any](defaults.overrides.known_choices)
-        return Composed(config, choices), defaults.config_overrides
+        return Composition(config, choices), defaults.config_overrides
 
-    def groups(self, overrides: Sequence[Override]) -> Composed:
+    def groups(self, overrides: Sequence[Override]) -> Composition:
         """Return what the choices among overrides make, composed once; not to be changed.
 
         Raises:
@@ -170,7 +170,7 @@ class Composer:
         """Return the names of a group's choices, Hydra's own groups included."""
         return ConfigLoaderImpl(self.search_path(whole=True)).repository.get_group_options(group)
 
-    def compose_whole(self, overrides: Sequence[Override], number: int | None = None) -> Composed:
+    def compose_whole(self, overrides: Sequence[Override], number: int | None = None) -> Composition:
         """Compose with Hydra's own tree, for `hydra.…` overrides and `${hydra:…}`.
 
         `number` is that of a sweep's member.
@@ -188,7 +188,7 @@ class Composer:
             config.merge_with(with_job)
         HydraConfig.instance().set_config(config)
         choices = OmegaConf.to_container(config.hydra.runtime.choices)
-        return Composed(config, cast("dict[str, str | None]", choices))
+        return Composition(config, cast("dict[str, str | None]", choices))
 
 
 def asks_for_hydra(repository: CachingConfigRepository) -> bool:
@@ -210,7 +210,7 @@ def _mentions_hydra(config: DictConfig) -> bool:
 
 def _texts(node: Any) -> Iterator[str]:
     """Yield all texts of a configuration as they stand there, interpolations unresolved."""
-    value = stored(node)
+    value = node_value(node)
     if isinstance(value, str):
         yield value
     for _, below in children(node):

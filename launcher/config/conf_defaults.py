@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from launcher.config.conf_text import shown
+from launcher.config.conf_text import display_path
 from launcher.errors import Problem, nearest
 
 if TYPE_CHECKING:
@@ -132,4 +132,4 @@ def loop(texts: Sequence[ConfText], names: Sequence[str]) -> str:
 
 
 def _place(text: ConfText, node: Any) -> str:
-    return f"{shown(text.path)}:{node.start_mark.line + 1}"
+    return f"{display_path(text.path)}:{node.start_mark.line + 1}"

@@ -17,8 +17,8 @@ from launcher.config.compose import Repository, asks_for_hydra
 from launcher.config.conf_defaults import defaults_problems, loop
 from launcher.config.conf_text import ConfText, parse
 from launcher.config.hydra_loader import HydraLoader
-from launcher.config.key_problems import stranger, told, wrong_value
-from launcher.config.nodes import children, is_closed, stored
+from launcher.config.key_problems import error_text, unknown_key_problem, wrong_value
+from launcher.config.omegaconf_nodes import children, is_closed, node_value
 from launcher.config.schema import GROUPS
 from launcher.errors import Problem
 
@@ -52,7 +52,7 @@ class _Recorder(Repository):
 def file_problems(composer: Composer, choices: Sequence[Override]) -> list[Problem | str]:
     """Return what is wrong in the files that these choices read; nothing if the reason is not known."""
     reads = _Reads(composer, choices)
-    reason = told(reads.error) if reads.error is not None else ""
+    reason = error_text(reads.error) if reads.error is not None else ""
     texts = reads.texts()
     problems: list[Problem | str] = []
     for text in texts:
@@ -119,12 +119,12 @@ class _Reads:
         for default in self.defaults:
             loaded: Any = self.loader._load_single_config(default, self.recorder)
             package = tuple((default.package or "").split(".")) if default.package else ()
-            for parts, value in _unmerged(config, loaded.config):
+            for parts, value in _merge(config, loaded.config):
                 if default.config_path in own:
                     yield _misfit(config, own[default.config_path], package, parts, value)
 
 
-def _unmerged(
+def _merge(
     config: DictConfig, part: Any, parts: tuple[Any, ...] = ()
 ) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """Merge a part at a key into a configuration; yield the keys below that do not fit, with their values."""
@@ -138,7 +138,7 @@ def _unmerged(
             yield parts, part
             return
         for name, below in list(children(part)):
-            yield from _unmerged(config, below, (*parts, name))
+            yield from _merge(config, below, (*parts, name))
 
 
 def _misfit(
@@ -147,7 +147,7 @@ def _misfit(
     """Return the problem of a key of a file whose value does not fit."""
     if package and _node(config, package) is None:
         return text.package_problem()
-    value: Any = OmegaConf.to_container(node) if OmegaConf.is_config(node) else stored(node)
+    value: Any = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node_value(node)
     key, place = ".".join(map(str, parts)), text.place(*parts[len(package) :])
     if "." in str(parts[-1]):
         above, _, last = str(parts[-1]).rpartition(".")
@@ -155,7 +155,7 @@ def _misfit(
             key, value, "keys without dots", f"Write `{above}:`, and `{last}: …` indented below it"
         )
     elif _node(config, parts) is None and is_closed(_node(config, parts[:-1])):
-        problem = stranger(config, key, value)
+        problem = unknown_key_problem(config, key, value)
     else:
         problem = wrong_value(config, key, value)
     if key in GROUPS and isinstance(value, str):

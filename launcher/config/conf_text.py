@@ -76,7 +76,7 @@ class ConfText:
             for name, value in pairs:
                 if str(key) in {name.value, str(yaml.safe_load(name.value))}:  # `yes` is read as True
                     line, node = name.start_mark.line + 1, value
-        return f"{shown(self.path)}:{line}"
+        return f"{display_path(self.path)}:{line}"
 
     @property
     def is_global(self) -> bool:
@@ -90,14 +90,13 @@ class ConfText:
             if HEADER.match(line):
                 wrong = line.strip() != GLOBAL
                 hint = f"Write `{GLOBAL}`" if wrong else "Move it to the first line"
-                return (
-                    f"{shown(self.path)}:{number}: `{line.strip()}` does not put the keys at the top. {hint}"
-                )
+                place = f"{display_path(self.path)}:{number}"
+                return f"{place}: `{line.strip()}` does not put the keys at the top. {hint}"
         about = "this file is empty" if self.root is None else "its keys are for the whole configuration"
-        return f"{shown(self.path)}:1: {about}; begin it with the line `{GLOBAL}`"
+        return f"{display_path(self.path)}:1: {about}; begin it with the line `{GLOBAL}`"
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """Return a path as a message shows it: relative to the working folder if it lies below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else os.fspath(path)
 
@@ -111,13 +110,13 @@ def parse(conf: Path, name: str) -> ConfText:
     except BoundsError as error:
         return ConfText(name, path, problems=[_syntax_problem(path, "", error)])
     except OSError as error:
-        return ConfText(name, path, problems=[f"{shown(path)}: cannot be read: {error.strerror}"])
+        return ConfText(name, path, problems=[f"{display_path(path)}: cannot be read: {error.strerror}"])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         byte = f"byte 0x{data[error.start]:02x}"
-        problem = Problem(f"{shown(path)}:{line}", byte, "text in UTF-8", "Save the file as UTF-8")
+        problem = Problem(f"{display_path(path)}:{line}", byte, "text in UTF-8", "Save the file as UTF-8")
         return ConfText(name, path, problems=[problem])
     try:
         check_text(text)
@@ -135,14 +134,16 @@ def _syntax_problem(path: Path, text: str, error: yaml.YAMLError) -> str:
         position = getattr(error, "position", 0)
         line, character = text[:position].count("\n") + 1, text[position : position + 1]
         return str(
-            Problem(f"{shown(path)}:{line}", character, "text that YAML can hold", "Remove the character")
+            Problem(
+                f"{display_path(path)}:{line}", character, "text that YAML can hold", "Remove the character"
+            )
         )
     mark, context = error.problem_mark, error.context_mark or error.problem_mark
     line = mark.line + 1 if mark else 1
     begin = context.line + 1 if context else 1
     words = error.problem or str(error)
     remedy = next(hint for part, hint in REMEDIES if re.search(part, words)).format(line=begin)
-    return f"{shown(path)}:{line}: {words}. {remedy}"
+    return f"{display_path(path)}:{line}: {words}. {remedy}"
 
 
 def _structure_problems(text: ConfText, whole: str) -> Iterator[Problem | str]:
@@ -151,7 +152,7 @@ def _structure_problems(text: ConfText, whole: str) -> Iterator[Problem | str]:
         return
     if not isinstance(text.root, yaml.MappingNode):
         kind = "a list" if isinstance(text.root, yaml.SequenceNode) else text.root.value
-        place = f"{shown(text.path)}:{text.root.start_mark.line + 1}"
+        place = f"{display_path(text.path)}:{text.root.start_mark.line + 1}"
         yield Problem(place, kind, "keys with values, such as nodes: 2")
         return
     problems = list(_node_problems(text, text.root))
@@ -162,7 +163,7 @@ def _structure_problems(text: ConfText, whole: str) -> Iterator[Problem | str]:
         except yaml.YAMLError as error:
             yield _syntax_problem(text.path, whole, error)
         except (OmegaConfBaseException, ValueError) as error:
-            yield f"{shown(text.path)}: {str(error).splitlines()[0]}"
+            yield f"{display_path(text.path)}: {str(error).splitlines()[0]}"
 
 
 def _key_problems(line: str, key: Any, counts: Counter[str]) -> Iterator[Problem | str]:
@@ -180,12 +181,12 @@ def _half(place: str, given: str) -> Problem:
 
 
 def _node_problems(text: ConfText, node: Any) -> Iterator[Problem | str]:
-    place = f"{shown(text.path)}:{node.start_mark.line + 1}"
+    place = f"{display_path(text.path)}:{node.start_mark.line + 1}"
     if isinstance(node, yaml.MappingNode):
         pairs: Sequence[Any] = node.value
         counts = Counter(key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode))
         for key, value in pairs:
-            yield from _key_problems(f"{shown(text.path)}:{key.start_mark.line + 1}", key, counts)
+            yield from _key_problems(f"{display_path(text.path)}:{key.start_mark.line + 1}", key, counts)
             yield from _node_problems(text, value)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:

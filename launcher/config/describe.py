@@ -38,27 +38,27 @@ def shell_word(text: str) -> str:
     return shlex.quote(text) if set(text) & set('"$`\\!') else f'"{text}"'
 
 
-def unreadable(word: str, quoted: Callable[[str], str], readable: Callable[[str], bool]) -> str:
+def override_problem(word: str, quoted: Callable[[str], str], readable: Callable[[str], bool]) -> str:
     """Return what is wrong with a word that is no override, and how to write it."""
     key, equal, value = word.partition("=")
     if not equal or not key:
-        return f"{word}: expected key=value{_as_override(word, readable)}"
+        return f"{word}: expected key=value{_override_hint(word, readable)}"
     better = f"{key}={quoted(value)}"
     if not readable(better):
-        return _no_key(key, value, readable)
+        return _key_problem(key, value, readable)
     literal = f"for the text itself write {shell_word(better)}"
     function = FUNCTION.fullmatch(value)
     if function and function[1] in FUNCTIONS:
         example = f"{key}={FUNCTIONS[function[1]]}"
         sign = "-m " if function[1] in SWEEPS else ""
         return f"{key}: got {value!r}; expected values as in {sign}{shell_word(example)}; {literal}"
-    closed = next((each for each in _closed(key, value) if readable(each)), None)
+    closed = next((each for each in _close(key, value) if readable(each)), None)
     if closed is not None:
         return f"{key}: got {value!r}; expected it closed at both ends. Write {shell_word(closed)}; {literal}"
     return f"{word}: the value needs quotes. Write {shell_word(better)}"
 
 
-def _closed(key: str, value: str) -> Iterator[str]:
+def _close(key: str, value: str) -> Iterator[str]:
     """Yield the word with the bracket or quote closed that its value begins or ends with."""
     for begin, end in ENDS:
         if value.startswith(begin) and not value.endswith(end) and len(value) > 1:
@@ -67,7 +67,7 @@ def _closed(key: str, value: str) -> Iterator[str]:
             yield f"{key}={begin}{value}"
 
 
-def _as_override(word: str, readable: Callable[[str], bool]) -> str:
+def _override_hint(word: str, readable: Callable[[str], bool]) -> str:
     """Return the hint for a word without `=`."""
     if word.endswith(".py"):
         return f". For a script write {shell_word(f'script={word}')}"
@@ -77,7 +77,7 @@ def _as_override(word: str, readable: Callable[[str], bool]) -> str:
     return f", such as {word}=…" if word.isidentifier() else ""
 
 
-def _no_key(key: str, value: str, readable: Callable[[str], bool]) -> str:
+def _key_problem(key: str, value: str, readable: Callable[[str], bool]) -> str:
     """Return what is wrong with a key, and a key that is close to it if there is one."""
     better = ".".join(part.strip("- []").replace(" ", "-") for part in key.split(".") if part.strip("- []"))
     if better != key and readable(f"{better}=1"):
@@ -85,7 +85,7 @@ def _no_key(key: str, value: str, readable: Callable[[str], bool]) -> str:
     return f"{key}: this is no key. Keys are names with dots between them, such as args.batch-size=50"
 
 
-def swept(word: str, quoted: Callable[[str], str]) -> str:
+def sweep_problem(word: str, quoted: Callable[[str], str]) -> str:
     """Tell that several values were given where one run was asked for."""
     key, _, value = word.partition("=")
     one = shell_word(f"{key}={quoted(value)}")

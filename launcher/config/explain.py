@@ -14,8 +14,8 @@ from yaml import YAMLError
 
 from launcher.config.compose import Composer, NeedsHydraError
 from launcher.config.describe import unknown_key
-from launcher.config.key_problems import expected, keys, stranger, told, wrong_value
-from launcher.config.nodes import find, stored
+from launcher.config.key_problems import error_text, expectation, keys, unknown_key_problem, wrong_value
+from launcher.config.omegaconf_nodes import find, node_value
 from launcher.config.schema import GROUPS, Launch
 from launcher.errors import Problem
 from launcher.spec import Resources
@@ -48,10 +48,10 @@ RELATED: Final = (
 def explain(composer: Composer, overrides: Sequence[Override], error: Exception) -> list[Problem | str]:
     """Return everything that is wrong with overrides whose composition raised `error`."""
     problems = _problems(composer, overrides)
-    return [problem for problem, _ in problems] or [told(error)]
+    return [problem for problem, _ in problems] or [error_text(error)]
 
 
-def sound(composer: Composer, overrides: Sequence[Override]) -> list[Override] | None:
+def valid_overrides(composer: Composer, overrides: Sequence[Override]) -> list[Override] | None:
     """Return the overrides that are right alone; None if a choice, a file or a key is wrong.
 
     What such an override was meant to change is not known, so nothing can be said about the rest.
@@ -69,7 +69,7 @@ def is_value_key(key: str) -> bool:
     return name in Launch.__dataclass_fields__ and (bool(dot) or name not in GROUPS)
 
 
-def independent(problems: Iterable[Problem], wrong: Iterable[str]) -> list[Problem]:
+def independent_problems(problems: Iterable[Problem], wrong: Iterable[str]) -> list[Problem]:
     """Return the problems that no wrong key can be the reason of."""
     names = {key.lstrip("+~").partition(".")[0] for key in wrong}
     names.update(*(related for related in RELATED if names & related))
@@ -97,7 +97,7 @@ def _problems(
     except ERRORS as error:
         files = file_problems(composer, choices)
         # Without a choice that is wrong itself, a file may lack what that choice would bring.
-        return [*found, *((problem, None) for problem in files or ([] if found else [told(error)]))]
+        return [*found, *((problem, None) for problem in files or ([] if found else [error_text(error)]))]
     for override in ours:
         if not composer.is_choice(override):
             problem = _value_problem(composer, base, override)
@@ -119,31 +119,33 @@ def _value_problem(composer: Composer, base: DictConfig, override: Override) -> 
     except NeedsHydraError:
         return None
     except ERRORS as error:
-        return _value_told(composer, base, override, error)
+        return _value_message(composer, base, override, error)
     return None
 
 
-def _value_told(composer: Composer, base: DictConfig, override: Override, error: Exception) -> Problem | str:
+def _value_message(
+    composer: Composer, base: DictConfig, override: Override, error: Exception
+) -> Problem | str:
     key, word = override.key_or_group, str(override.input_line)
     given = word.partition("=")[2]
     node = find(base, key)
-    text: Problem | str = told(error)
+    text: Problem | str = error_text(error)
     if override.package is not None:
         pass
     elif override.is_delete() and node is None:
         text = f"~{key}: there is no such key to delete. {unknown_key(key, keys(base))}".rstrip()
     elif override.is_delete():
-        text = Problem(f"~{key}", stored(node), "a key that was added", f"Set this one with {key}=…")
+        text = Problem(f"~{key}", node_value(node), "a key that was added", f"Set this one with {key}=…")
     elif node is None and composer.is_group(key):
         text = Problem(key, given, f"one of {', '.join(composer.options(key))}")
     elif isinstance(error, OverflowError) or isinstance(error.__cause__, ValidationError):
         text = wrong_value(base, key, given)
     elif node is None:
-        text = stranger(base, key, given, groups=composer.loader.list_groups(""))
+        text = unknown_key_problem(base, key, given, groups=composer.loader.list_groups(""))
     elif override.is_add():
         text = f"+{key}: this key is there already. Write {word[1:]}"
     elif isinstance(error.__cause__, (KeyError, AttributeError)) and isinstance(node, DictConfig):
         text = Problem(key, given, f"keys of {key}: {', '.join(map(str, node)) or 'it has none'}")
     elif isinstance(override.value(), list) or isinstance(node, ListConfig):
-        text = Problem(key, given, expected(node))
+        text = Problem(key, given, expectation(node))
     return text

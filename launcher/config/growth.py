@@ -12,7 +12,7 @@ import omegaconf.base
 from omegaconf import Container
 from omegaconf.errors import InterpolationResolutionError
 
-from launcher.config.nodes import children
+from launcher.config.omegaconf_nodes import children
 from launcher.limits import INTERPOLATIONS, TEXT, VALUES
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Growth:
 
 
 @contextmanager
-def bounded() -> Generator[Growth]:
+def limit_growth() -> Generator[Growth]:
     """Count what is resolved meanwhile; OmegaConf has no limit of its own, and no place to put one."""
     growth = Growth()
     base: Any = omegaconf.base

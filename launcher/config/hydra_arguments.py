@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from launcher.config.arguments import POSITIONAL, NumberText, positional
-from launcher.config.overrides import quoted
+from launcher.config.overrides import quote
 from launcher.errors import Problem
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _text(key: str, value: Any, problems: list[Problem]) -> str:
         return str(value)
     if isinstance(value, str):
         plain = PLAIN.fullmatch(value) and value.lower() not in WORDS
-        return value if plain else quoted(value)
+        return value if plain else quote(value)
     if isinstance(value, list):
         items = cast("list[Any]", value)
         return f"[{','.join(_text(key, item, problems) for item in items)}]"

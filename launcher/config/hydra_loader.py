@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from launcher.config.files import TextRepository, TextResult
-from launcher.config.nodes import children, find, set_flag, split_key, stored
+from launcher.config.omegaconf_nodes import children, find, node_value, set_flag, split_key
 from launcher.config.overrides import Parser
 from launcher.config.text import drop_args, restore_file, restore_overrides, spell
 from launcher.errors import ConfigError
@@ -55,7 +55,9 @@ class HydraLoader(ConfigLoaderImpl):
         """See Hydra's `ConfigLoader`; gives back to a job's overrides the spelling of the command line."""
         written = list[str](master_config.hydra.overrides.task)
         params = find(master_config, "hydra.sweeper.params")
-        written += [f"{key}={stored(node)}" for key, node in (children(params) if params is not None else ())]
+        written += [
+            f"{key}={node_value(node)}" for key, node in (children(params) if params is not None else ())
+        ]
         return super().load_sweep_config(master_config, spell(sweep_overrides, written, Parser(self)))
 
     def compute_defaults_list(

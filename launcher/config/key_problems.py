@@ -19,7 +19,7 @@ from omegaconf import (
 )
 
 from launcher.config.describe import unknown_key
-from launcher.config.nodes import children, element_type, find, is_optional, split_key
+from launcher.config.omegaconf_nodes import children, element_type, find, is_optional, split_key
 from launcher.config.schema import schemas
 from launcher.errors import Problem
 
@@ -51,7 +51,7 @@ ELEMENTS: Final[dict[Any, str]] = {
 WITH_UNIT: Final = re.compile(r"\d+(\.\d+)?\s*[A-Za-z]+")
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return an error of Hydra's without the lines that help nobody."""
     lines: list[str] = []
     causes: list[BaseException] = []
@@ -81,7 +81,7 @@ def keys(config: DictConfig, prefix: str = "") -> list[str]:
     return found
 
 
-def expected(node: Any) -> str:
+def expectation(node: Any) -> str:
     """Return what a node takes, in words."""
     if isinstance(node, EnumNode):
         text = f"one of {', '.join(member.name for member in node.enum_type)}"
@@ -98,7 +98,7 @@ def wrong_value(config: DictConfig, key: str, value: Any) -> Problem:
     hint = ""
     if isinstance(node, (IntegerNode, FloatNode)) and WITH_UNIT.fullmatch(str(value)):
         hint = "Give the number alone"
-    return Problem(key, value, expected(node), hint)
+    return Problem(key, value, expectation(node), hint)
 
 
 def _wrong_entry(config: DictConfig, key: str, value: Any) -> Problem:
@@ -116,7 +116,7 @@ def _wrong_entry(config: DictConfig, key: str, value: Any) -> Problem:
     return Problem(key, value, "another value")
 
 
-def stranger(config: DictConfig, key: str, value: Any, groups: Sequence[str] = ()) -> Problem:
+def unknown_key_problem(config: DictConfig, key: str, value: Any, groups: Sequence[str] = ()) -> Problem:
     """Return the problem of a key that does not exist, with the one that was probably meant."""
     parts = split_key(key)
     parent: Any = config
@@ -129,7 +129,9 @@ def stranger(config: DictConfig, key: str, value: Any, groups: Sequence[str] = (
         path.append(part)
     names = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
     siblings = [".".join([*path, name]) for name in names]
-    hint = unknown_key(key, siblings) or _elsewhere(parts) or unknown_key(key, [*keys(config), *groups])
+    hint = (
+        unknown_key(key, siblings) or _other_choice_hint(parts) or unknown_key(key, [*keys(config), *groups])
+    )
     place = ".".join(path)
     expected_text = f"a key of {place}: {', '.join(names) or 'it has none'}" if place else "a known key"
     if isinstance(value, Mapping):
@@ -141,7 +143,7 @@ def stranger(config: DictConfig, key: str, value: Any, groups: Sequence[str] = (
     return Problem(key, value, expected_text, hint)
 
 
-def _elsewhere(parts: Sequence[str]) -> str:
+def _other_choice_hint(parts: Sequence[str]) -> str:
     """Return the hint for a key that another choice of its group has."""
     for group, choice, option in schemas():
         names = {field.name for field in fields(option)}

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from launcher.config.command_line import CommandLine, parse
-from launcher.config.compose import Composed, Composer, NeedsHydraError
-from launcher.config.describe import swept
-from launcher.config.explain import ERRORS, explain, independent, is_value_key, sound
-from launcher.config.overrides import quoted
+from launcher.config.compose import Composer, Composition, NeedsHydraError
+from launcher.config.describe import sweep_problem
+from launcher.config.explain import ERRORS, explain, independent_problems, is_value_key, valid_overrides
+from launcher.config.overrides import quote
 from launcher.config.resolve import resolve
 from launcher.config.sweep import Members, expand, share_cache
 from launcher.errors import ConfigError, Problem
@@ -114,15 +114,15 @@ class Loader:
         self, check: Check, overrides: Sequence[Override], request: LaunchRequest | None
     ) -> list[Problem]:
         """Return the problems of a run that is wrong already; `request` is None if it does not compose."""
-        usable = overrides if request is not None else sound(self.composer, overrides)
+        usable = overrides if request is not None else valid_overrides(self.composer, overrides)
         kept = {_key(str(override.input_line)) for override in usable or ()}
         wrong = [key for key in map(_key, self.line.overrides) if key not in kept]
         if usable is None or not all(map(is_value_key, wrong)):
             return []
         request = request or self.request(usable, [])
-        return independent(check(request.spec), wrong) if request is not None else []
+        return independent_problems(check(request.spec), wrong) if request is not None else []
 
-    def compose(self, overrides: Sequence[Override]) -> Composed:
+    def compose(self, overrides: Sequence[Override]) -> Composition:
         """Return the configuration of these overrides.
 
         Raises:
@@ -135,13 +135,13 @@ class Loader:
         except ERRORS as error:
             raise ConfigError(explain(self.composer, overrides, error)) from error
 
-    def _whole(self, overrides: Sequence[Override]) -> Composed:
+    def _whole(self, overrides: Sequence[Override]) -> Composition:
         try:
             return self.composer.compose_whole(overrides)
         except ERRORS as error:
             raise ConfigError(explain(self.composer, overrides, error)) from error
 
-    def resolve(self, composed: Composed, overrides: Sequence[Override]) -> LaunchRequest:
+    def resolve(self, composed: Composition, overrides: Sequence[Override]) -> LaunchRequest:
         """Return what a configuration asks for.
 
         Raises:
@@ -198,6 +198,6 @@ def _key(word: str) -> str:
 
 def _is_sweep(override: Override, problems: list[Problem | str]) -> bool:
     if override.is_sweep_override():
-        problems.append(swept(str(override.input_line), quoted))
+        problems.append(sweep_problem(str(override.input_line), quote))
         return True
     return False

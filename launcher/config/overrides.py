@@ -17,7 +17,7 @@ from hydra.grammar.gen.OverrideLexer import CommonTokenStream, InputStream, Over
 from hydra.grammar.gen.OverrideParser import OverrideParser
 
 from launcher.config.arguments import POSITIONAL
-from launcher.config.describe import unreadable
+from launcher.config.describe import override_problem
 from launcher.config.files import FLOAT, INT
 from launcher.errors import Problem
 from launcher.limits import DEPTH, ITEMS
@@ -40,16 +40,16 @@ class Parser:
         """Return the overrides; every word that is none is added to `problems`."""
         overrides: list[Override] = []
         for word in words:
-            excess = excessive(word)
+            excess = limit_problem(word)
             if excess is not None:
                 problems.append(excess)
                 continue
-            spellings = (word, quoted_items(word), quoted_homes(word), quoted_items(quoted_homes(word)))
+            spellings = (word, quote_items(word), quote_homes(word), quote_items(quote_homes(word)))
             better = next((each for each in spellings if self.readable(each)), None)
             if better is not None:
                 overrides.append(self.parse_one(better))
             else:
-                problems.append(unreadable(word, quoted, self.readable))
+                problems.append(override_problem(word, quote, self.readable))
         return overrides
 
     def parse_one(self, word: str) -> Override:
@@ -73,7 +73,7 @@ class Parser:
             return False
 
 
-def excessive(word: str) -> Problem | None:
+def limit_problem(word: str) -> Problem | None:
     """Return the problem of a word that Hydra's parser would take too long, or too many calls, to read."""
     key, equal, value = word.partition("=")
     if key.count(".") >= DEPTH:
@@ -183,33 +183,33 @@ _ITEM: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|\[(?:[^\[\]]|\[[^\[\]]*\])*\]|[
 """An item of a list; commas within quotes, and within the brackets of `pandas[excel,test]`, belong to it."""
 
 
-def quoted_items(word: str) -> str:
+def quote_items(word: str) -> str:
     """Return `key=[numpy==2.1,six<2]` with its items quoted, which Hydra's grammar wants and nobody types."""
     key, _, value = word.partition("=")
     if not (value.startswith("[") and value.endswith("]")) or any(mark in value for mark in "{}\\"):
         return word
-    return f"{key}={_quoted_list(value)}"
+    return f"{key}={_quote_list(value)}"
 
 
-def _quoted_list(text: str) -> str:
+def _quote_list(text: str) -> str:
     items = [item.strip() for item in _ITEM.findall(text[1:-1])]
-    return f"[{','.join(map(_quoted_item, items))}]"
+    return f"[{','.join(map(_quote_item, items))}]"
 
 
-def _quoted_item(item: str) -> str:
+def _quote_item(item: str) -> str:
     if item[:1] in {"'", '"'} and item.endswith(item[0]):
         return item
-    return _quoted_list(item) if item.startswith("[") and item.endswith("]") else quoted(item)
+    return _quote_list(item) if item.startswith("[") and item.endswith("]") else quote(item)
 
 
 HOME = re.compile(r"(?<=[=,\[(])~[^\s,\[\](){}:=\"'\\\\]*")
 
 
-def quoted_homes(word: str) -> str:
+def quote_homes(word: str) -> str:
     """Return `key=~/data,~ann/data` with its paths quoted, which begin with what Hydra's grammar lacks."""
-    return HOME.sub(lambda found: quoted(found[0]), word)
+    return HOME.sub(lambda found: quote(found[0]), word)
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return a text quoted so that Hydra takes it as it is."""
     return QuotedString(text, Quote.double if "'" in text else Quote.single).with_quotes()

@@ -13,10 +13,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from launcher.config.arguments import NumberText, argv, equals_argv
-from launcher.config.growth import WORDS, Growth, bounded
+from launcher.config.growth import WORDS, Growth, limit_growth
 from launcher.config.hydra_arguments import words as hydra_words
-from launcher.config.key_problems import keys, nested_texts, told
-from launcher.config.nodes import children, is_number, stored, target
+from launcher.config.key_problems import error_text, keys, nested_texts
+from launcher.config.omegaconf_nodes import children, is_number, node_value, target
 from launcher.config.schema import GROUPS, Launch
 from launcher.errors import ConfigError, Problem, nearest
 from launcher.paths import expand_home
@@ -28,21 +28,21 @@ from launcher.texts import check_paths
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from launcher.config.compose import Composed
+    from launcher.config.compose import Composition
 
 STYLES: Final = {"flags": argv, "equals": equals_argv, "hydra": hydra_words}
 """How `args` becomes an argument vector."""
 
 
-def resolve(composed: Composed, overrides: Sequence[str], project: Project, cwd: Path) -> LaunchRequest:
+def resolve(composed: Composition, overrides: Sequence[str], project: Project, cwd: Path) -> LaunchRequest:
     """Return what a configuration asks for.
 
     Raises:
         ConfigError: with everything that has no value or no meaning.
     """
     config = composed.config
-    problems = _strangers(config) if any(word.startswith("+") for word in overrides) else []
-    with bounded() as growth:
+    problems = _unknown_keys(config) if any(word.startswith("+") for word in overrides) else []
+    with limit_growth() as growth:
         values = _values(config, growth, problems)
     # What is no key of the configuration any more, such as a deleted group.
     gone = [field.name for field in fields(Launch) if field.name not in {*values, "example"}]
@@ -87,13 +87,13 @@ def _values(config: DictConfig, growth: Growth, problems: list[Problem]) -> dict
     try:
         for key in map(str, config):
             if key not in {"hydra", "example"}:  # Hydra's own part is no part of a run
-                values[key] = _plain(config, key)
+                values[key] = _plain_value(config, key)
         if values.get("script") is None and not values.get("command"):
             key = "example"
-            _take_example(values, _plain(config, key))
+            _take_example(values, _plain_value(config, key))
     except OmegaConfBaseException:
         large = [Problem(key, "values that grow further", WORDS, "Let fewer values name one another")]
-        raise ConfigError([*problems, *(large if growth.is_over else _unresolved(config))]) from None
+        raise ConfigError([*problems, *(large if growth.is_over else _resolution_problems(config))]) from None
     return values
 
 
@@ -155,23 +155,23 @@ def _take_example(values: dict[str, Any], example: dict[str, Any]) -> None:
     values["args"] = {**example["args"], **(values.get("args") or {})}
 
 
-def _plain(config: DictConfig, key: str) -> Any:
+def _plain_value(config: DictConfig, key: str) -> Any:
     value: Any = config[key]
     if isinstance(value, (DictConfig, ListConfig)):
         plain = OmegaConf.to_container(value, resolve=True, enum_to_str=True, throw_on_missing=True)
-        return _with_numbers(value, plain) if key in {"args", "example"} else plain
+        return _mark_numbers(value, plain) if key in {"args", "example"} else plain
     return value
 
 
-def _with_numbers(node: Any, plain: Any) -> Any:
+def _mark_numbers(node: Any, plain: Any) -> Any:
     """Return arguments with the texts marked that were written as numbers."""
     node = target(node)
     if isinstance(plain, dict):
         below = dict(children(node))
-        return {key: _with_numbers(below[key], value) for key, value in cast("dict[Any, Any]", plain).items()}
+        return {key: _mark_numbers(below[key], value) for key, value in cast("dict[Any, Any]", plain).items()}
     if isinstance(plain, list):
         items = [item for _, item in children(node)]
-        return [_with_numbers(*pair) for pair in zip(items, cast("list[Any]", plain), strict=True)]
+        return [_mark_numbers(*pair) for pair in zip(items, cast("list[Any]", plain), strict=True)]
     return NumberText(plain) if isinstance(plain, str) and is_number(node) else plain
 
 
@@ -195,7 +195,7 @@ def _option(config: DictConfig, group: str, choice: str | None, problems: list[P
     return None
 
 
-def _strangers(config: DictConfig) -> list[Problem]:
+def _unknown_keys(config: DictConfig) -> list[Problem]:
     """Return the keys that were added with `+` and that nothing reads."""
     problems: list[Problem] = []
     known = keys(config)
@@ -210,8 +210,8 @@ def _strangers(config: DictConfig) -> list[Problem]:
             if names is not None and name not in names:
                 choices = [f"{prefix}{field}" for field in names]
                 hint = nearest(key, choices) or nearest(key, [other for other in known if other != key])
-                given = OmegaConf.to_container(below) if OmegaConf.is_config(below) else stored(below)
-                problems.append(Problem(key, _with_numbers(below, given), "a known key", hint))
+                given = OmegaConf.to_container(below) if OmegaConf.is_config(below) else node_value(below)
+                problems.append(Problem(key, _mark_numbers(below, given), "a known key", hint))
             elif isinstance(below, DictConfig):
                 visit(below, f"{key}.")
 
@@ -219,7 +219,7 @@ def _strangers(config: DictConfig) -> list[Problem]:
     return problems
 
 
-def _unresolved(config: DictConfig) -> list[Problem]:
+def _resolution_problems(config: DictConfig) -> list[Problem]:
     """Return every value that is still missing, or whose interpolation leads nowhere."""
     problems: list[Problem] = []
 
@@ -228,7 +228,7 @@ def _unresolved(config: DictConfig) -> list[Problem]:
             key = f"{prefix}{name}" if isinstance(node, DictConfig) else f"{prefix[:-1]}[{name}]"
             if key == "hydra":
                 continue
-            if isinstance(stored(below), (dict, list)):
+            if isinstance(node_value(below), (dict, list)):
                 visit(below, f"{key}.")
                 continue
             try:
@@ -236,7 +236,9 @@ def _unresolved(config: DictConfig) -> list[Problem]:
             except MissingMandatoryValue:
                 problems.append(Problem(key, "???", "a value", f"Give it with {key}=…"))
             except OmegaConfBaseException as error:
-                problems.append(Problem(key, stored(below), "a value that can be resolved", told(error)))
+                problems.append(
+                    Problem(key, node_value(below), "a value that can be resolved", error_text(error))
+                )
 
     visit(config, "")
     return problems
@@ -271,7 +273,7 @@ for _dumper in _DUMPERS:
     _dumper.add_representer(NumberText, _write_number)
 
 
-def _text(composed: Composed, values: dict[str, Any]) -> str:
+def _text(composed: Composition, values: dict[str, Any]) -> str:
     """Return the configuration as YAML, with the choices in its first line."""
     choices = " ".join(f"{group}={choice}" for group, choice in sorted(composed.choices.items()) if choice)
     try:

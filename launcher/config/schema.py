@@ -13,7 +13,7 @@ import launcher.data
 import launcher.distribution
 import launcher.environment
 from launcher.capabilities import Framework
-from launcher.config.nodes import child, object_type
+from launcher.config.omegaconf_nodes import child, object_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.types import ChoiceSweep, RangeSweep
 from omegaconf import OmegaConf
 
-from launcher.config.compose import Composed, Composer, NeedsHydraError
-from launcher.config.nodes import copied, split_key
+from launcher.config.compose import Composer, Composition, NeedsHydraError
+from launcher.config.omegaconf_nodes import copy_config, split_key
 from launcher.config.overrides import sweep_texts
 from launcher.errors import ConfigError, Problem
 from launcher.limits import MEMBERS
@@ -32,7 +32,7 @@ def expand(overrides: Sequence[Override], composer: Composer) -> list[list[Overr
         ConfigError: for every sweep that cannot be counted out, or is empty, and for too many members.
     """
     axes: dict[str, list[Override]] = {}
-    problems = list(_too_many(overrides))
+    problems = list(_count_problems(overrides))
     for override in () if problems else overrides:
         key = override.get_key_element()
         if not override.is_sweep_override():
@@ -55,7 +55,7 @@ def expand(overrides: Sequence[Override], composer: Composer) -> list[list[Overr
     return [list(member) for member in product(*axes.values())]
 
 
-def _too_many(overrides: Sequence[Override]) -> Iterator[Problem]:
+def _count_problems(overrides: Sequence[Override]) -> Iterator[Problem]:
     """Return why the members would be too many, without one of them."""
     axes: dict[str, int] = {}
     for override in overrides:
@@ -101,9 +101,9 @@ class Members:
 
     def __init__(self, composer: Composer) -> None:
         self._composer = composer
-        self._bases: dict[tuple[str, ...], Composed | None] = {}
+        self._bases: dict[tuple[str, ...], Composition | None] = {}
 
-    def compose(self, overrides: Sequence[Override], number: int) -> Composed:
+    def compose(self, overrides: Sequence[Override], number: int) -> Composition:
         """Return the configuration of the member of that number, equal to what Hydra composes.
 
         It holds until the next one is composed.
@@ -123,17 +123,17 @@ class Members:
             return self._composer.compose_whole(overrides, number)
         try:
             keys = {split_key(override.key_or_group)[0] for override in values}
-            return Composed(self._composer.apply(copied(base.config, keys), values), base.choices)
+            return Composition(self._composer.apply(copy_config(base.config, keys), values), base.choices)
         except NeedsHydraError:
             return self._composer.compose_whole(overrides, number)
 
-    def _base(self, chosen: Sequence[Override]) -> Composed | None:
+    def _base(self, chosen: Sequence[Override]) -> Composition | None:
         try:
             return self._composer.groups(chosen)
         except NeedsHydraError:
             return None
 
 
-def share_cache(first: Composed, member: Composed) -> None:
+def share_cache(first: Composition, member: Composition) -> None:
     """Let a member resolve `${now:…}` and its like to what the first member got, as Hydra does."""
     OmegaConf.copy_cache(from_config=first.config, to_config=member.config)

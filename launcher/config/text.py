@@ -14,7 +14,7 @@ from omegaconf import AnyNode, BooleanNode, DictConfig, ListConfig, StringNode
 from omegaconf.errors import ValidationError
 
 from launcher.config.files import INT
-from launcher.config.nodes import child, children, find, remove, set_text, split_key, stored
+from launcher.config.omegaconf_nodes import child, children, find, node_value, remove, set_text, split_key
 from launcher.config.overrides import WholeArgs, has_number, raw_value, sweep_texts
 from launcher.errors import Problem
 
@@ -35,7 +35,7 @@ def restore_file(config: DictConfig, way: Sequence[str], texts: Texts) -> None:
             _check_boolean(".".join(map(str, (*way, *path))), node, int(text))
         if isinstance(node, StringNode):
             set_text(node, text)
-        elif isinstance(node, AnyNode) and (*way, *path)[0] != "hydra" and not isinstance(stored(node), bool):
+        elif isinstance(node, AnyNode) and (*way, *path)[0] != "hydra" and type(node_value(node)) is not bool:
             set_text(node, text, number=True)
 
 
@@ -49,7 +49,7 @@ def _check_boolean(key: str, node: Any, value: Any) -> None:
 def _descend(config: DictConfig, path: Sequence[Key]) -> Any:
     node: Any = config
     for part in path:
-        if not isinstance(node, (DictConfig, ListConfig)) or not isinstance(stored(node), (dict, list)):
+        if not isinstance(node, (DictConfig, ListConfig)) or not isinstance(node_value(node), (dict, list)):
             return None
         node = child(node, part)
     return node
@@ -137,10 +137,10 @@ def spell(words: Sequence[str], written: Sequence[str], parser: Parser) -> list[
             known.setdefault(key, []).append(word)
         elif override.is_discrete_sweep():
             known.setdefault(key, []).extend(f"{key}={text}" for text in sweep_texts(override))
-    return [_spelled(word, known, parser) for word in words]
+    return [_respell(word, known, parser) for word in words]
 
 
-def _spelled(word: str, known: Mapping[str, Sequence[str]], parser: Parser) -> str:
+def _respell(word: str, known: Mapping[str, Sequence[str]], parser: Parser) -> str:
     override = parser.parse_one(word)
     if not has_number(override.value()):
         return word

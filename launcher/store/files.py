@@ -33,6 +33,11 @@ class RunFile:
     link: str | None = None
     """Where a link leads that leaves the run. Nothing of it is read: a script may have linked any file."""
 
+    @property
+    def text(self) -> str:
+        """The name, and where a link leads."""
+        return self.name if self.link is None else f"{self.name} -> {self.link}"
+
 
 def list_files(folder: RunFolder, prefix: str = "") -> list[RunFile]:
     """Return the files of a run whose names are `prefix` or lie in the folder of that name."""

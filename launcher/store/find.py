@@ -42,20 +42,20 @@ def find_runs(store: StoreFolder, text: str, *, replaced: bool = False) -> list[
     name, slash, number = text.rstrip("/").rpartition("/")
     if number == LATEST:
         found = _latest(store, name if slash else None)
-        return [found] if found else _none(store, text)
+        return [found] if found else _refuse(store, text)
     if slash and number.isdecimal() and "/" not in name and name not in {"", ".", ".."}:
         folder = store.run(name, int(number))
-        return [folder] if folder.recorded else _none(store, text)
+        return [folder] if folder.recorded else _refuse(store, text)
     sweep = None if slash or replaced or not text else read_sweep(store.sweep(text))
     if sweep is not None:
-        return [member.run for member in sweep.members if member.run.recorded] or _none(store, text)
+        return [member.run for member in sweep.members if member.run.recorded] or _refuse(store, text)
     if not slash:
         rows = list_runs(store, Filters(sweep=text), None)
         if rows:
             ids = [row["id"].split("/") for row in rows]
             ids.sort(key=lambda part: int(part[1]))
             return [store.run(part[0], int(part[1])) for part in ids]
-    return _none(store, text)
+    return _refuse(store, text)
 
 
 def _latest(store: StoreFolder, name: str | None) -> RunFolder | None:
@@ -72,7 +72,7 @@ def _latest(store: StoreFolder, name: str | None) -> RunFolder | None:
     return newest[1] if newest else None
 
 
-def _none(store: StoreFolder, text: str) -> list[RunFolder]:
+def _refuse(store: StoreFolder, text: str) -> list[RunFolder]:
     names = store.experiments()
     if not names:
         hint = "Another one is given by --store or LAUNCHER_STORE"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from launcher.paths import RunFolder
     from launcher.store.filters import Filters
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
 
 VERSION = 9
 """Of the tables; another one is thrown away."""
@@ -77,7 +77,7 @@ def list_runs(store: StoreFolder, filters: Filters, limit: int | None) -> list[R
 def summarize(run: Run) -> Row:
     """Return what a list shows of a run."""
     from launcher.spec import plain  # noqa: PLC0415
-    from launcher.store.metrics import last_values, objective, returned  # noqa: PLC0415  # 10 ms, see `_put`
+    from launcher.store.metrics import last_values, objective, return_value  # noqa: PLC0415  # 10 ms, see `_put`
     from launcher.store.runs import environment_of  # noqa: PLC0415
 
     submit = run.submit
@@ -108,7 +108,7 @@ def summarize(run: Run) -> Row:
         ],
         "metrics": last_values(run.folder),
         "objective": objective(run),
-        "returned": returned(run),
+        "returned": return_value(run),
         "waits": None,  # a scheduler tells it
     }
 
@@ -205,16 +205,16 @@ def _put(base: sqlite3.Connection, folders: list[RunFolder]) -> None:
             state = "hole" if _age(folder) > HOLE_AFTER_S else "Reserved"
             rows.append((name, number, state, None, None, None, None))
             continue
-        rows.append((name, number, row["state"], row["created"], row["sweep"], sign, _packed(row)))
+        rows.append((name, number, row["state"], row["created"], row["sweep"], sign, _pack(row)))
     base.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-def _packed(row: Row) -> str:
+def _pack(row: Row) -> str:
     text = json.dumps(row)
     return f"{crc32(text.encode()):08x}{text}"
 
 
-def _unpacked(text: str) -> Row:
+def _unpack(text: str) -> Row:
     if text[:8] != f"{crc32(text[8:].encode()):08x}":
         raise sqlite3.DatabaseError("a row is not what was written")
     return cast("Row", json.loads(text[8:]))
@@ -264,7 +264,7 @@ def _select(base: sqlite3.Connection, store: StoreFolder, filters: Filters, limi
     for name, number, sign, text in _candidates(base, filters):
         if limit is not None and len(found) >= limit:
             break
-        row = _unpacked(text)
+        row = _unpack(text)
         if not filters.tagged(row["tags"]):
             continue
         folder = store.run(name, number)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from launcher.agent.base.process_logs import planned_processes, process_name
 from launcher.store import records
 
 if TYPE_CHECKING:
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from launcher.paths import RunFolder
-    from launcher.store.records import Record
 
 QUICK_S, SLOW_S = 0.01, 0.05
-"""Pauses between two looks: quick while lines come, slow when it is quiet."""
+"""Pauses between two looks: quick while lines come, then as slow as keeps a line's delay below 100 ms."""
 
 CHUNK = 1 << 20
 
@@ -39,19 +39,19 @@ class Log:
     """None for a process that has none, such as mpirun."""
 
 
-def tail(paths: Sequence[Path], follow: Callable[[], bool]) -> Iterator[bytes]:
+def follow_lines(paths: Sequence[Path], follow: Callable[[], bool]) -> Iterator[bytes]:
     """Yield whole lines as they are written, from the start of the first file that exists, now or later.
 
     Ends when `follow()` was false and all that had been written by then is read; what is left without
     an end of line comes last. A file that was cut or replaced is read anew.
     """
-    reader = Reader(paths)
+    reader = LogReader(paths)
     pause = QUICK_S
     on = True
     try:
         while True:
             on = on and follow()  # asked before the look: nothing written until its "no" is missed
-            lines = reader.read()
+            lines = reader.read_lines()
             if lines:
                 yield lines
                 pause = QUICK_S
@@ -67,8 +67,8 @@ def tail(paths: Sequence[Path], follow: Callable[[], bool]) -> Iterator[bytes]:
         reader.close()
 
 
-class Reader:
-    """What was added to a file since the last look, in whole lines."""
+class LogReader:
+    """What was added to a log since the last look."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -76,9 +76,9 @@ class Reader:
         self._file: BinaryIO | None = None
         self._partial = b""
 
-    def read(self) -> bytes:
+    def read_lines(self) -> bytes:
         """Return new whole lines, none while there are none."""
-        data = self._bytes()
+        data = self.read()
         if not data:
             return b""
         head, newline, self._partial = (self._partial + data).rpartition(b"\n")
@@ -97,10 +97,11 @@ class Reader:
             self._file.close()
             self._file = None
 
-    def _bytes(self) -> bytes:
+    def read(self) -> bytes:
+        """Return new bytes; none while there is no such file."""
         for path in self._paths if self._file is None else ():
             try:
-                self._file = path.open("rb", buffering=0)
+                self._file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115  # polled
             except OSError:
                 continue
             self._path = path
@@ -132,31 +133,13 @@ def logs(folder: RunFolder, attempt: int | None = None) -> list[Log]:
     taken = folder.attempts()
     number = attempt if attempt is not None else (taken[-1] if taken else 0)
     state = records.read(folder.attempt_state(number)) or {}
-    processes = state.get("processes") or _planned((records.read(folder.spec) or {}).get("plan") or {})
+    plan: Any = (records.read(folder.spec) or {}).get("plan") or {}
+    processes = state.get("processes") or planned_processes(plan)
     found: list[Log] = []
     for process in processes:
-        name = f"{process['role']}-{process['index']}"
+        name = process_name(process)
         rank = process["rank"] if process["rank"] >= 0 else None
         found.append(
             Log(process=name, attempt=number, paths=folder.attempt_log(number, f"{name}.log"), rank=rank)
         )
     return sorted(found, key=lambda log: (log.rank is None, log.rank or 0))
-
-
-def _planned(plan: Record) -> list[Record]:
-    if plan.get("mpi") is None:
-        return list(plan.get("processes") or ())
-    ranks = range(plan.get("nodes", 1) * plan.get("processes_per_node", 1))
-    workers: list[Record] = [{"role": "worker", "index": rank, "rank": rank} for rank in ranks]
-    return [*workers, {"role": "mpirun", "index": 0, "rank": -1}]
-
-
-def last_lines(path: Path, count: int, limit: int = 1 << 16) -> list[str]:
-    """Return the last lines of a log, as far as they are within its last `limit` bytes."""
-    try:
-        with path.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - limit))
-            return file.read().decode("utf-8", "replace").splitlines()[-count:]
-    except OSError:
-        return []

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.paths import RunFolder
-    from launcher.store.fold import Run
     from launcher.store.records import Record
+    from launcher.store.run_state import Run
 
 ROLES = ("chief", "worker", "evaluator", "ps")
 """Whose value counts where several processes log the same name: the first of these, lowest index."""
@@ -47,11 +47,11 @@ def objective(run: Run) -> float | None:
     name = run.spec.get("objective")
     if name:
         return last_values(run.folder).get(name)
-    value = returned(run)
+    value = return_value(run)
     return None if isinstance(value, bool) else _number(value)
 
 
-def returned(run: Run) -> Any:
+def return_value(run: Run) -> Any:
     """Return what the task of a Hydra app returned, None where there is none."""
     return return_record(run).get("value")
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from launcher.errors import DamageError, LauncherError, NotFoundError, StoreError
 from launcher.spec import SCHEMA, RunSpec, State, plain
 from launcher.store import records
-from launcher.store.fold import Cause, Phase, Run, config_damage, read_run, remember_end, text_digest
 from launcher.store.folders import remove_tree, unusable
 from launcher.store.ownership import PRIVATE, check_store
+from launcher.store.run_state import Cause, Phase, Run, config_damage, read_run, remember_end, text_digest
 from launcher.store.shapes import FROZEN, SNAPSHOT
 
 if TYPE_CHECKING:

@@ -81,7 +81,7 @@ def snapshot(source: Path, store: StoreFolder, limit_mib: float, links: Collecti
         try:
             digest = _Draft(source, tree, store).build(memory.tree, last)
         except OSError as error:
-            raise _failed(source, store, error) from error
+            raise _copy_error(source, store, error) from error
     new = statcache.Memory(tree, where, digest)
     if new != memory:
         statcache.save(source, new, hashed_ns)
@@ -274,7 +274,7 @@ def _spellings(path: Path) -> tuple[str, str]:
     return str(path), os.path.realpath(path)
 
 
-def _failed(source: Path, store: StoreFolder, error: OSError) -> StoreError:
+def _copy_error(source: Path, store: StoreFolder, error: OSError) -> StoreError:
     name = os.fsdecode(error.filename or "")
     if name.startswith(f"{source}/"):
         return StoreError(f"source: {name!r} changed while it was copied ({error.strerror}); launch again")

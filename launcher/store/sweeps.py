@@ -22,8 +22,8 @@ from launcher.store import records
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from launcher.store.fold import Records
     from launcher.store.records import Damage, Record
+    from launcher.store.run_state import Records
 
 LOST = "Lost"
 DELETED = "Deleted"
@@ -97,7 +97,7 @@ def create_sweep(
         StoreError: the store cannot be written.
     """
     record = {
-        **_signed(folder.id),
+        **_signature(folder.id),
         "cwd": str(Path.cwd()),
         "line": line,
         "max_parallel": max_parallel,
@@ -127,7 +127,7 @@ def claim(sweep: Sweep, runs: Mapping[int, RunFolder]) -> None:
     number = sweep.resumptions + 1
     old = {member.place: member.run for member in sweep.members}
     record = {
-        **_signed(sweep.folder.id),
+        **_signature(sweep.folder.id),
         "owner": records.owner(),
         "members": [
             {"index": index, "run": run.id, "resumes": old[index].id if run != old[index] else None}
@@ -142,7 +142,7 @@ def claim(sweep: Sweep, runs: Mapping[int, RunFolder]) -> None:
         raise StoreError(f"sweep {sweep.folder.id}: somebody else resumes it at this moment; look again")
 
 
-def _signed(name: str) -> dict[str, Any]:
+def _signature(name: str) -> dict[str, Any]:
     from launcher.spec import SCHEMA  # noqa: PLC0415  # what only reads starts in half the time
     from launcher.store.runs import user  # noqa: PLC0415
 
@@ -271,7 +271,7 @@ def state_of(member: Member) -> str:
     end = records.read(member.run.end)
     if end is not None:
         return str(end["state"])
-    from launcher.store.fold import read_records, read_run  # noqa: PLC0415  # 30 ms, see `index._put`
+    from launcher.store.run_state import read_records, read_run  # noqa: PLC0415  # 30 ms, see `index._put`
 
     try:
         found = read_records(member.run)

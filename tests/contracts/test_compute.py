@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
     from tests.cluster.machine import Cluster
 
 

@@ -16,7 +16,7 @@ import yaml
 
 from launcher.__main__ import main
 from launcher.capabilities import Framework
-from launcher.cli import COMMANDS, compute, env, runs, sweeps
+from launcher.cli import COMMANDS, parser_of
 from launcher.config.schema import schemas
 from launcher.environment.recipe.frameworks import RELEASES
 from launcher.spec import State
@@ -27,7 +27,7 @@ from .reader import LAUNCH
 
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/python -m launcher"
 TEST = "sh tests/run.sh"
-NOUNS = {"runs": runs, "sweeps": sweeps, "env": env, "compute": compute}
+NOUNS = {name: command.verbs for name, command in COMMANDS.items() if command.verbs}
 GROUPS = ("compute", "framework", "distribution", "environment", "data")
 
 
@@ -131,12 +131,12 @@ def test_every_choice_is_told(group: str) -> None:
 def test_every_command_is_told_with_its_options() -> None:
     pages = "".join(text(name) for name in NAMES)
     assert all(f"{LAUNCH} {command}" in pages for command in COMMANDS)
-    for name, noun in NOUNS.items():
+    for name, verbs in NOUNS.items():
         page = {"env": "docs/environments.md"}.get(name, f"docs/{name}.md")
         where = pages if name == "compute" else text(page)  # each target's on its own page
-        for verb in noun.VERBS:
+        for verb in verbs:
             assert f"{LAUNCH} {name} {verb}" in where
-            for flag in re.findall(r"\[(--?[a-z-]+)", noun.parsers()[1][verb].format_usage()):
+            for flag in re.findall(r"\[(--?[a-z-]+)", parser_of(name, verb).format_usage()):
                 assert flag in where or flag == "-h", f"{name} {verb} {flag}"
 
 
@@ -149,14 +149,14 @@ def test_commands_in_the_prose_can_be_typed(
         words = shlex.split(span.removeprefix(f"{LAUNCH} ")) if not span.count("'") % 2 else []
         if not words or "…" in span or (words[0] not in COMMANDS):
             continue
-        noun, typed = NOUNS.get(words[0]), span.startswith(LAUNCH)
-        if noun is None:
+        verbs, typed = NOUNS.get(words[0]), span.startswith(LAUNCH)
+        if verbs is None:
             if typed and words[0] == "init":
                 assert main(words) == 0, span
         elif len(words) > 1:
-            assert words[1] in noun.VERBS, span
+            assert words[1] in verbs, span
             if typed or len(words) > 2:  # two words alone are the command's name
-                parser = noun.parsers()[1][words[1]]
+                parser = parser_of(*words[:2])
                 with_run = words[2:] if typed or not _lacks_its_run(words) else [*words[2:], "latest"]
                 try:
                     parser.parse_known_args(with_run)

@@ -21,7 +21,7 @@ from launcher.store.runs import read_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
 
 REPOSITORY = Path(__file__).parents[2]
 BEFORE = {State.NOT_STARTED, State.PREPARING, State.QUEUED, State.STARTING}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from launcher.paths import RunFolder
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
     from tests.integration.conftest import Lab
 
 KILLS: Final = int(os.environ.get("LAUNCHER_KILLS", "12"))

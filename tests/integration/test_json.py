@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from launcher.cli import COMMANDS
+from launcher.cli import COMMANDS, parser_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,15 +66,14 @@ def validator(name: str) -> Any:
 
 
 def actions() -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Yield the parser of every verb, and of commands without verbs that have one."""
-    for noun in COMMANDS:
-        parsers = getattr(import_module(f"launcher.cli.{noun}"), "parsers", None)
-        if parsers is not None:
-            yield from ((f"{noun}-{verb}", parser) for verb, parser in parsers()[1].items())
+    """Yield the parser of every verb, and of commands without verbs."""
+    for noun, command in COMMANDS.items():
+        for verb in command.verbs or [""]:
+            yield f"{noun}-{verb}".rstrip("-"), parser_of(noun, verb)
 
 
 def test_every_command_with_json_has_a_schema_and_a_case() -> None:
-    takers = {name for name, parser in actions() if "--json" in parser.format_help()} | {"init"}
+    takers = {name for name, parser in actions() if "--json" in parser.format_help()}
     assert takers == set(CASES)
     assert {path.name.removesuffix(".schema.json") for path in SCHEMAS.glob("*.json")} == takers | SHARED
     titles = {name: json.loads((SCHEMAS / f"{name}.schema.json").read_text())["title"] for name in takers}

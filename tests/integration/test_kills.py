@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from launcher.paths import RunFolder
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
     from tests.integration.conftest import Lab
 
 # Every rank leaves a child, a daemon that detached itself, and one that also dropped its environment.

@@ -15,7 +15,7 @@ from omegaconf import AnyNode, DictConfig, OmegaConf
 from launcher.config.compose import Composer, NeedsHydraError, installed_conf
 from launcher.config.explain import ERRORS
 from launcher.config.load import load_sweep
-from launcher.config.nodes import children, set_text, stored
+from launcher.config.omegaconf_nodes import children, node_value, set_text
 from launcher.config.sweep import Members, expand
 from launcher.config.text import is_whole, restore_overrides
 from launcher.errors import ConfigError
@@ -110,8 +110,8 @@ def by_us(composer: Composer, words: list[str]) -> DictConfig | None:
 def as_text(node: Any) -> None:
     """Make numbers of files texts where the field is for anything: ours keep them as they were written."""
     for _, below in children(node):
-        if isinstance(below, AnyNode) and type(stored(below)) in {int, float}:
-            set_text(below, str(stored(below)))
+        if isinstance(below, AnyNode) and type(node_value(below)) in {int, float}:
+            set_text(below, str(node_value(below)))
         as_text(below)
 
 

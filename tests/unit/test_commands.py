@@ -5,16 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from launcher import cli
-from launcher.commands import COMMANDS, VERBS
+from launcher.cli.completion import COMPLETIONS
+from launcher.commands import COMMANDS, OPERANDS
 from launcher.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 POINTERS = {
     "rnus list": "Did you mean `launcher runs list`?",
@@ -71,17 +69,34 @@ def test_a_wrong_flag_points_to_the_right_one(
     assert f"Did you mean {hint}?" in capsys.readouterr().err
 
 
-def test_every_verb_of_the_table_exists_and_no_other() -> None:
-    assert set(VERBS) < set(COMMANDS)
-    for noun, verbs in VERBS.items():
-        assert list(import_module(f"launcher.cli.{noun}").parsers()[1]) == list(verbs)
+def test_every_row_of_the_table_has_a_file_and_every_file_with_a_command_a_row() -> None:
+    rows = {f"{noun}_{verb}".rstrip("_") for noun, row in COMMANDS.items() for verb in row.verbs or [""]}
+    for name in rows:
+        assert callable(import_module(f"launcher.cli.{name}").run)
+    files = {path.stem for path in Path(cli.__file__).parent.glob("*.py") if "\ndef run(" in path.read_text()}
+    assert files == rows
+
+
+def test_every_operand_of_the_table_can_be_completed() -> None:
+    rows = [row for noun in COMMANDS.values() for row in (noun, *noun.verbs.values())]
+    assert {row.operand for row in rows} == set(COMPLETIONS)
+    assert set(OPERANDS) < set(COMPLETIONS)
+
+
+def test_a_flag_of_another_verb_is_not_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["runs", "list", "--force"])
+    said = capsys.readouterr().err
+    assert said.startswith("usage: launcher runs list [-h]")
+    assert "launcher runs list: error: unrecognized arguments: --force." in said
+    assert "mean --force" not in said
 
 
 def test_help_names_every_command_and_verb(tmp_path: Path) -> None:
     for words in (["--help"], ["help"]):
         line = [sys.executable, "-m", "launcher", *words]
         told = subprocess.run(line, cwd=tmp_path, capture_output=True, check=True, text=True).stdout
-        for command, text in COMMANDS.items():
+        for command, row in COMMANDS.items():
             [found] = [each for each in told.splitlines() if each.startswith(f"  {command} ")]
-            assert text in found
-            assert all(verb in found for verb in VERBS.get(command, {}))
+            assert row.help in found
+            assert all(verb in found for verb in row.verbs)

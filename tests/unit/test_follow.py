@@ -10,10 +10,12 @@ import pytest
 
 from launcher.agent.base import atomic_json, process_identity
 from launcher.errors import NotFoundError
-from launcher.follow import Follower, LogReader, Stopped, first_log, wait
+from launcher.follow import Follower, StopSignal, wait
 from launcher.paths import RunFolder
+from launcher.store.logs import LogReader
 from launcher.store.runs import read_run
-from launcher.view import View, duration, table
+from launcher.tables import align
+from launcher.view import View, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +31,8 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_tables_are_aligned() -> None:
-    assert table([("run", "state"), ("mnist/10", "x")]) == ["run       state", "mnist/10  x"]
-    assert table([]) == []
+    assert align([("run", "state"), ("mnist/10", "x")]) == ["run       state", "mnist/10  x"]
+    assert align([]) == []
 
 
 def test_without_a_terminal_progress_is_plain_and_rare() -> None:
@@ -91,7 +93,7 @@ def test_phases_and_output_of_every_attempt_are_told_once(
     run: RunFolder, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     stream = io.StringIO()
-    follower = Follower(run, View(stream), "worker-0.log", phases=1)
+    follower = Follower(run, View(stream), "worker-0", phases=1)
     assert not follower.poll()
     (run.logs / "worker-0.log").write_bytes(b"one\n\xff")
     state(run, 0, None, "Starting", "Running")
@@ -117,15 +119,24 @@ def test_output_without_end_lets_a_poll_end(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     monkeypatch.setattr(LogReader, "read", endless)
-    follower = Follower(run, View(io.StringIO()), "worker-0.log", phases=2)
+    follower = Follower(run, View(io.StringIO()), "worker-0", phases=2)
     assert not follower.poll()
     assert len(capsysbinary.readouterr().out) < 100
 
 
-def test_rank_0s_log() -> None:
-    processes = [{"role": "rendezvous", "index": 0, "rank": -1}, {"role": "chief", "index": 0, "rank": 0}]
-    assert first_log({"processes": processes}) == "chief-0.log"
-    assert first_log({"processes": []}) == "worker-0.log"
+def test_output_of_a_log_that_was_replaced_is_shown_from_its_start(
+    run: RunFolder, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    state(run, 0, None, "Starting", "Running")
+    follower = Follower(run, View(io.StringIO()), "worker-0", phases=2)
+    (run.logs / "worker-0.log").write_bytes(b"a long first ")
+    follower.poll()
+    (run.logs / "new").write_bytes(b"50%")
+    (run.logs / "new").rename(run.logs / "worker-0.log")
+    follower.poll()
+    follower.poll()
+    follower.close()
+    assert capsysbinary.readouterr().out == b"a long first 50%"
 
 
 def test_waiting_tells_of_every_end_but_not_of_deleted_runs(run: RunFolder) -> None:
@@ -141,7 +152,7 @@ def test_waiting_tells_of_every_end_but_not_of_deleted_runs(run: RunFolder) -> N
 
 
 def test_a_run_whose_owner_is_gone_is_over(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("launcher.follow._LIVENESS_EVERY_S", 0.05)
+    monkeypatch.setattr("launcher.follow.LIVENESS_EVERY_S", 0.05)
     submit = atomic_json.read(str(run.submit)) or {}
     atomic_json.write(str(run.submit), {**submit, "owner": {**submit["owner"], "started": 1}})
     causes: list[str] = []
@@ -177,7 +188,7 @@ class Impatient(io.StringIO):
 def test_one_interrupt_stops_and_two_cancel(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr("launcher.follow.SECOND_INTERRUPT_S", 0.3)
-    with pytest.raises(Stopped):
+    with pytest.raises(StopSignal):
         wait([run], View(io.StringIO()), interrupt(), lambda _: None)
     assert not run.cancel.exists()
     monkeypatch.setattr("launcher.follow.SECOND_INTERRUPT_S", 30)
@@ -199,7 +210,7 @@ def test_finalizing_is_shown_after_the_last_lines(
 ) -> None:
     monkeypatch.setattr("launcher.follow._BLOCKS_A_POLL", 1)
     stream = io.StringIO()
-    follower = Follower(run, View(stream), "worker-0.log", phases=2)
+    follower = Follower(run, View(stream), "worker-0", phases=2)
     state(run, 0, "Completed", "Starting", "Running", "Finalizing")
     (run.logs / "worker-0.log").write_bytes(b"x" * (1 << 20) + b"the end\n")  # two blocks
     follower.poll()

@@ -5,8 +5,17 @@ import pytest
 
 from launcher.agent.base import atomic_json, process_identity
 from launcher.paths import RunFolder
-from launcher.store.fold import Cause, Run, read_run
-from launcher.sweep_view import Line, Progress, causes, cells, counted, labels, line_of, tell
+from launcher.store.run_state import Cause, Run, read_run
+from launcher.sweep_view import (
+    Line,
+    Progress,
+    causes,
+    cells,
+    count_states,
+    labels,
+    print_summary,
+    summary_row,
+)
 from launcher.view import View
 
 
@@ -21,8 +30,8 @@ def test_labels_are_what_not_all_members_have() -> None:
 
 
 def test_states_are_counted_what_is_most_first() -> None:
-    assert counted(["Failed", "Completed", "Completed"]) == "2 Completed, 1 Failed"
-    assert counted([]) == ""
+    assert count_states(["Failed", "Completed", "Completed"]) == "2 Completed, 1 Failed"
+    assert count_states([]) == ""
 
 
 def test_the_table_has_causes_and_the_next_step() -> None:
@@ -32,7 +41,7 @@ def test_the_table_has_causes_and_the_next_step() -> None:
         Line(0, "mnist/1", "Completed", 61.0, 0.123456789, "x=1"),
         Line(3, "mnist/2", "Failed", None, None, "x=2", cause),
     ]
-    tell(View(stream), "5eed", lines)
+    print_summary(View(stream), "5eed", lines)
     assert stream.getvalue().splitlines() == [
         "",
         "#  run      state      time        objective  overrides",
@@ -46,7 +55,7 @@ def test_the_table_has_causes_and_the_next_step() -> None:
         "  next     python -m launcher sweeps resume 5eed",
     ]
     stream = StringIO()
-    tell(View(stream), "5eed", lines[:1])
+    print_summary(View(stream), "5eed", lines[:1])
     assert "resume" not in stream.getvalue()
 
 
@@ -134,7 +143,7 @@ def test_of_a_large_sweep_only_failures_have_a_line(tmp_path: Path, monkeypatch:
         progress.show()
     lines = [line.split("]")[-1].strip() for line in stream.getvalue().splitlines()]
     assert lines == ["59 Queued, 1 Completed", "t/10  Failed  (10 of 60)"]
-    tell(View(stream), "5eed", [line_of(n, read_run(run), "", 0) for n, run in enumerate(runs)])
+    print_summary(View(stream), "5eed", [summary_row(n, read_run(run), "", 0) for n, run in enumerate(runs)])
     lines = stream.getvalue().splitlines()
     assert "and 10 more; `python -m launcher sweeps show 5eed` shows all" in lines
     assert len(lines) < 60

@@ -1,4 +1,4 @@
-"""Logs of an attempt's processes, which a script that removes `logs` must not take with it.
+"""Names and logs of an attempt's processes. A script that removes `logs` must not take the logs with it.
 
 While the attempt runs, a log is `attempts/<k>/logs/NAME.log`, with a hard link in the run's `logs`. At its
 end that link is put back if it is gone, and the other name is removed.
@@ -9,8 +9,34 @@ from __future__ import annotations
 import contextlib
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
+
+    from .record_types import Plan, PlannedProcess
+
 FOLDER = "logs"
 """In the attempt's folder."""
+
+
+def process_name(process: Mapping[str, object]) -> str:
+    """Return the name of a process in a plan or a record, `worker-0`."""
+    return "%s-%s" % (process.get("role"), process.get("index"))
+
+
+def planned_processes(plan: Plan) -> list[PlannedProcess]:
+    """Return the processes of a plan; if mpirun starts them, all its ranks and then mpirun itself."""
+    if plan.get("mpi") is None:
+        return plan.get("processes") or []
+    slots = plan.get("processes_per_node") or 1
+    ranks = range((plan.get("nodes") or 1) * slots)
+    found: list[PlannedProcess] = [mpi_rank(rank, rank % slots, rank // slots) for rank in ranks]
+    return [*found, {"role": "mpirun", "index": 0, "rank": -1, "local_rank": 0, "node": 0}]
+
+
+def mpi_rank(rank: int, local_rank: int, node: int) -> PlannedProcess:
+    """Return a process that mpirun starts."""
+    return {"role": "worker", "index": rank, "rank": rank, "local_rank": local_rank, "node": node}
 
 
 def folder_of(run: str, attempt: int) -> str:

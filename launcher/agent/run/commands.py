@@ -6,9 +6,10 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..base import container_argv, process_logs
+from ..base import container_argv
 from ..base.network import fabric
 from ..base.placeholders import expand
+from ..base.process_logs import folder_of, mpi_rank, planned_processes, process_name, public_folder
 from ..base.tmp import OWN_TMP, attempt_mark, store_id, tmp_name
 from ..node import local_env
 
@@ -26,11 +27,7 @@ _ROOT = {
 }
 
 
-def _rank(rank: int, local_rank: int, node: int) -> PlannedProcess:
-    return {"role": "worker", "index": rank, "rank": rank, "local_rank": local_rank, "node": node}
-
-
-_ANY_RANK = _rank(0, 0, 0)  # under mpirun rank.sh says which rank a process is
+_ANY_RANK = mpi_rank(0, 0, 0)  # under mpirun rank.sh says which rank a process is
 
 
 class Commands:
@@ -38,7 +35,7 @@ class Commands:
 
     def __init__(self, run: str, attempt: int, spec: Spec, submit: Submit, gpus: list[list[str]]) -> None:
         self.plan = spec["plan"]
-        self.logs = process_logs.folder_of(run, attempt)
+        self.logs = folder_of(run, attempt)
         self.values: dict[str, str] = {}
         self._run = run
         self._attempt = attempt
@@ -154,12 +151,7 @@ class Commands:
 
     def records(self, names: list[str]) -> list[ProcessRecord]:
         """Return the record of every process and rank, before its start."""
-        members = self.plan["processes"]
-        if self.plan["mpi"] is not None:
-            slots = self.plan["processes_per_node"]
-            members = [_rank(rank, rank % slots, rank // slots) for rank in range(self.plan["nodes"] * slots)]
-            members.append({"role": "mpirun", "index": 0, "rank": -1, "local_rank": 0, "node": 0})
-        public = process_logs.public_folder(self._run, self._attempt)
+        public = public_folder(self._run, self._attempt)
         return [
             {
                 "role": member["role"],
@@ -174,7 +166,7 @@ class Commands:
                 "exit_code": None,
                 "signal": None,
             }
-            for member in members
+            for member in planned_processes(self.plan)
         ]
 
     def processes(self) -> list[tuple[int, Process, str | None]]:
@@ -293,8 +285,3 @@ class Commands:
         return expand(
             text, {**self.values, "interface": interface, "devices": ",".join([interface, *fabric()])}
         )
-
-
-def process_name(member: PlannedProcess) -> str:
-    """Return the name of a process of a plan."""
-    return "%s-%d" % (member["role"], member["index"])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.paths import RunFolder
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
     from tests.cluster.machine import Cluster
 
 

@@ -16,7 +16,7 @@ from tests.integration.slurm.test_environment import SCRIPT, packages
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
     from tests.cluster.machine import Cluster
 
 WITHIN_S = 30.0

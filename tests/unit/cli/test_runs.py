@@ -279,7 +279,7 @@ def test_cancel_asks_waits_and_tells(failed: RunFolder, store: StoreFolder, say:
 def test_cancel_of_a_run_that_takes_its_time(
     store: StoreFolder, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launcher.cli.runs_change.CANCEL_WAIT_S", 0.0)
+    monkeypatch.setattr("launcher.cli.runs_cancel.CANCEL_WAIT_S", 0.0)
     live = helpers.make(store, 2)
     assert "CancelRequested: it has not begun, and is not over yet; `runs wait mnist/2`" in say(
         "cancel", live.id

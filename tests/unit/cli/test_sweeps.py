@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from launcher import cli
-from launcher.commands import VERBS
+from launcher.commands import COMMANDS
 from launcher.errors import ConfigError
 from launcher.paths import RunFolder, StoreFolder
 from launcher.store import records
@@ -67,10 +67,10 @@ def test_words_that_mean_nothing_are_refused(
 
 
 def test_every_verb_has_help(capfd: pytest.CaptureFixture[str]) -> None:
-    for verb in VERBS["sweeps"]:
+    for verb, row in COMMANDS["sweeps"].verbs.items():
         with pytest.raises(SystemExit):
             cli.main(["sweeps", verb, "--help"])
-        assert VERBS["sweeps"][verb] in " ".join(capfd.readouterr().out.split())
+        assert row.help in " ".join(capfd.readouterr().out.split())
 
 
 def test_members_that_are_not_there_are_told(sweep: str, tmp_path: Path) -> None:

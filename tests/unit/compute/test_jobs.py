@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from conftest import Scheduled
 
     from launcher.paths import RunFolder
-    from launcher.store.fold import Run
+    from launcher.store.run_state import Run
 
 RESOURCES = {"nodes": 1, "processes_per_node": 1}
 GATE = 'until [ -e "$PWD/go" ]; do sleep 0.05; done'

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 import pytest
 
 from launcher.checks import check
-from launcher.cli import compute, env, runs, sweeps
+from launcher.cli import COMMANDS, parser_of
+from launcher.cli.output import open_store
 from launcher.config.load import load, load_sweep
 from launcher.config.schema import schemas
 from launcher.environment.recipe.requirements import read
@@ -270,17 +271,17 @@ def test_every_range_is_in_the_docs() -> None:
 
 
 def flags() -> Iterator[tuple[str, argparse.Action]]:
-    for noun in (compute, env, runs, sweeps):
-        for verb, parser in noun.parsers()[1].items():
-            for action in parser._actions:  # pyright: ignore[reportPrivateUsage]  # it has no public name
-                yield f"{noun.__name__} {verb}", action
+    for noun, command in COMMANDS.items():
+        for verb in command.verbs or [""]:
+            for action in parser_of(noun, verb)._actions:  # pyright: ignore[reportPrivateUsage]  # it has no public name
+                yield f"{noun} {verb}", action
 
 
 def test_every_number_of_a_command_has_a_range() -> None:
     read = 0
     for where, action in flags():
         assert action.type not in {int, float}, f"{where} {action.dest}: use number()"
-        if action.type is None or action.type is Path:
+        if action.type in {None, Path, open_store}:
             continue
         take = cast("Any", action.type)
         for value in (

@@ -13,7 +13,7 @@ from launcher.__main__ import main
 from launcher.agent.base import atomic_json
 from launcher.checks import check
 from launcher.config.load import load
-from launcher.config.overrides import quoted
+from launcher.config.overrides import quote
 from launcher.config.schema import GROUPS, schemas
 from launcher.errors import ConfigError
 from launcher.facts import Cluster, Engine, Facts, Mpi
@@ -181,7 +181,7 @@ def test_every_text_is_in_the_table() -> None:
 def words_of(key: str, text: str) -> list[str]:
     needed, _ = TEXTS[key]
     name = key.partition(" ")[0]
-    value = f"[{quoted(text)}]" if name.endswith("[]") else quoted(text)
+    value = f"[{quote(text)}]" if name.endswith("[]") else quote(text)
     sign = "+" if name.startswith("data.inputs") else ""
     return [*BASE, *needed, f"{sign}{name.removesuffix('[]')}={value}"]
 

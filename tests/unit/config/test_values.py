@@ -20,7 +20,7 @@ from omegaconf import DictConfig, ListConfig, StringNode
 import launcher
 from launcher.config.hydra_loader import HydraLoader
 from launcher.config.load import Loader, load, load_sweep
-from launcher.config.nodes import child, element_type
+from launcher.config.omegaconf_nodes import child, element_type
 from launcher.config.schema import node_of, schemas
 from launcher.config.sweep import Members
 from launcher.errors import ConfigError

@@ -3,7 +3,7 @@ import threading
 from pathlib import Path
 
 from launcher.paths import RunFolder
-from launcher.store.logs import Reader, last_lines, logs, tail
+from launcher.store.logs import LogReader, follow_lines, logs
 
 
 def never() -> bool:
@@ -13,11 +13,11 @@ def never() -> bool:
 def test_what_is_there_is_read_to_the_end_also_without_a_newline(tmp_path: Path) -> None:
     file = tmp_path / "a.log"
     file.write_bytes(b"one\ntwo\nthr")
-    assert list(tail([file], never)) == [b"one\ntwo\n", b"thr"]
+    assert list(follow_lines([file], never)) == [b"one\ntwo\n", b"thr"]
 
 
 def test_a_file_that_never_comes_is_empty(tmp_path: Path) -> None:
-    assert list(tail([tmp_path / "none.log"], never)) == []
+    assert list(follow_lines([tmp_path / "none.log"], never)) == []
 
 
 def test_lines_arrive_whole_while_the_file_grows(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_lines_arrive_whole_while_the_file_grows(tmp_path: Path) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     lines: list[bytes] = []
-    for chunk in tail([file], lambda: not over.is_set()):
+    for chunk in follow_lines([file], lambda: not over.is_set()):
         assert chunk.endswith(b"\n")
         lines += chunk.splitlines()
         seen.set()
@@ -56,30 +56,30 @@ def test_nothing_written_before_the_end_is_missed(tmp_path: Path) -> None:
             log.write(b"line %d\n" % asked)
         return asked < 5
 
-    assert b"".join(tail([file], follow)) == b"line 1\nline 2\nline 3\nline 4\nline 5\n"
+    assert b"".join(follow_lines([file], follow)) == b"line 1\nline 2\nline 3\nline 4\nline 5\n"
 
 
 def test_a_cut_and_a_replaced_file_are_read_anew(tmp_path: Path) -> None:
     file = tmp_path / "a.log"
     file.write_bytes(b"long first\npart")
-    reader = Reader([file])
-    assert reader.read() == b"long first\n"
+    reader = LogReader([file])
+    assert reader.read_lines() == b"long first\n"
     file.write_bytes(b"cut\n")
-    assert reader.read() + reader.read() == b"cut\n"
+    assert reader.read_lines() + reader.read_lines() == b"cut\n"
     new = tmp_path / "new"
     new.write_bytes(b"replaced\n")
     new.rename(file)
-    assert reader.read() + reader.read() == b"replaced\n"
+    assert reader.read_lines() + reader.read_lines() == b"replaced\n"
     file.unlink()
-    assert reader.read() == b""
+    assert reader.read_lines() == b""
     reader.close()
 
 
 def test_a_line_without_an_end_is_not_kept_back_for_ever(tmp_path: Path) -> None:
     file = tmp_path / "a.log"
     file.write_bytes(b"\r50%" * (1 << 19))
-    reader = Reader([file])
-    seen = len(reader.read()) + len(reader.read())
+    reader = LogReader([file])
+    seen = len(reader.read_lines()) + len(reader.read_lines())
     assert seen + len(reader.rest()) == 4 << 19
     assert seen > 0
     reader.close()
@@ -101,11 +101,3 @@ def test_logs_are_those_of_the_record_before_it_exists_of_the_plan(tmp_path: Pat
     found = logs(folder)
     assert [(log.process, log.attempt) for log in found] == [("chief-0", 2), ("ps-0", 2)]
     assert found[0].paths[1] == folder.logs / "attempt-2" / "chief-0.log"
-
-
-def test_last_lines(tmp_path: Path) -> None:
-    file = tmp_path / "a.log"
-    assert last_lines(file, 2) == []
-    file.write_bytes(b"a\nb\n\xff\n")
-    assert last_lines(file, 2) == ["b", "\ufffd"]
-    assert last_lines(file, 9, limit=3) == ["", "\ufffd"]

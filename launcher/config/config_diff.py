@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import yaml
 
 from launcher.config.arguments import NumberText
-from launcher.config.frozen_text import loader
+from launcher.config.yaml_loader import loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,9 +39,9 @@ def differences(frozen: str, given: str, defaults: Mapping[str, Any]) -> list[Di
     old, new = _values(frozen), _values(given)
     old |= {key: value for key, value in _leaves(defaults) if key in new and key not in old}
     return [
-        Difference(key, _told(old.get(key, _ABSENT)), _told(new.get(key, _ABSENT)))
+        Difference(key, _value_text(old.get(key, _ABSENT)), _value_text(new.get(key, _ABSENT)))
         for key in dict.fromkeys([*old, *new])
-        if _told(old.get(key, _ABSENT)) != _told(new.get(key, _ABSENT))
+        if _value_text(old.get(key, _ABSENT)) != _value_text(new.get(key, _ABSENT))
     ]
 
 
@@ -60,5 +60,5 @@ def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def _told(value: object) -> str:
+def _value_text(value: object) -> str:
     return "no such key" if value is _ABSENT else repr(value)

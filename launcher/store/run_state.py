@@ -42,6 +42,11 @@ class Cause:
     signal: int | None = None
     last_lines: tuple[str, ...] = ()
 
+    @property
+    def process(self) -> str:
+        """The process to blame, `worker-1`; empty if there is none."""
+        return "" if self.role is None else f"{self.role}-{self.index}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
@@ -150,7 +155,7 @@ def read_records(folder: RunFolder) -> Records:
     end = reader.load(folder.end) or _unwritten.get(folder)
     if submit is None and not reader.damage:
         if end is None:
-            raise _no_run(folder)
+            raise _missing_run(folder)
         reader.miss(folder.submit)  # a run that is deleted loses it just before the rest
     number = None if end is None else end.get("attempt")
     if number is not None and "config" in (submit or {}) and attempt is None and not reader.damage:
@@ -188,12 +193,12 @@ def read_run(folder: RunFolder) -> Run:
         NotFoundError: this is no run, or no longer.
     """
     found = read_records(folder)
-    while found.end is None and not found.damage and _lost(found):
+    while found.end is None and not found.damage and _is_lost(found):
         again = read_records(folder)  # the run may have ended, or been handed over, meanwhile
         if again.end is None and not again.damage and again.owners() == found.owners():
-            return _fold(folder, again, _end(folder, _last_word(folder, again)))
+            return _combine(folder, again, _end(folder, _last_word(folder, again)))
         found = again
-    return _fold(folder, found, found.end)
+    return _combine(folder, found, found.end)
 
 
 def _end(folder: RunFolder, word: Record) -> Record:
@@ -205,7 +210,7 @@ def _end(folder: RunFolder, word: Record) -> Record:
     return records.read(folder.end) or word
 
 
-def _lost(found: Records) -> bool:
+def _is_lost(found: Records) -> bool:
     owners = found.owners()
     return bool(owners) and all(records.alive(owner) is False for owner in owners)
 
@@ -264,7 +269,7 @@ def parse_cause(cause: Record | None) -> Cause | None:
     return Cause(**known)
 
 
-def _fold(folder: RunFolder, found: Records, end: Record | None) -> Run:
+def _combine(folder: RunFolder, found: Records, end: Record | None) -> Run:
     phases = _phases(found)
     state = _state_of(found)
     if end is not None:
@@ -287,7 +292,7 @@ def _fold(folder: RunFolder, found: Records, end: Record | None) -> Run:
         reader.damage.append(config)
     if reader.damage:
         if found.submit and not folder.submit.exists():  # deleted while it was read
-            raise _no_run(folder)
+            raise _missing_run(folder)
         state = State.DAMAGED
         cause = Cause(kind="damaged", message="; ".join(map(str, reader.damage)))
     return Run(
@@ -295,7 +300,7 @@ def _fold(folder: RunFolder, found: Records, end: Record | None) -> Run:
         state=state,
         cause=cause,
         phases=phases,
-        created=float(found.submit.get("created") or _changed(folder)),
+        created=float(found.submit.get("created") or _change_time(folder)),
         started=next((phase.time for phase in own if phase.state is State.RUNNING), None),
         ended=float(end["time"]) if end is not None else None,
         submit=found.submit,
@@ -326,11 +331,11 @@ def config_damage(folder: RunFolder, submit: Record) -> Damage | None:
     return records.Damage(folder.config, "", "it was altered after it was frozen") if altered else None
 
 
-def _no_run(folder: RunFolder) -> NotFoundError:
+def _missing_run(folder: RunFolder) -> NotFoundError:
     return NotFoundError(f"{folder.id}: there is no such run in the store {folder.root.parents[2]}")
 
 
-def _changed(folder: RunFolder) -> float:
+def _change_time(folder: RunFolder) -> float:
     """Return a time for a run whose own is not known."""
     try:
         return folder.root.stat().st_mtime

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 __all__ = [
     "child",
     "children",
-    "copied",
+    "copy_config",
     "element_type",
     "find",
     "is_closed",
     "is_number",
     "is_optional",
+    "node_value",
     "object_type",
     "remove",
     "set_flag",
     "set_text",
     "split_key",
-    "stored",
     "target",
 ]
 
@@ -38,7 +38,7 @@ _NUMBER = "written_as_number"
 """A flag of nodes."""
 
 
-def stored(node: Any) -> Any:
+def node_value(node: Any) -> Any:
     """Return what a node holds as it stands there: nodes by key, `${…}` or `???` as texts."""
     return node._value()
 
@@ -52,14 +52,14 @@ def child(node: DictConfig | ListConfig, name: Any) -> Any:
 
 def children(node: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the children of a mapping or list with their keys; nothing where there is no value."""
-    value = stored(node)
+    value = node_value(node)
     if isinstance(node, DictConfig) and isinstance(value, dict):
         yield from value.items()  # pyright: ignore[reportUnknownVariableType]  # untyped there
     elif isinstance(node, ListConfig) and isinstance(value, list):
         yield from enumerate(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # untyped there
 
 
-def copied(config: DictConfig, keys: Collection[str]) -> DictConfig:
+def copy_config(config: DictConfig, keys: Collection[str]) -> DictConfig:
     """Return a copy of which only these keys may be changed.
 
     The others are shared, and belong to the newest copy alone: what they interpolate is found there. A whole
@@ -106,7 +106,7 @@ def object_type(node: Any) -> Any:
 
 def remove(node: DictConfig, key: str) -> None:
     """Remove a key, also of a closed mapping."""
-    stored(node).pop(key)
+    node_value(node).pop(key)
 
 
 def target(node: Any) -> Any:

@@ -16,12 +16,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from launcher.commands import overview
 from launcher.config import schema
-from launcher.config.compose import Composed, Composer, NeedsHydraError
+from launcher.config.compose import Composer, Composition, NeedsHydraError
 from launcher.config.explain import ERRORS, explain
 from launcher.config.hydra_loader import HydraLoader
-from launcher.config.key_problems import told
+from launcher.config.key_problems import error_text
 from launcher.config.load import Loader
-from launcher.config.overrides import quoted
+from launcher.config.overrides import quote
 from launcher.config.resolve import resolve
 from launcher.errors import ConfigError
 from launcher.project import find_project
@@ -84,7 +84,7 @@ def show(line: CommandLine, cwd: Path | None = None) -> int:
         loader.compose(overrides)
         if {"-h", "--help"} & set(flags):
             template = HELP.format(commands=overview(), groups=_groups(loader.composer))
-            flags.append(f"hydra.help.template={quoted(template)}")
+            flags.append(f"hydra.help.template={quote(template)}")
         return _answer(line, loader.composer, flags)
     with redirect_stdout(StringIO()) as said:
         code = _answer(line, loader.composer, flags)
@@ -94,7 +94,7 @@ def show(line: CommandLine, cwd: Path | None = None) -> int:
     return code
 
 
-def foreign(loader: Loader) -> bool:
+def is_foreign(loader: Loader) -> bool:
     """Tell whether somebody else's sweeper or launcher was chosen in a file."""
     if not loader.line.multirun:
         return False
@@ -168,7 +168,7 @@ def _request(config: DictConfig, words: list[str], choices: dict[str, Any]) -> L
         raise ConfigError(
             ["hydra/launcher=launcher: this app's configuration is not launcher's. Try launcher_local"]
         )
-    return resolve(Composed(config, choices), words, find_project(), Path.cwd())
+    return resolve(Composition(config, choices), words, find_project(), Path.cwd())
 
 
 def _app(composer: Composer) -> Hydra:
@@ -199,7 +199,7 @@ def _answer(line: CommandLine, composer: Composer, flags: Sequence[str]) -> int:
     except SystemExit as end:
         return 0 if end.code in {None, 0} else FAILED
     except ERRORS as error:
-        raise ConfigError([told(error)]) from error
+        raise ConfigError([error_text(error)]) from error
     finally:
         GlobalHydra.instance().clear()
     return 0

@@ -1,11 +1,11 @@
-"""How a table fits a terminal: ids stay whole, texts are cut or wrapped between words, or left out."""
+"""Tables and labels as lines of text. On a terminal ids stay whole, texts are cut, wrapped or left out."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 GAP = 2
 """Blanks between columns."""
@@ -43,12 +43,12 @@ def fit(header: Sequence[str], rows: Sequence[Sequence[str]], width: int, kinds:
     from the right. The id is never cut, even if it is wider than the terminal.
     """
     columns = list(range(len(header)))
-    widths = [max(map(columns_of, (name, *cells))) for name, *cells in zip(header, *rows, strict=True)]
+    widths = [max(map(display_width, (name, *cells))) for name, *cells in zip(header, *rows, strict=True)]
     for column in reversed(range(len(header))):
         if _total(widths, columns) > width and column != kinds.key and not any(row[column] for row in rows):
             columns.remove(column)
     flexible = [column for column in columns if column >= len(header) - kinds.texts and column != kinds.key]
-    least = [min(each, max(LEAST, columns_of(header[column]))) for column, each in enumerate(widths)]
+    least = [min(each, max(LEAST, display_width(header[column]))) for column, each in enumerate(widths)]
     while (
         len(columns) > 1
         and _total([least[at] if at in flexible else widths[at] for at in range(len(widths))], columns)
@@ -72,7 +72,21 @@ def fit(header: Sequence[str], rows: Sequence[Sequence[str]], width: int, kinds:
     )
 
 
-def columns_of(text: str) -> int:
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    blanks = " " * GAP
+    return [blanks.join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def label_lines(rows: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+    """Yield texts behind their labels; further lines of a text are indented."""
+    for label, text in rows:
+        for number, line in enumerate(text.split("\n")):
+            yield f"{'' if number else label:{width}}{line}"
+
+
+def display_width(text: str) -> int:
     """Return how many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
@@ -89,30 +103,30 @@ def _total(widths: Sequence[int], columns: Sequence[int]) -> int:
 
 
 def _cell(text: str, width: int, *, wrap: bool) -> list[str]:
-    if columns_of(text) <= width:
+    if display_width(text) <= width:
         return [text]
-    return list(_wrapped(text, width)) if wrap else [_cut(text, width)]
+    return list(_wrap(text, width)) if wrap else [_shorten(text, width)]
 
 
-def _cut(text: str, width: int) -> str:
+def _shorten(text: str, width: int) -> str:
     """Return the words that fit, then `…`; of a first word that is too long its beginning."""
-    words = text[: _fitting(text, width - 2) + 1].rsplit(" ", 1)[0].rstrip()
-    if words and columns_of(words) <= width - 2:
+    words = text[: _fit_count(text, width - 2) + 1].rsplit(" ", 1)[0].rstrip()
+    if words and display_width(words) <= width - 2:
         return f"{words} …"
-    return f"{text[: _fitting(text, width - 1)]}…"
+    return f"{text[: _fit_count(text, width - 1)]}…"
 
 
-def _wrapped(text: str, width: int) -> Iterator[str]:
+def _wrap(text: str, width: int) -> Iterator[str]:
     line = ""
     for word in text.split(" "):
-        if columns_of(f"{line} {word}".lstrip()) <= width:
+        if display_width(f"{line} {word}".lstrip()) <= width:
             line = f"{line} {word}".lstrip()
             continue
         if line:
             yield line
         rest = word
-        while columns_of(rest) > width:  # such as a path
-            size = max(1, _fitting(rest, width))
+        while display_width(rest) > width:  # such as a path
+            size = max(1, _fit_count(rest, width))
             yield rest[:size]
             rest = rest[size:]
         line = rest
@@ -120,11 +134,11 @@ def _wrapped(text: str, width: int) -> Iterator[str]:
         yield line
 
 
-def _fitting(text: str, width: int) -> int:
+def _fit_count(text: str, width: int) -> int:
     """Return how many characters of a text fit."""
     taken = 0
     for at, char in enumerate(text):
-        taken += columns_of(char)
+        taken += display_width(char)
         if taken > width:
             return at
     return len(text)

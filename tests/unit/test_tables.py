@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.cli.columns import Columns, columns_of, fit
+from launcher.tables import Columns, display_width, fit
 
 HEADER = ("RUN", "STATE", "TAGS", "OVERRIDES")
 ROWS = [
@@ -62,6 +62,6 @@ def test_the_id_may_be_another_column() -> None:
 
 
 def test_wide_characters_take_two_columns() -> None:
-    assert (columns_of("naïve"), columns_of("日本"), columns_of("e\u0301")) == (5, 4, 1)
+    assert (display_width("naïve"), display_width("日本"), display_width("e\u0301")) == (5, 4, 1)
     layout = fit(("RUN", "TEXT"), [("a/1", "日本 " * 9)], 20, Columns())
-    assert columns_of(layout.rows[0][1][0]) <= 15
+    assert display_width(layout.rows[0][1][0]) <= 15

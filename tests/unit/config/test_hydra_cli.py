@@ -12,8 +12,8 @@ import pytest
 
 import launcher
 from launcher.config.command_line import parse
+from launcher.config.hydra_cli import is_foreign, product_version
 from launcher.config.load import Loader
-from launcher.config.native import foreign, product_version
 
 REPOSITORY = Path(launcher.__file__).parents[1]
 
@@ -150,7 +150,7 @@ def test_a_file_may_choose_the_sweeper(sweeper: Path) -> None:
     environment = {"PYTHONPATH": os.pathsep.join([str(sweeper / "site"), str(REPOSITORY)])}
     done = run(sweeper, "-m", "--config-dir", "conf", *BASE, **environment)
     assert "TOLD ['COMPLETED', 'FAILED'] 100.0" in done.stdout, done.stderr
-    assert not foreign(Loader(["-m", "args.x=1,2"], sweeper))
+    assert not is_foreign(Loader(["-m", "args.x=1,2"], sweeper))
     assert line.conf is not None
 
 

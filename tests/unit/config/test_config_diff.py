@@ -1,6 +1,6 @@
 from typing import Any
 
-from launcher.config.drift import differences
+from launcher.config.config_diff import differences
 
 FROZEN = (
     "# compute=local data=none\nname: a\nargs:\n  x: 1\n  y: {}\nenv: {}\ncompute:\n  max_parallel: null\n"
