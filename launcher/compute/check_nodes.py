@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.compute.slurm.cluster_check import Survey
-    from launcher.compute.slurm.target import Slurm
+    from launcher.compute.slurm.options import SlurmOptions
 
 LOWEST = (3, 8)
 LATE_S = 3.0
@@ -20,7 +20,9 @@ LATE_S = 3.0
 SKEW_S = 5.0
 
 
-def node_rows(found: Survey, options: Slurm, gpus: int, mark: Path, mpirun: str | None) -> Iterator[Row]:
+def node_rows(
+    found: Survey, options: SlurmOptions, gpus: int, mark: Path, mpirun: str | None
+) -> Iterator[Row]:
     """Yield what the nodes have.
 
     Args:
@@ -119,7 +121,7 @@ def _gpus(nodes: list[Mapping[str, Any]], wanted: int) -> Row:
     return Row("GPUs", OK, found)
 
 
-def _network(answer: Mapping[str, Any], options: Slurm) -> Iterator[Row]:
+def _network(answer: Mapping[str, Any], options: SlurmOptions) -> Iterator[Row]:
     """Yield by which interfaces the nodes reach each other."""
     if answer.get("other") is None and "ways" not in answer:
         step = "compute.srun_args, for what the site's srun wants"

@@ -16,6 +16,7 @@ from launcher.compute.check_rows import background, output, writable
 from launcher.compute.scheduler import JobState
 from launcher.compute.scheduler_cache import read_limits
 from launcher.compute.slurm.cluster_check import Asked, Survey, survey
+from launcher.compute.slurm.slurm_scheduler import SlurmScheduler
 from launcher.compute.slurm.slurm_tool import slurm_tool
 from launcher.compute.start_script import LOST_PYTHON, LOST_STORE
 from launcher.facts import Facts
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from launcher.compute.slurm.target import Slurm
+    from launcher.compute.slurm.options import SlurmOptions
     from launcher.facts import Cluster
     from launcher.spec import LaunchRequest
 
@@ -33,10 +34,10 @@ SHARED = "Choose a folder that nodes see as well: store=DIR, or LAUNCHER_STORE"
 
 
 def rows(
-    options: Slurm, request: LaunchRequest, timeout_s: float, say: Callable[[str], None]
+    options: SlurmOptions, request: LaunchRequest, timeout_s: float, say: Callable[[str], None]
 ) -> Iterator[Row]:
     """Yield what works from here; a job is submitted only where nothing is bad before."""
-    cluster = read_limits(options.scheduler())
+    cluster = read_limits(SlurmScheduler(options))
     before = [
         *_tools(), *_options(request, cluster), *_partitions(options, cluster),
         writable("store", request.store, SHARED), background(),
@@ -82,7 +83,7 @@ def _options(request: LaunchRequest, cluster: Cluster | None) -> Iterator[Row]:
             yield Row("options", BAD, f"{problem.key}={problem.given}", f"Expected {problem.expected}")
 
 
-def _partitions(options: Slurm, cluster: Cluster | None) -> Iterator[Row]:
+def _partitions(options: SlurmOptions, cluster: Cluster | None) -> Iterator[Row]:
     if cluster is None:
         return
     if not cluster.partitions:
@@ -98,7 +99,11 @@ def _partitions(options: Slurm, cluster: Cluster | None) -> Iterator[Row]:
 
 
 def _job(
-    request: LaunchRequest, options: Slurm, cluster: Cluster, timeout_s: float, say: Callable[[str], None]
+    request: LaunchRequest,
+    options: SlurmOptions,
+    cluster: Cluster,
+    timeout_s: float,
+    say: Callable[[str], None],
 ) -> Iterator[Row]:
     names = (options.partition or cluster.default_partition or "").split(",")
     most = max((cluster.partitions[name].nodes for name in names if name in cluster.partitions), default=2)

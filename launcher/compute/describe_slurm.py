@@ -11,13 +11,14 @@ from launcher.agent.base.slurm_facts import agents_argv
 from launcher.compute.batch import array_key
 from launcher.compute.describe_container import container_of
 from launcher.compute.scheduler import JobRequest
+from launcher.compute.slurm.slurm_scheduler import SlurmScheduler
 from launcher.paths import StoreFolder
 from launcher.spec import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from launcher.compute.slurm.target import Slurm
+    from launcher.compute.slurm.options import SlurmOptions
     from launcher.plan import Plan
     from launcher.spec import LaunchRequest
 
@@ -36,12 +37,12 @@ def describe_jobs(members: Sequence[tuple[LaunchRequest, Plan]]) -> Iterator[str
         groups.setdefault(f"{target}\0{array_key(spec)}", []).append((request, spec))
     for key, group in groups.items():
         request, spec = group[0]
-        options, store = cast("Slurm", request.spec.compute), StoreFolder(request.store)
+        options, store = cast("SlurmOptions", request.spec.compute), StoreFolder(request.store)
         several = counts[key.partition("\0")[0]] > 1
         folder = store.experiment(spec["name"]) / "N" / "job"
         if several:
             folder = store.sweeps / "ID" / "jobs" / "K"
-        scheduler = options.scheduler()
+        scheduler = SlurmScheduler(options)
         job = JobRequest(
             spec=spec, folder=folder, agent=store.agents / "DIGEST", command="job",
             members=len(group) if several else None,
@@ -56,7 +57,9 @@ def describe_jobs(members: Sequence[tuple[LaunchRequest, Plan]]) -> Iterator[str
             yield f"  {shlex.join(agents_argv(plain(options), others))} python DIGEST node slurm"
 
 
-def _containers(spec: Mapping[str, Any], store: StoreFolder, options: Slurm, prefix: str) -> Iterator[str]:
+def _containers(
+    spec: Mapping[str, Any], store: StoreFolder, options: SlurmOptions, prefix: str
+) -> Iterator[str]:
     """Yield how the processes of a run get into the container of their node.
 
     `BOX` is the attempt's name on a node, `GPUS` are those that Slurm gave to the job there.

@@ -61,10 +61,6 @@ CIRCLES = {
         "builder", "conda", "conda_install", "container_tools", "deferred_build", "describe_packages",
         "horovod_build", "image_build", "key", "packages", "problems",
     }),
-    frozenset({
-        "check_nodes", "check_slurm", "describe_slurm", "slurm", "slurm_checks", "slurm_cluster",
-        "slurm_queue", "slurm_script", "slurm_settle", "slurm_survey",
-    }),
     frozenset({"failure", "fetch", "inputs"}),
 }  # fmt: skip
 """Modules that import one another, in functions and for type checking included."""

@@ -42,10 +42,12 @@ fi
 stdin=/dev/null
 [ "$rank" != 0 ] || stdin=${LAUNCHER_RANK_STDIN:-$stdin}
 unset LAUNCHER_RANK_STDIN
+child= asked=
+trap 'asked=TERM; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM
+trap 'asked=INT; [ -z "$child" ] || kill -INT "$child" 2>/dev/null' INT
 "$@" <"$stdin" &
 child=$!
-trap 'kill -TERM "$child" 2>/dev/null' TERM
-trap 'kill -INT "$child" 2>/dev/null' INT
+[ -z "$asked" ] || kill "-$asked" "$child" 2>/dev/null # it came before there was a child
 wait "$child"
 code=$?
 while kill -0 "$child" 2>/dev/null; do
