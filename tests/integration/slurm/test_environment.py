@@ -223,7 +223,4 @@ def test_what_others_use_stays_and_what_was_killed_is_removed(lab: SlurmLab, tmp
     agents = [str(pid) for pid in lab.on("node3", f"job {lab.run(2).root}/job")]
     lab.cluster.exec("node3", ["kill", "-KILL", *agents])
     lab.over(lab.run(2))
-    assert staged(lab)["node3"] == first  # nobody was left to remove it
-    lab.script("pass")
-    assert lab.launch(*words).returncode == 0
-    until(lambda: staged(lab)["node3"] == "", "nothing left on the node's disk")
+    until(lambda: staged(lab)["node3"] == "", "nothing left on the node's disk")  # by the job's script
