@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing_extensions import NotRequired
 
     from .base.failure_kinds import FailureKind
+    from .base.record_types import Identity
 
 # --- messages to a node ------------------------------------------------------------------------------
 
@@ -30,7 +31,7 @@ class StagingRequest(Staging):
     """The same with the attempt that uses it."""
 
     user: str
-    owner: Dict[str, Any]
+    owner: Identity
     """The agent of that attempt, as `process_identity.identity` describes it."""
 
 

@@ -15,6 +15,7 @@ from launcher.agent.base import atomic_json, process_identity
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from launcher.agent.base.record_types import Identity
     from launcher.errors import Problem
 
 Record = Mapping[str, Any]
@@ -104,7 +105,7 @@ def seal(value: object) -> bytes:
     return atomic_json.seal(value)
 
 
-def owner() -> dict[str, Any]:
+def owner() -> Identity:
     """Return what identifies this process beyond the reuse of its pid."""
     return process_identity.identity()
 

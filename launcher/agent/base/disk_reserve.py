@@ -11,9 +11,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import atomic_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STATE, END = ".state.room", ".end.room"
 
@@ -45,7 +48,7 @@ def release(folder: str) -> None:
         atomic_json.remove(os.path.join(folder, name))
 
 
-def write(folder: str, path: str, value: dict[str, Any]) -> None:
+def write(folder: str, path: str, value: Mapping[str, Any]) -> None:
     """Put an attempt's record in place, as `record.write` does."""
     try:
         atomic_json.write(path, value)
@@ -56,7 +59,7 @@ def write(folder: str, path: str, value: dict[str, Any]) -> None:
     atomic_json.remove(os.path.join(folder, STATE))
 
 
-def create(folder: str, path: str, value: dict[str, Any]) -> None:
+def create(folder: str, path: str, value: Mapping[str, Any]) -> None:
     """Create the end of a run unless it exists, as `record.create` does."""
     try:
         atomic_json.create(path, value)
@@ -74,7 +77,7 @@ def create(folder: str, path: str, value: dict[str, Any]) -> None:
         atomic_json.remove(room)
 
 
-def _filled(room: str, value: dict[str, Any], full: OSError) -> str:
+def _filled(room: str, value: Mapping[str, Any], full: OSError) -> str:
     data = atomic_json.seal(value)
     if len(data) > SIZE and value.get("cause"):
         data = atomic_json.seal(dict(value, cause=dict(value["cause"], last_lines=[])))

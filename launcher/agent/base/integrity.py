@@ -12,9 +12,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import atomic_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LISTED = 10
 """Changes that a message names."""
@@ -65,7 +68,7 @@ def find_changes(snapshot: str) -> list[str]:
         return [] if whole else ["%s (damaged)" % os.path.basename(path)]
 
 
-def _differences(snapshot: str, sealed: dict[str, Any]) -> list[str]:
+def _differences(snapshot: str, sealed: Mapping[str, Any]) -> list[str]:
     found = [
         "%s (%s)" % (path, how)
         for path, sign in sealed["files"].items()
@@ -165,7 +168,7 @@ def file_digest(path: str) -> str:
     return hasher.hexdigest()
 
 
-def _new_entries(snapshot: str, sealed: dict[str, Any]) -> list[str]:
+def _new_entries(snapshot: str, sealed: Mapping[str, Any]) -> list[str]:
     """Return what was added, and folders that are gone; only folders with another time are listed."""
     known = {*sealed["files"], *sealed["links"], *(folder[:-1] for folder in sealed["folders"])}
     found: list[str] = []

@@ -22,7 +22,7 @@ from .tmp import own_folders
 from .tools import NOT_RUN, run_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
 PATHS_RECORD = ".launcher-stage.json"
 """In the environment: which of its files hold its path."""
@@ -118,13 +118,13 @@ def podman(words: list[str]) -> str | None:
     return None
 
 
-def list_containers() -> list[dict[str, Any]]:
+def list_containers() -> list[Mapping[str, Any]]:
     """Return the boxes of all runs that this user has on this node."""
     try:
         said = json.loads(podman(["ps", "--all", "--filter=label=launcher.owner", "--format=json"]) or "[]")
     except ValueError:
         return []
-    return cast("list[dict[str, Any]]", said)
+    return cast("list[Mapping[str, Any]]", said)
 
 
 def remove_container_folders() -> None:
@@ -135,7 +135,7 @@ def remove_container_folders() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def is_abandoned(one: dict[str, Any]) -> bool:
+def is_abandoned(one: Mapping[str, Any]) -> bool:
     """Tell whether the agent of a box is surely gone."""
     try:
         owner = json.loads(one["Labels"]["launcher.owner"])

@@ -143,6 +143,17 @@ class JobManifest(TypedDict):
     """Relative to the store; a task of an array has the one that its index says."""
 
 
+class Identity(TypedDict):
+    """What tells a process from all others, see `process_identity.identity`."""
+
+    host: str
+    boot: str
+    pid_namespace: str
+    pid: int
+    started: Optional[int]
+    """In clock ticks after boot; None: it was gone when it was asked for."""
+
+
 class ProcessRecord(TypedDict):
     """A process as state.json has it."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .failure_kinds import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STATE_CAUSES: dict[str, tuple[FailureKind, str]] = {
     "TIMEOUT": (FailureKind.TIME_LIMIT, "Slurm's time limit was reached"),
@@ -19,7 +22,7 @@ STATE_CAUSES: dict[str, tuple[FailureKind, str]] = {
 """Kind and message of the cause, by the state in which Slurm ends a job."""
 
 
-def agents_argv(options: dict[str, Any], nodes: int) -> list[str]:
+def agents_argv(options: Mapping[str, Any], nodes: int) -> list[str]:
     """Return the srun that starts one process on each of so many nodes after the first."""
     # The agents' step leaves the nodes free for steps that a user's own srun starts. A variable, because
     # Slurm before 20.11 refuses the option.

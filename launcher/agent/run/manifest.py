@@ -7,11 +7,20 @@ import hashlib
 import os
 import time
 from stat import S_ISREG
-from typing import Any
+from typing import TypedDict
 
 from ..base import atomic_json
 
 _PARTS = ("outputs", "logs", "metrics")
+
+
+class Entry(TypedDict, total=False):
+    """A file of the manifest."""
+
+    size: int
+    mtime: float
+    sha256: str
+    """Absent where the time did not allow it."""
 
 
 def _files(root: str) -> list[tuple[str, os.stat_result]]:
@@ -42,9 +51,9 @@ def _sha256(path: str) -> str:
 def write_manifest(root: str, hash_for_s: float) -> None:
     """Write `manifest.json` of a run folder; small files are hashed first, as long as time is left."""
     until = time.monotonic() + hash_for_s
-    files: dict[str, dict[str, Any]] = {}
+    files: dict[str, Entry] = {}
     for path, stat in sorted(_files(root), key=lambda item: item[1].st_size):
-        entry: dict[str, Any] = {"size": stat.st_size, "mtime": round(stat.st_mtime, 3)}
+        entry: Entry = {"size": stat.st_size, "mtime": round(stat.st_mtime, 3)}
         # 200 MB/s is a slow disk: a file that would take longer than what is left is for later.
         # What a link leads to may have any size, and be somebody else's.
         if S_ISREG(stat.st_mode) and time.monotonic() + stat.st_size / 200e6 < until:

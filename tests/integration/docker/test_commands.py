@@ -121,7 +121,7 @@ def dead() -> dict[str, Any]:
     return {**process_identity.identity(), "pid": 1, "started": -1}
 
 
-def created(lab: Boxed, name: str, owner: dict[str, Any]) -> str:
+def created(lab: Boxed, name: str, owner: Any) -> str:
     """Make a container that is not started, of an owner; return its name."""
     labels = {"launcher.owner": json.dumps(owner), "launcher.run": "mnist/9"}
     api: Any = lab.engine.client().api

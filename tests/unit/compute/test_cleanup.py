@@ -28,7 +28,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "disk"
 
 
-def dead() -> dict[str, Any]:
+def dead() -> Any:
     """Return who is gone."""
     process = subprocess.Popen(["sleep", "60"])
     who = process_identity.identity(process.pid)

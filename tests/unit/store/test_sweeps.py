@@ -43,7 +43,7 @@ def nobody() -> dict[str, Any]:
     return json.loads(subprocess.check_output([sys.executable, "-c", script]))
 
 
-def recorded(store: StoreFolder, number: int, owner: dict[str, Any], **fields: Any) -> RunFolder:
+def recorded(store: StoreFolder, number: int, owner: Any, **fields: Any) -> RunFolder:
     folder = store.run("mnist", number)
     folder.root.mkdir(parents=True)
     submit: dict[str, Any] = {

@@ -101,7 +101,7 @@ def test_an_owner_lives_as_long_as_its_process() -> None:
 
 def test_a_pid_that_was_used_again_is_another_process() -> None:
     who = process_identity.identity()
-    assert process_identity.is_alive({**who, "started": who["started"] - 1}) is False
+    assert process_identity.is_alive({**who, "started": (who["started"] or 0) - 1}) is False
 
 
 def test_other_machines_boots_and_namespaces() -> None:
