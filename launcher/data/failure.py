@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from launcher.data.inputs import Input
+    from launcher.data.input import Input
 
 _NO_ACCESS: Final = (401, 403)
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)

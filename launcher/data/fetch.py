@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from launcher.data.inputs import Input
+    from launcher.data.input import Input
     from launcher.spec import Progress
 
 CONNECT_S = 30

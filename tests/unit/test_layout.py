@@ -61,7 +61,6 @@ CIRCLES = {
         "builder", "conda", "conda_install", "container_tools", "deferred_build", "describe_packages",
         "horovod_build", "image_build", "key", "packages", "problems",
     }),
-    frozenset({"failure", "fetch", "inputs"}),
 }  # fmt: skip
 """Modules that import one another, in functions and for type checking included."""
 

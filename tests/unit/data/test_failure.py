@@ -15,7 +15,7 @@ import pytest
 
 from launcher.data import Inputs, fetch
 from launcher.data.failure import fetch_error
-from launcher.data.inputs import Input
+from launcher.data.input import Input
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:
