@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Final
 
 from launcher.credentials import hide
 from launcher.environment.cache.folder import entry_of
+from launcher.environment.cache.image_names import REPOSITORY
+from launcher.environment.recipe.choice import choose_recipe
 from launcher.paths import cache_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from launcher.capabilities import EnvironmentRequest
-    from launcher.environment.packages import Packages
+    from launcher.environment.package_options import PackageOptions
     from launcher.facts import Facts
 
 PULL: Final = {"missing": "pulled if it is missing", "always": "pulled", "never": "not pulled"}
 
 
-def host_lines(options: Packages, request: EnvironmentRequest, facts: Facts) -> Iterator[str]:
+def host_lines(options: PackageOptions, request: EnvironmentRequest, facts: Facts) -> Iterator[str]:
     """Yield Python and packages of an environment of this machine, and whether it has been built."""
     with tempfile.TemporaryDirectory() as folder:  # remembers what interpreters answer; no more is touched
-        recipe = options.recipe(request, facts, Path(folder))
+        recipe = choose_recipe(options, request, facts, Path(folder))
     if recipe.interpreter is None:
         yield f"python        {options.python or 'the version that the packages ask for'}, from conda"
     else:
@@ -36,11 +38,11 @@ def host_lines(options: Packages, request: EnvironmentRequest, facts: Facts) -> 
     yield f"built         {shlex.quote(there.prefix) if there is not None else f'no: to be built {where}'}"
 
 
-def image_lines(options: Packages, request: EnvironmentRequest, facts: Facts) -> Iterator[str]:
+def image_lines(options: PackageOptions, request: EnvironmentRequest, facts: Facts) -> Iterator[str]:
     """Yield where the image comes from, and what is built into it."""
     from launcher.environment.build.image_build import MPI_PACKAGES, base_of, layers, uses_mpi  # noqa: PLC0415
 
-    name, pulled = options.traits.image, PULL[request.target.pull]
+    name, pulled = f"{options.push or REPOSITORY}:KEY", PULL[request.target.pull]
     apt = {*options.apt_packages, *(MPI_PACKAGES if uses_mpi(options, request, facts) else ())}
     yield f"image         {name}, built unless it is there; its base image is {pulled}"
     base = base_of(options, request)
@@ -53,11 +55,11 @@ def image_lines(options: Packages, request: EnvironmentRequest, facts: Facts) ->
         yield f"  docker push {name}"
 
 
-def _installed(options: Packages, request: EnvironmentRequest, facts: Facts) -> Iterator[str]:
+def _installed(options: PackageOptions, request: EnvironmentRequest, facts: Facts) -> Iterator[str]:
     """Yield what is installed on top, and tried."""
     from launcher.environment.build.image_build import HOROVOD_PACKAGES  # noqa: PLC0415
 
-    recipe = options.recipe(request, replace(facts, cxx=None), cache_root(), on_host=False)
+    recipe = choose_recipe(options, request, replace(facts, cxx=None), cache_root(), on_host=False)
     conda, lines, argv = recipe.conda, [*recipe.requirements], ["uv", "pip", "install", "--python", "python3"]
     if recipe.horovod is not None:
         lines.append(f"horovod=={recipe.horovod.release.horovod}")

@@ -18,6 +18,7 @@ from launcher.distribution.torch import Torch
 from launcher.dryrun import describe_all, describe_environment
 from launcher.environment import Current, Image, Packages
 from launcher.environment.cache.folder import entry_of
+from launcher.environment.recipe.choice import choose_recipe
 from launcher.facts import Facts
 from launcher.legend import legend
 from launcher.paths import cache_root
@@ -68,7 +69,7 @@ def test_packages_are_shown_with_their_python_and_whether_they_are_built(cache: 
         "packages      none",
         "built         no: to be built by its job",
     ]
-    key = wish.recipe(request.spec.environment_request, Facts(), cache_root()).key()
+    key = choose_recipe(wish, request.spec.environment_request, Facts(), cache_root()).key()
     place = entry_of(cache_root(), key)
     place.root.mkdir(parents=True)
     place.finish(Prepared(key=key, python=sys.executable, prefix=str(place.root / "1")), {})

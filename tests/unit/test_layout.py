@@ -56,12 +56,7 @@ WORST_NAMES = {
 }  # fmt: skip
 """Names of files, classes and functions that have such a word."""
 
-CIRCLES = {
-    frozenset({
-        "builder", "conda", "conda_install", "container_tools", "deferred_build", "describe_packages",
-        "horovod_build", "image_build", "key", "packages", "problems",
-    }),
-}  # fmt: skip
+CIRCLES: set[frozenset[str]] = set()
 """Modules that import one another, in functions and for type checking included."""
 
 

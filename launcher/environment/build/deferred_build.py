@@ -6,9 +6,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from shutil import which
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import launcher
+from launcher.environment.package_options import PackageOptions
 from launcher.environment.recipe.local_packages import contents
 from launcher.errors import BuildError
 from launcher.facts import Facts, Mpi
@@ -18,8 +19,10 @@ from launcher.spec import Prepared, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from launcher.environment.packages import Packages
     from launcher.environment.recipe.key import Recipe
+
+
+Options = TypeVar("Options", bound=PackageOptions)
 
 
 def defer(recipe: Recipe, files: Iterable[Path], facts: Facts, cache: Path) -> Prepared:
@@ -50,7 +53,7 @@ def facts_of(build: Mapping[str, Any]) -> Facts:
     return Facts(mpi=Mpi(**mpi) if mpi else None, cxx=which("g++") or which("c++"))
 
 
-def restore(options: Packages, build: Mapping[str, Any], folder: Path) -> Packages:
+def restore(options: Options, build: Mapping[str, Any], folder: Path) -> Options:
     """Write the frozen files into a private folder, and return options that build from them here and now.
 
     Raises:

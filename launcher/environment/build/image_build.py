@@ -29,6 +29,7 @@ from launcher.environment.build.container_tools import (
 )
 from launcher.environment.cache.folder import KEY_LENGTH, entry_of
 from launcher.environment.cache.image_names import LABEL, LAYERS, REPOSITORY
+from launcher.environment.recipe.choice import choose_recipe, own_mpi
 from launcher.environment.recipe.frameworks import choose
 from launcher.environment.recipe.interpreters import interpreter_of, span_text, version_numbers, within
 from launcher.environment.recipe.key import Recipe, digest, machine
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from launcher.engine.look import Inside
     from launcher.environment.build.container_tools import ContainerTools
     from launcher.environment.build.horovod_build import BuildHost
-    from launcher.environment.packages import Packages
+    from launcher.environment.package_options import PackageOptions
     from launcher.environment.recipe.interpreters import Interpreter
     from launcher.facts import Facts
     from launcher.spec import Progress
@@ -92,7 +93,7 @@ def _apt(packages: Sequence[str]) -> str:
 
 
 def prepare(
-    options: Packages, request: EnvironmentRequest, facts: Facts, cache: Path, progress: Progress
+    options: PackageOptions, request: EnvironmentRequest, facts: Facts, cache: Path, progress: Progress
 ) -> Prepared:
     """Build the image of these packages, or find it built.
 
@@ -114,7 +115,7 @@ def prepare(
         client.close()
 
 
-def base_of(options: Packages, request: EnvironmentRequest) -> str:
+def base_of(options: PackageOptions, request: EnvironmentRequest) -> str:
     """Return the name of the image that it begins with."""
     if options.base_image is not None:
         return options.base_image
@@ -123,13 +124,18 @@ def base_of(options: Packages, request: EnvironmentRequest) -> str:
     return DEFAULT_BASE if options.python is None else f"python:{options.python}-slim-bookworm"
 
 
-def uses_mpi(options: Packages, request: EnvironmentRequest, facts: Facts) -> bool:
+def uses_mpi(options: PackageOptions, request: EnvironmentRequest, facts: Facts) -> bool:
     """Tell whether the image has to have an mpirun that its packages do not bring."""
-    return facts.mpi is not None and request.needs.mpi and options.own_mpi() is None
+    return facts.mpi is not None and request.needs.mpi and own_mpi(options) is None
 
 
 def _plan(  # noqa: PLR0913, PLR0917  # all that decides
-    options: Packages, request: EnvironmentRequest, facts: Facts, base: images.Image, client: Any, cache: Path
+    options: PackageOptions,
+    request: EnvironmentRequest,
+    facts: Facts,
+    base: images.Image,
+    client: Any,
+    cache: Path,
 ) -> Plan:
     apt = set(options.apt_packages)
     if uses_mpi(options, request, facts) and "mpirun" not in look(client, base.id, cache).programs:
@@ -141,7 +147,7 @@ def _plan(  # noqa: PLR0913, PLR0917  # all that decides
         "python": options.python,
     }
     here = machine()
-    recipe = options.recipe(request, replace(facts, cxx=None), cache, on_host=False)
+    recipe = choose_recipe(options, request, replace(facts, cxx=None), cache, on_host=False)
     recipe = replace(recipe, machine={"machine": here["machine"]}, image=below)
     return Plan(base=base, apt=tuple(sorted(apt)), lines=tuple(options.dockerfile_lines), recipe=recipe)
 
@@ -151,7 +157,7 @@ class _Maker:
     """One image on its way."""
 
     client: Any
-    options: Packages
+    options: PackageOptions
     plan: Plan
     request: EnvironmentRequest
     cache: Path

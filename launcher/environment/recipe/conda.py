@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from launcher.environment.recipe.requirements import absolute
 
 if TYPE_CHECKING:
-    from launcher.environment.packages import Packages
+    from launcher.environment.package_options import PackageOptions
     from launcher.environment.recipe.interpreters import Version
 
 
@@ -28,7 +28,7 @@ class CondaRequest:
 
     @classmethod
     def of(
-        cls, options: Packages, span: tuple[Version, Version] | None, root: Path = Path("/")
+        cls, options: PackageOptions, span: tuple[Version, Version] | None, root: Path = Path("/")
     ) -> CondaRequest:
         """Return the request of these options, with a Python that the framework was tested with.
 

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from launcher.capabilities import EnvironmentRequest
-    from launcher.environment.packages import Packages
+    from launcher.environment.package_options import PackageOptions
     from launcher.facts import Facts
 
 
-def problems(options: Packages, request: EnvironmentRequest, facts: Facts) -> Iterable[Problem]:
+def problems(options: PackageOptions, request: EnvironmentRequest, facts: Facts) -> Iterable[Problem]:
     """Return everything that is wrong with `environment=packages` for this request."""
     in_image = request.target.images
     yield from check_framework(request.framework)
@@ -63,7 +63,7 @@ def _span(release: Release | None, request: EnvironmentRequest) -> tuple[Version
     return release.python_range(horovod=request.needs.horovod) if release else None
 
 
-def _image(options: Packages, *, in_image: bool) -> Iterable[Problem]:
+def _image(options: PackageOptions, *, in_image: bool) -> Iterable[Problem]:
     """Return what is wrong with the options of images, which only compute=docker has a use for."""
     if in_image:
         yield from _in_image(options)
@@ -76,7 +76,7 @@ def _image(options: Packages, *, in_image: bool) -> Iterable[Problem]:
             )
 
 
-def _in_image(options: Packages) -> Iterable[Problem]:
+def _in_image(options: PackageOptions) -> Iterable[Problem]:
     for key, usual in (("build_on", "submit"), ("stage", "shared")):
         if getattr(options, key) != usual:
             given = getattr(options, key)
@@ -97,7 +97,7 @@ def _in_image(options: Packages) -> Iterable[Problem]:
     yield from check_registry(options.registry)
 
 
-def _python(options: Packages, request: EnvironmentRequest, *, on_host: bool) -> Iterable[Problem]:
+def _python(options: PackageOptions, request: EnvironmentRequest, *, on_host: bool) -> Iterable[Problem]:
     release = choose(request.framework)
     span = _span(release, request)
     wanted = options.python
@@ -120,7 +120,7 @@ def _python(options: Packages, request: EnvironmentRequest, *, on_host: bool) ->
         yield Problem("environment.python", wanted, f"{tested}, on this machine", hint)
 
 
-def _files(options: Packages) -> Iterable[Problem]:
+def _files(options: PackageOptions) -> Iterable[Problem]:
     for key in ("requirements_file", "environment_file"):
         value = getattr(options, key)
         if value is not None and not Path(value).is_file():
@@ -158,7 +158,7 @@ def _requirements(lines: Sequence[str]) -> Iterable[Problem]:
             )
 
 
-def _conda(options: Packages, *, on_host: bool) -> Iterable[Problem]:
+def _conda(options: PackageOptions, *, on_host: bool) -> Iterable[Problem]:
     if not options.conda:
         return
     if options.conda_packages and options.environment_file:
@@ -187,7 +187,7 @@ def _conda(options: Packages, *, on_host: bool) -> Iterable[Problem]:
 
 
 def _horovod(
-    options: Packages, request: EnvironmentRequest, facts: Facts, *, on_host: bool
+    options: PackageOptions, request: EnvironmentRequest, facts: Facts, *, on_host: bool
 ) -> Iterable[Problem]:
     if not request.needs.horovod:
         return

@@ -17,6 +17,7 @@ from launcher.distribution.mpi import MpiRun
 from launcher.environment import CHOICES, Current, Packages
 from launcher.environment.build.uv import torch_backends
 from launcher.environment.recipe import problems
+from launcher.environment.recipe.choice import choose_recipe
 from launcher.environment.recipe.key import digest
 from launcher.facts import Facts, Mpi
 from launcher.spec import plain
@@ -210,14 +211,14 @@ def test_the_controllers_of_the_horovod_that_will_be_built() -> None:
 
 def test_what_a_framework_and_a_distribution_bring(tmp_path: Path) -> None:
     packages = Packages(pip_packages=["six"])
-    plain_recipe = packages.recipe(request(), FACTS, tmp_path)
+    plain_recipe = choose_recipe(packages, request(), FACTS, tmp_path)
     assert plain_recipe.requirements == ("six",)
     assert plain_recipe.modules == ()
-    mpi = packages.recipe(request(needs=MPI4PY), FACTS, tmp_path)
+    mpi = choose_recipe(packages, request(needs=MPI4PY), FACTS, tmp_path)
     assert mpi.requirements == ("mpi4py", "six")
     assert mpi.mpi == "openmpi 4"
     assert mpi.modules == ("mpi4py",)
-    horovod = packages.recipe(request(framework="tensorflow", needs=HOROVOD), FACTS, tmp_path)
+    horovod = choose_recipe(packages, request(framework="tensorflow", needs=HOROVOD), FACTS, tmp_path)
     assert horovod.requirements[0] == "tensorflow-cpu==2.15.1"
     assert horovod.modules == ("tensorflow", "horovod.tensorflow")
     assert horovod.horovod is not None
@@ -225,7 +226,7 @@ def test_what_a_framework_and_a_distribution_bring(tmp_path: Path) -> None:
     assert variables["HOROVOD_WITH_MPI"] == "1"
     assert variables["HOROVOD_WITH_TENSORFLOW"] == "1"
     assert variables["PATH"].startswith(f"{tmp_path}/venv/bin:/usr/bin:")
-    gpu = packages.recipe(request(framework="pytorch", needs=HOROVOD, gpus=2), Facts(), tmp_path)
+    gpu = choose_recipe(packages, request(framework="pytorch", needs=HOROVOD, gpus=2), Facts(), tmp_path)
     assert gpu.horovod is not None
     variables = gpu.horovod.variables(tmp_path / "venv", tmp_path / "tmp", "/usr/bin")
     assert variables["HOROVOD_GPU_OPERATIONS"] == "NCCL"
