@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .base import atomic_json
 from .base.guard import guarded
 from .base.loop import Loop
+from .base.memory import oom_kills
 from .base.processes import command_line, marked
 from .base.startup import open_missing, use_utf8
 from .net.channel import Channel, ChannelClosed, connect
@@ -115,7 +116,8 @@ def _succeed(folder: str) -> int:
     mark = {os.fsencode("SLURM_JOB_ID=" + os.environ["SLURM_JOB_ID"])}
     while any(command_line(pid).endswith(served) for pid in marked(mark) if pid != os.getpid()):
         time.sleep(0.1)
-    if signal.SIGTERM not in signals:  # else Slurm ends the job, and its word counts
+    # Else Slurm ends the job, or says that its memory was at its end: its word counts.
+    if signal.SIGTERM not in signals and not oom_kills():
         config, target = _job(folder)
         settle_after_crash(config["runs"], target)
     return 1

@@ -172,7 +172,7 @@ def _end(scheduler: Scheduler, entry: _Entry, job: Job) -> None:
         outcome, cause = _judge(scheduler, entry, job, state)
         if state is not None and job.state is JobState.COMPLETED and not (job.exit_code or job.signal):
             outcome, cause = State.COMPLETED, None  # an agent exits so only if its run completed
-    finish(entry.run, State(outcome), cause, attempt=numbers[-1] if numbers else None)
+    finish(entry.run, State(outcome), cause, attempt=numbers[-1] if state is not None else None)
 
 
 def _was_resubmitted(scheduler: Scheduler, entry: _Entry) -> bool:

@@ -217,14 +217,15 @@ def _is_lost(found: Records) -> bool:
 
 def _last_word(folder: RunFolder, found: Records) -> dict[str, Any]:
     """Return the end of a run whose processes are gone: the attempt's outcome if it left one."""
-    attempt = found.attempts[-1] if found.attempts else None
+    # One that found no room for its record is no attempt that the end could name.
+    attempt = found.attempts[-1] if found.attempts and found.attempt is not None else None
     time = records.now()
     if found.attempt is not None and found.attempt.get("outcome"):
         state, cause = found.attempt["outcome"], found.attempt.get("cause")
         time = max((phase.time for phase in parse_phases(found.attempt)), default=time)
     else:
         phase = _state_of(found)
-        early = attempt is None and phase in {State.NOT_STARTED, State.PREPARING}
+        early = not found.attempts and phase in {State.NOT_STARTED, State.PREPARING}
         kind = "launcher_lost" if early else "supervisor_lost"
         who = kind.removesuffix("_lost")
         state = State.FAILED if found.cancel is None else State.CANCELED

@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 def finish(folder: str, state: str, cause: Cause | None, attempt: int | None) -> None:
     """Write the last word on a run unless somebody else has, or it was deleted."""
+    own = os.path.join(folder, "attempts", "%s" % attempt)
     end = {
         "schema": atomic_json.SCHEMA,
         "state": state,
         "time": atomic_json.now(),
-        "attempt": attempt,
+        # A disk that was full at its start has no record of it.
+        "attempt": attempt if os.path.exists(os.path.join(own, "state.json")) else None,
         "cause": cause,
     }
     if is_gone(folder, "submit.json"):
         return
-    own = os.path.join(folder, "attempts", "%s" % attempt)
     try:
         disk_reserve.create(own, os.path.join(folder, "end.json"), end)
         disk_reserve.release(own)

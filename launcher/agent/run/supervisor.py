@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from ..base import atomic_json, disk_reserve
+from ..base import atomic_json, disk_reserve, memory
 from ..base.failure_kinds import FailureKind
 from ..base.guard import unguarded
 from ..base.loop import Loop
@@ -55,6 +55,7 @@ class Supervisor:
         self._running: list[_Run] = []
         self._failed = 0
         self._next_look = 0.0
+        self._oom_kills = memory.oom_kills()  # of others before this one
         self._loop = Loop()
         target.open(self._loop.selector)
 
@@ -190,11 +191,13 @@ class Supervisor:
 
     def _cancel_all(self) -> None:
         """End everything because this process is asked to end."""
-        message = "the supervisor was asked to end"
+        kind, message = FailureKind.SUPERVISOR_LOST, "the supervisor was asked to end"
         if unguarded():
             message = "the process that guards the supervisor was killed"
+            if memory.oom_kills() > self._oom_kills:
+                kind, message = FailureKind.OUT_OF_MEMORY, "the job used more memory than it was given"
         for folder in self._waiting:
-            finish(folder, "Failed", cause_in_queue(FailureKind.SUPERVISOR_LOST, message), None)
+            finish(folder, "Failed", cause_in_queue(kind, message), None)
         self._waiting.clear()
         for run in self._running:
             if run.attempt is None or run.attempt.ending:
@@ -202,7 +205,7 @@ class Supervisor:
             if is_canceled(run.folder):  # Slurm asks all processes of a canceled job to end
                 run.attempt.cancel()
             else:
-                run.attempt.give_up(FailureKind.SUPERVISOR_LOST, message)
+                run.attempt.give_up(kind, message)
 
 
 def read_config() -> SupervisorConfig | None:

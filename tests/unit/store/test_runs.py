@@ -186,6 +186,16 @@ def test_a_run_that_nobody_ends_is_ended_by_its_reader(store: StoreFolder, phase
     assert read_run(folder) == run
 
 
+def test_an_attempt_that_found_no_room_for_its_record_does_not_damage_the_run(store: StoreFolder) -> None:
+    folder = make(store)
+    enter(folder, State.QUEUED, owner=gone())
+    folder.attempt(0).mkdir(parents=True)
+    run = read_run(folder)
+    assert (run.state, run.cause and run.cause.kind, run.damage) == (State.FAILED, "supervisor_lost", ())
+    assert json.loads(folder.end.read_text())["attempt"] is None
+    assert read_run(folder) == run
+
+
 def test_a_living_agent_or_supervisor_keeps_the_run(store: StoreFolder) -> None:
     folder = make(store)
     living = read_run(folder).submit["owner"]
