@@ -147,9 +147,7 @@ BYTES = "with open('outputs/big', 'wb') as file:\n    file.write(bytes(1 << 22))
 INODES = "for number in range(10000):\n    open(f'outputs/{number}', 'x').close()"
 
 
-@pytest.mark.parametrize(
-    ("options", "script"), [("size=1m", BYTES), ("size=2m", BYTES), ("size=32m,nr_inodes=300", INODES)]
-)
+@pytest.mark.parametrize(("options", "script"), [("size=2m", BYTES), ("size=32m,nr_inodes=300", INODES)])
 def test_a_store_that_fills_up_under_a_job(lab: SlurmLab, tmp_path: Path, options: str, script: str) -> None:
     """The node sees the small file system as this host does, since it is started after the mount."""
     cluster = lab.cluster
@@ -164,7 +162,7 @@ def test_a_store_that_fills_up_under_a_job(lab: SlurmLab, tmp_path: Path, option
         until(lambda: lab.state_of(lab.run()) == "Failed", "its end", 60)
         listed = lab.command("runs", "list")
         assert (listed.returncode, "Failed" in listed.stdout) == (0, True), listed.stderr
-        for made in lab.run().outputs.glob("*"):  # an attempt that found no room has none
+        for made in lab.run().outputs.iterdir():
             made.unlink()
         assert lab.over(lab.run(), 60).state is State.FAILED
         until(lambda: not lab.on("node4", str(lab.run().root)), "nothing left on node4", 30)
