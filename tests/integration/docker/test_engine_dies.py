@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from launcher.spec import State
 from launcher.store.runs import read_run
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["lab"]
 
-STEP = "environment.dockerfile_lines=['RUN echo first >/etc/first','RUN echo begun; sleep 60']"
+STEP = f"environment.dockerfile_lines=['RUN echo {uuid4().hex} >/etc/first','RUN echo begun; sleep 60']"
+"""The first line leaves an image that the engine did not have before."""
 SLOW = """\
 [build-system]
 requires = []
