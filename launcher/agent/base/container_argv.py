@@ -141,7 +141,7 @@ def enter_argv(wanted: dict[str, Any], words: list[str]) -> list[str]:
 
     Args:
         wanted: as for `start_argv`.
-        words: what enter.sh is told.
+        words: the arguments of enter.sh.
     """
     container = wanted["container"]
     if is_kept(container):

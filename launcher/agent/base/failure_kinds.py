@@ -47,7 +47,7 @@ class FailureKind(str, Enum):
     LAUNCHER_LOST = "launcher_lost"
     """The launch command ended before it had handed the run over."""
     SUPERVISOR_LOST = "supervisor_lost"
-    """The supervisor of a run was killed or told to end."""
+    """The supervisor of a run was killed, or asked to end."""
     CANCEL = "cancel"
     """Somebody canceled the run."""
     DAMAGED = "damaged"

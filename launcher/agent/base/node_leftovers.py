@@ -30,7 +30,7 @@ PATHS_RECORD = ".launcher-stage.json"
 ENVIRONMENT_PREFIX = "launcher-env-"
 
 CONTAINER_RECORD = "box.json"
-"""In an attempt's node-local folder: the name of its box, and whose it is."""
+"""In an attempt's node-local folder: the name of its container and the agent that owns it."""
 
 PODMAN_S = 30
 """How long one podman command may take, such as the removal of a container."""
@@ -39,7 +39,7 @@ _PAUSES_S = (0.2, 0.5)
 """Pauses before a podman command that failed is run again."""
 
 OWNER_RECORD = "owner.json"
-"""In an attempt's node-local folder: whose it is."""
+"""In an attempt's node-local folder: the agent that owns it."""
 
 
 def release_environments(user: str) -> None:
@@ -136,7 +136,7 @@ def remove_container_folders() -> None:
 
 
 def is_abandoned(one: Mapping[str, Any]) -> bool:
-    """Tell whether the agent of a box is surely gone."""
+    """Return whether the agent that owned a container is known to be gone."""
     try:
         owner = json.loads(one["Labels"]["launcher.owner"])
         return is_alive(owner) is False

@@ -13,7 +13,7 @@ _FOREIGN = re.compile(
     r"|VIRTUAL_ENV|PYTHONHOME|PYTHONPATH|CONDA_PREFIX|CONDA_DEFAULT_ENV)$"
 )
 
-# What of Slurm's job MPI's ranks get back (rank.sh), after mpirun and its daemons were started without it.
+# Variables of the Slurm job that rank.sh restores for each rank: mpirun and its daemons run without them.
 _GIVEN_BACK = ("SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
 
 

@@ -41,7 +41,7 @@ class Daemons:
         return "daemon-%d" % self._count
 
     def exited(self, who: ProcessRecord) -> None:
-        """Take note of the end of one, and answer the remote shell that waits for it."""
+        """Record the end of one, and answer the remote shell that waits for it."""
         if who["exit_code"] is not None and who["exit_code"] > 128:  # noqa: PLR2004  # as the shell around it tells
             who.update(exit_code=None, signal=who["exit_code"] - 128)
         code = who["exit_code"]

@@ -85,7 +85,7 @@ def _bring(staging: Staging, root: str) -> None:
     import tempfile  # noqa: PLC0415  # 2 ms that only staging needs
 
     for name in os.listdir(root):
-        if name.startswith("draft"):  # of one that was killed
+        if name.startswith("draft"):  # left by a process that was killed
             shutil.rmtree(os.path.join(root, name), ignore_errors=True)
     draft = tempfile.mkdtemp(prefix="draft", dir=root)
     archive = staging["archive"]

@@ -406,7 +406,7 @@ class Attempt:
         return not self._queue and self._processes.over(self._spec["plan"]["ends_with"])
 
     def _fail_process(self, who: ProcessRecord, grace_s: float = GRACE_S) -> None:
-        if self._deadlines.warned is not None:  # it was told to end
+        if self._deadlines.warned is not None:  # it was asked to end
             self._fail(*self._deadlines.warned, who)
             return
         for number, node in self._nodes.items():  # whatever that process was, the kernel may have begun it
