@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..base import process_identity
 from ..base.ports import bind, spread
@@ -19,31 +19,32 @@ from ..containers.docker import DockerContainer
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
+    from typing import Protocol
 
     from ..containers.engine_client import Engine
     from ..messages import Event, Place, PrepareNode, Process, Staging
 
     Report = Callable[[Event], object]
 
+    class Owner(Protocol):
+        """What a node offers to its setup."""
+
+        mark: str
+        engine: Engine | None
+        report: Report
+
+        def start(self, process: Process, tell: bool = True) -> None:
+            """Start a process; its end comes by `NodeSetup.ended`."""
+
+        def adopt(self, name: str, popen: subprocess.Popen[bytes]) -> None:
+            """Own a process that was started; its end comes likewise."""
+
+        def look_into_box(self) -> None:
+            """Report what has ended in the container."""
+
+
 STAGE = "stage"
 """The process that brings an environment here."""
-
-
-class Owner(Protocol):
-    """What a node offers to its setup."""
-
-    mark: str
-    engine: Engine | None
-    report: Report
-
-    def start(self, process: Process, tell: bool = True) -> None:
-        """Start a process; its end comes by `NodeSetup.ended`."""
-
-    def adopt(self, name: str, popen: subprocess.Popen[bytes]) -> None:
-        """Own a process that was started; its end comes likewise."""
-
-    def look_into_box(self) -> None:
-        """Report what has ended in the container."""
 
 
 class NodeSetup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from typing import TYPE_CHECKING, Optional, TypedDict
+from typing import TYPE_CHECKING
 
 from ..base import atomic_json, process_logs
 from ..base.failure_kinds import FailureKind
@@ -13,7 +13,16 @@ from ..base.tail import tail, tail_lines
 from ..mpi import mpirun_output
 
 if TYPE_CHECKING:
+    from typing import Optional, TypedDict
+
     from ..base.record_types import Cause, ProcessRecord
+
+    class End(TypedDict):
+        """How a process ended."""
+
+        exit_code: Optional[int]
+        signal: Optional[int]
+
 
 _MPIRUN_TAIL = 1 << 20
 
@@ -26,13 +35,6 @@ _SIGNALS = (
     signal.SIGILL,
 )
 """What ends a program that nobody else ends, and a shell then prints."""
-
-
-class End(TypedDict):
-    """How a process ended."""
-
-    exit_code: Optional[int]
-    signal: Optional[int]
 
 
 def cause(

@@ -7,20 +7,23 @@ import hashlib
 import os
 import time
 from stat import S_ISREG
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
 from ..base import atomic_json
 
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class Entry(TypedDict, total=False):
+        """A file of the manifest."""
+
+        size: int
+        mtime: float
+        sha256: str
+        """Absent where the time did not allow it."""
+
+
 _PARTS = ("outputs", "logs", "metrics")
-
-
-class Entry(TypedDict, total=False):
-    """A file of the manifest."""
-
-    size: int
-    mtime: float
-    sha256: str
-    """Absent where the time did not allow it."""
 
 
 def _files(root: str) -> list[tuple[str, os.stat_result]]:
